@@ -1,0 +1,68 @@
+//! What the loader tells the kernel side; read-only there, so the verifier removes what a command does not use.
+
+use bytemuck::{Pod, Zeroable};
+
+/// `Config::flags`: add reads, writes and syncs up by thread and file.
+pub const SUM: u32 = 1 << 0;
+/// `Config::flags`: send a record for each sync.
+pub const STREAM_SYNC: u32 = 1 << 1;
+/// `Config::flags`: send a record for each read, write and sync.
+pub const STREAM_IO: u32 = 1 << 2;
+/// `Config::flags`: send a record for each block request.
+pub const STREAM_BLOCK: u32 = 1 << 3;
+/// `Config::flags`: add block requests up in histograms.
+pub const HISTOGRAM: u32 = 1 << 4;
+/// `Config::flags`: only processes in the `PIDS` map.
+pub const FILTER_PID: u32 = 1 << 5;
+/// `Config::flags`: only threads in the `TIDS` map.
+pub const FILTER_TID: u32 = 1 << 6;
+/// `Config::flags`: only users in the `UIDS` map.
+pub const FILTER_UID: u32 = 1 << 7;
+/// `Config::flags`: only thread names that match `COMM`.
+pub const FILTER_COMM: u32 = 1 << 8;
+/// `Config::flags`: only devices in the `DISKS` map.
+pub const FILTER_DISK: u32 = 1 << 9;
+/// `Config::flags`: only operations that failed.
+pub const FILTER_FAILED: u32 = 1 << 10;
+/// `Config::flags`: children of processes in `PIDS` join it.
+pub const FOLLOW: u32 = 1 << 11;
+/// `Config::flags`: `block_status` values are `blk_status_t`, not errno.
+pub const BLOCK_STATUS: u32 = 1 << 12;
+/// `Config::flags`: block tracepoints pass the queue before the request (Linux 5.10 and older).
+pub const BLOCK_QUEUE_ARG: u32 = 1 << 13;
+/// `Config::flags`: the kernel has `bpf_find_vma` (Linux 5.17).
+pub const FIND_VMA: u32 = 1 << 14;
+/// `Config::flags`: some 32-bit system call is traced.
+pub const COMPAT: u32 = 1 << 15;
+
+/// Settings of one run.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Config {
+    /// Requests and operations shorter than this do not count, nanoseconds.
+    pub min_latency_ns: u64,
+    /// Block operations that count: bit per `cmd_flags & 0xff`.
+    pub block_ops: u64,
+    /// What to do: [`SUM`] and the others.
+    pub flags: u32,
+    /// iotrace's own process: never traced.
+    pub self_pid: u32,
+    /// File types that count: [`crate::file::kind_bit`].
+    pub kinds: u32,
+    /// Which part of `cmd_flags` tells histograms apart.
+    pub histogram_flags: u32,
+}
+
+/// A glob over thread names as a bit-parallel automaton: state `i` means that `i` tokens have matched.
+///
+/// A step on character `c`: `((state & class[c]) << 1) | (state & star)`. Bit 0 is the start.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct CommFilter {
+    /// Bit `i` of `class[c]`: token `i` matches byte `c`.
+    pub class: [u64; 256],
+    /// Bit `i`: a `*` stands before token `i`.
+    pub star: u64,
+    /// The state that means: all matched.
+    pub accept: u64,
+}

@@ -1,0 +1,195 @@
+//! Byte offsets of the kernel's structure members, looked up in the running kernel's BTF by the loader.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Offset of a member that this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// How a member is found.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Name of the field of [`KernelLayout`].
+    pub name: &'static str,
+    /// Alternatives, first hit wins: `struct.member.member`, `[N]` for an array element, N a number or an enumerator.
+    pub members: &'static [&'static str],
+    /// Without it nothing works.
+    pub required: bool,
+}
+
+macro_rules! layout {
+    ($($(#[$doc:meta])* $field:ident: $need:ident $members:expr;)*) => {
+        /// Byte offsets, each from the start of the structure it is named after; [`ABSENT`] where there is none.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+        pub struct KernelLayout { $($(#[$doc])* pub $field: u32,)* }
+        /// How each member is found, in the order of [`KernelLayout`].
+        pub const FIELDS: &[Field] = &[
+            $(Field { name: stringify!($field), members: &$members, required: layout!(@$need) },)*
+        ];
+        impl KernelLayout {
+            /// Nothing known.
+            pub const UNKNOWN: Self = Self { $($field: ABSENT,)* };
+        }
+    };
+    (@required) => { true };
+    (@optional) => { false };
+}
+
+layout! {
+    /// `struct file` -> `struct inode *`.
+    file_inode: required ["file.f_inode"];
+    /// `struct file` -> `struct vfsmount *`.
+    file_mnt: required ["file.f_path.mnt"];
+    /// `struct file` -> `struct dentry *`.
+    file_dentry: required ["file.f_path.dentry"];
+    /// `struct file`: O_ flags.
+    file_flags: required ["file.f_flags"];
+    /// `struct file`: position.
+    file_pos: required ["file.f_pos"];
+    /// `struct inode`: number.
+    inode_ino: required ["inode.i_ino"];
+    /// `struct inode`: generation.
+    inode_generation: required ["inode.i_generation"];
+    /// `struct inode`: type and permissions.
+    inode_mode: required ["inode.i_mode"];
+    /// `struct inode`: S_ flags.
+    inode_flags: required ["inode.i_flags"];
+    /// `struct inode` -> `struct super_block *`.
+    inode_sb: required ["inode.i_sb"];
+    /// `struct super_block`: device number.
+    sb_dev: required ["super_block.s_dev"];
+    /// `struct super_block`: SB_ flags.
+    sb_flags: required ["super_block.s_flags"];
+    /// `struct super_block` -> `struct file_system_type *`.
+    sb_type: required ["super_block.s_type"];
+    /// `struct file_system_type` -> name.
+    fs_name: required ["file_system_type.name"];
+    /// `struct dentry` -> parent (the member has two underscores since 6.17).
+    dentry_parent: required ["dentry.d_parent", "dentry.__d_parent"];
+    /// `struct dentry`: hash and length of the name.
+    dentry_hash_len: required ["dentry.d_name.hash_len", "dentry.__d_name.hash_len"];
+    /// `struct dentry` -> name.
+    dentry_name: required ["dentry.d_name.name", "dentry.__d_name.name"];
+    /// `struct dentry`: null when unhashed.
+    dentry_hash_pprev: required ["dentry.d_hash.pprev"];
+    /// `struct dentry` -> `struct inode *`.
+    dentry_inode: required ["dentry.d_inode"];
+    /// `struct vfsmount` -> root dentry.
+    vfsmount_root: required ["vfsmount.mnt_root"];
+    /// `struct mount`: the `struct vfsmount` inside.
+    mount_vfsmount: required ["mount.mnt"];
+    /// `struct mount` -> parent mount.
+    mount_parent: required ["mount.mnt_parent"];
+    /// `struct mount` -> dentry it is mounted on.
+    mount_mountpoint: required ["mount.mnt_mountpoint"];
+    /// `struct path` -> `struct vfsmount *`.
+    path_mnt: required ["path.mnt"];
+    /// `struct path` -> `struct dentry *`.
+    path_dentry: required ["path.dentry"];
+    /// `struct task_struct` -> `struct files_struct *`.
+    task_files: required ["task_struct.files"];
+    /// `struct task_struct` -> `struct fs_struct *`.
+    task_fs: required ["task_struct.fs"];
+    /// `struct task_struct`: thread id.
+    task_pid: required ["task_struct.pid"];
+    /// `struct task_struct`: process id.
+    task_tgid: required ["task_struct.tgid"];
+    /// `struct task_struct` -> parent process.
+    task_real_parent: required ["task_struct.real_parent"];
+    /// `struct task_struct` -> main thread.
+    task_group_leader: required ["task_struct.group_leader"];
+    /// `struct task_struct`: name.
+    task_comm: required ["task_struct.comm"];
+    /// `struct task_struct`: start, nanoseconds since boot.
+    task_start: required ["task_struct.start_boottime", "task_struct.real_start_time"];
+    /// `struct task_struct` -> `struct css_set *`.
+    task_cgroups: optional ["task_struct.cgroups"];
+    /// `struct task_struct` -> `struct signal_struct *`.
+    task_signal: required ["task_struct.signal"];
+    /// `struct task_struct`: TS_COMPAT is bit 1 (x86).
+    task_status: optional ["task_struct.thread_info.status"];
+    /// `struct signal_struct`: living threads.
+    signal_live: required ["signal_struct.live.counter"];
+    /// `struct css_set` -> v2 `struct cgroup *`.
+    css_set_default: optional ["css_set.dfl_cgrp"];
+    /// `struct css_set` -> state of the memory controller (tells the group where v1 hierarchies are mounted).
+    css_set_memory: optional ["css_set.subsys[memory_cgrp_id]"];
+    /// `struct cgroup_subsys_state` -> `struct cgroup *`.
+    css_cgroup: optional ["cgroup_subsys_state.cgroup"];
+    /// `struct cgroup` -> `struct kernfs_node *`.
+    cgroup_kn: optional ["cgroup.kn"];
+    /// `struct kernfs_node` -> name.
+    kernfs_name: optional ["kernfs_node.name"];
+    /// `struct kernfs_node` -> parent (the member has two underscores since 6.15).
+    kernfs_parent: optional ["kernfs_node.parent", "kernfs_node.__parent"];
+    /// `struct files_struct` -> `struct fdtable *`.
+    files_fdt: required ["files_struct.fdt"];
+    /// `struct fdtable` -> array of `struct file *`.
+    fdt_fd: required ["fdtable.fd"];
+    /// `struct fdtable`: length of the array.
+    fdt_max: required ["fdtable.max_fds"];
+    /// `struct fs_struct`: root directory.
+    fs_root: required ["fs_struct.root"];
+    /// `struct fs_struct`: working directory.
+    fs_pwd: required ["fs_struct.pwd"];
+    /// `struct vm_area_struct` -> `struct file *`.
+    vma_file: required ["vm_area_struct.vm_file"];
+    /// `struct pt_regs`: number of the system call.
+    regs_number: required ["pt_regs.orig_ax", "pt_regs.syscallno"];
+    /// `struct pt_regs`: first argument of a system call.
+    regs_arg0: required ["pt_regs.di", "pt_regs.orig_x0"];
+    /// Second argument.
+    regs_arg1: required ["pt_regs.si", "pt_regs.regs[1]"];
+    /// Third argument.
+    regs_arg2: required ["pt_regs.dx", "pt_regs.regs[2]"];
+    /// Fourth argument.
+    regs_arg3: required ["pt_regs.r10", "pt_regs.regs[3]"];
+    /// Fifth argument.
+    regs_arg4: required ["pt_regs.r8", "pt_regs.regs[4]"];
+    /// Sixth argument.
+    regs_arg5: required ["pt_regs.r9", "pt_regs.regs[5]"];
+    /// First argument of a 32-bit task's call.
+    compat_arg0: optional ["pt_regs.bx"];
+    /// Second.
+    compat_arg1: optional ["pt_regs.cx"];
+    /// Third.
+    compat_arg2: optional ["pt_regs.dx"];
+    /// Fourth.
+    compat_arg3: optional ["pt_regs.si"];
+    /// Fifth.
+    compat_arg4: optional ["pt_regs.di"];
+    /// Sixth.
+    compat_arg5: optional ["pt_regs.bp"];
+    /// `struct request` -> `struct request_queue *`.
+    rq_queue: required ["request.q"];
+    /// `struct request`: operation and flags.
+    rq_cmd_flags: required ["request.cmd_flags"];
+    /// `struct request`: bytes left.
+    rq_len: required ["request.__data_len"];
+    /// `struct request`: sector.
+    rq_sector: required ["request.__sector"];
+    /// `struct request`: start of accounting, nanoseconds.
+    rq_start: optional ["request.start_time_ns"];
+    /// `struct request` -> partition (a `struct block_device` since 5.11; before, it has no device number at hand).
+    rq_part: optional ["request.part"];
+    /// `struct request` -> `struct gendisk *` (until 5.16).
+    rq_disk: optional ["request.rq_disk"];
+    /// `struct request_queue` -> `struct gendisk *` (since 5.15).
+    queue_disk: optional ["request_queue.disk"];
+    /// `struct gendisk`: major number.
+    disk_major: required ["gendisk.major"];
+    /// `struct gendisk`: first minor number.
+    disk_minor: required ["gendisk.first_minor"];
+    /// `struct block_device`: device number.
+    bdev_dev: optional ["block_device.bd_dev"];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_and_structure_have_the_same_length() {
+        assert_eq!(FIELDS.len() * 4, size_of::<KernelLayout>());
+    }
+}

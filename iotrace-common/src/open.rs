@@ -1,0 +1,46 @@
+//! Opens, successful or not.
+
+use crate::record::{Header, Task};
+use bytemuck::{Pod, Zeroable};
+
+/// Most bytes of the name that was asked for (limits.h: PATH_MAX, the final NUL included).
+pub const NAME_MAX: usize = 4096;
+
+/// `OpenRecord::state`: the name could not be read from the caller's memory.
+pub const NAME_UNREADABLE: u32 = 1;
+
+/// One finished open. Followed by `name` bytes: the name as it was asked for, without the final NUL.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct OpenRecord {
+    /// [`crate::record::OPEN`].
+    pub header: Header,
+    /// When it began, nanoseconds of CLOCK_MONOTONIC.
+    pub begin_ns: u64,
+    /// From entry to return, nanoseconds.
+    pub latency_ns: u64,
+    /// Who.
+    pub task: Task,
+    /// [`crate::file::FileRecord::id`] of the file that was opened; 0 when the open failed.
+    pub file: u64,
+    /// [`crate::file::FileRecord::id`] of the directory from which a failed open's name counts; 0 when not known.
+    pub base: u64,
+    /// Inode number of the opened file, 0 when the open failed.
+    pub ino: u64,
+    /// The descriptor, or a negated errno.
+    pub ret: i64,
+    /// The O_ flags that were asked for.
+    pub open_flags: u64,
+    /// The permission bits that were asked for.
+    pub open_mode: u32,
+    /// Device, as in [`crate::file::FileKey::dev`].
+    pub dev: u32,
+    /// `i_mode` of the opened file.
+    pub mode: u32,
+    /// Number of the system call in [`crate::call::NAMES`].
+    pub call: u32,
+    /// Bytes of the name that follow.
+    pub name: u32,
+    /// [`NAME_UNREADABLE`].
+    pub state: u32,
+}

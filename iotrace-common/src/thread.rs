@@ -1,0 +1,56 @@
+//! What the kernel side keeps per thread: the call in flight, and the last file of each side.
+
+use crate::file::FileKey;
+use bytemuck::{Pod, Zeroable};
+
+/// Index into [`Thread::side`]: where bytes come from.
+pub const READ_SIDE: usize = 0;
+/// Index into [`Thread::side`]: where bytes go, and what is synced.
+pub const WRITE_SIDE: usize = 1;
+
+/// `Side::wanted`: the operation on this side counts.
+pub const WANTED: u32 = 1;
+
+/// One file of a call. What was found for the last file stays, so that the next call on it need not search again.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Side {
+    /// Identity of the last file.
+    pub key: FileKey,
+    /// [`crate::file::FileRecord::id`], 0 when not known.
+    pub file: u64,
+    /// Address of the `struct file` of the call in flight.
+    pub address: u64,
+    /// Position, or [`crate::io::UNKNOWN`].
+    pub offset: u64,
+    /// `f_flags`.
+    pub file_flags: u32,
+    /// Slot of the sums, 0 when none.
+    pub sum: u32,
+    /// [`WANTED`] while a call is in flight on this side.
+    pub wanted: u32,
+    /// The file or its mount is marked synchronous.
+    pub sync: u32,
+}
+
+/// One thread. Only the thread itself writes here.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Thread {
+    /// When it was first seen, nanoseconds of CLOCK_MONOTONIC.
+    pub born_ns: u64,
+    /// Start of its process, nanoseconds since boot.
+    pub process_start_ns: u64,
+    /// When the call in flight began.
+    pub begin_ns: u64,
+    /// Arguments of the call in flight; two more, never used, make the index a mask.
+    pub args: [u64; 8],
+    /// Bytes asked for, or [`crate::io::UNKNOWN`].
+    pub requested: u64,
+    /// Number of the call in flight in [`crate::call::NAMES`], 0 when none.
+    pub call: u32,
+    /// Not used.
+    pub _pad: u32,
+    /// The files.
+    pub side: [Side; 2],
+}

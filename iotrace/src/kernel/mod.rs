@@ -1,0 +1,1 @@
+//! The running kernel: structure layout, mechanisms, maps.

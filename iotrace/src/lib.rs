@@ -1,0 +1,8 @@
+//! iotrace: who does which I/O to which file, in which container, on which disk, and what it waits for.
+//!
+//! Data flows one way: kernel programs -> ring buffer and maps -> [`event`] -> [`resolve`] -> [`view`] -> [`output`].
+
+pub mod kernel;
+pub mod output;
+pub mod parse;
+pub mod resolve;

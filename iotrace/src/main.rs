@@ -1,0 +1,2 @@
+//! The `iotrace` command.
+fn main() {}

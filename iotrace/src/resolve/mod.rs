@@ -1,0 +1,1 @@
+//! Names for numbers: disks, mounts, processes, containers, users.

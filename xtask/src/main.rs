@@ -1,0 +1,2 @@
+//! `cargo xtask`: all automation of this workspace.
+fn main() {}

@@ -5,10 +5,11 @@ use bytemuck::{Pod, Zeroable};
 /// Buckets per power of two: a bucket's width is at most 1/64 of its value.
 pub const SUB_BUCKETS: usize = 64;
 const SUB_BITS: u32 = SUB_BUCKETS.trailing_zeros();
-/// Powers of two above the first [`SUB_BUCKETS`] values: the last ends at 2^38 ns, 275 seconds.
-pub const OCTAVES: usize = 32;
-/// Buckets of a histogram. The last one also holds all that is longer.
+/// Powers of two above the first [`SUB_BUCKETS`] values: the last ends at 2^37 ns, 137 seconds.
+pub const OCTAVES: usize = 31;
+/// Buckets of a histogram, a power of two. The last one also holds all that is longer.
 pub const BUCKETS: usize = SUB_BUCKETS * (OCTAVES + 1);
+const _: () = assert!(BUCKETS.is_power_of_two());
 
 /// The bucket of a value: values below 64 exactly, then 64 buckets per power of two.
 pub const fn bucket_of(ns: u64) -> usize {

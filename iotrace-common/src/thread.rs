@@ -31,6 +31,10 @@ pub struct Side {
     pub wanted: u32,
     /// The file or its mount is marked synchronous.
     pub sync: u32,
+    /// 1 when `key`, `file` and `sum` belong together.
+    pub known: u32,
+    /// Not used.
+    pub _pad: u32,
 }
 
 /// One thread. Only the thread itself writes here.

@@ -1,0 +1,206 @@
+//! System calls: what they do is in the tables of `iotrace_common::call`.
+
+use crate::{
+    file::{self, Place},
+    filter, io,
+    kernel::{Pointer, current, load, now, offset, present, read},
+    mapping,
+    maps::{CALLS, THREADS, count, enabled},
+    open, task,
+};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use iotrace_common::{
+    call::{self, CallSpec, CallTable, NONE, TABLE_LEN},
+    io::UNKNOWN,
+    loss,
+    thread::{READ_SIDE, Thread, WRITE_SIDE},
+};
+
+/// MS_SYNC of include/uapi/asm-generic/mman-common.h.
+const MS_SYNC: u64 = 4;
+/// TS_COMPAT of arch/x86/include/asm/thread_info.h: the call came through the 32-bit entry.
+const TS_COMPAT: u32 = 2;
+
+/// A call's description in the table.
+#[derive(Clone, Copy)]
+pub struct Spec(*const CallSpec);
+
+impl Spec {
+    /// The member at this place; use `member!`.
+    #[inline(always)]
+    pub fn at(self, place: usize) -> u8 {
+        // SAFETY: made by `spec` only, so it lies in the table, and `place` is the offset of a byte in it. Volatile, because the
+        // loader fills the table.
+        unsafe { core::ptr::read_volatile(self.0.cast::<u8>().add(place)) }
+    }
+}
+
+/// A member of a call's description.
+macro_rules! member {
+    ($spec:ident . $field:ident) => {
+        $spec.at(core::mem::offset_of!(iotrace_common::call::CallSpec, $field))
+    };
+}
+pub(crate) use member;
+
+/// How to read the call with this number, and whether it is a 32-bit one; `None` when it does not count.
+#[inline(always)]
+fn spec(number: i64) -> Option<(Spec, bool)> {
+    if number as u64 >= TABLE_LEN as u64 {
+        return None;
+    }
+    let table = (&raw const CALLS).cast::<CallTable>();
+    // SAFETY: CALLS is a static of that type and the number is below its length.
+    let (native, compat) = unsafe {
+        (
+            Spec((&raw const (*table).native).cast::<CallSpec>().add(number as usize)),
+            Spec((&raw const (*table).compat).cast::<CallSpec>().add(number as usize)),
+        )
+    };
+    let counts = member!(native.call) != 0;
+    if !(enabled!(COMPAT) && present!(task_status)) {
+        return counts.then_some((native, false));
+    }
+    let counts_compat = member!(compat.call) != 0;
+    if !counts && !counts_compat {
+        return None;
+    }
+    if read::<u32>(current(), offset!(task_status)) & TS_COMPAT != 0 {
+        counts_compat.then_some((compat, true))
+    } else {
+        counts.then_some((native, false))
+    }
+}
+
+/// An argument of the call in flight; 0 when the call has none such.
+#[inline(always)]
+pub fn argument(thread: &Thread, index: u8) -> u64 {
+    if index == NONE { 0 } else { thread.args[(index & 7) as usize] }
+}
+
+/// Beginning of a system call.
+#[inline(always)]
+pub fn enter(regs: Pointer, number: i64) -> Option<()> {
+    let (spec, compat) = spec(number)?;
+    let pid_tgid = bpf_get_current_pid_tgid();
+    if !filter::thread_wanted(pid_tgid) {
+        return None;
+    }
+    let thread = task::thread(pid_tgid)?;
+    // SAFETY: the map returned a valid pointer, and only this thread writes there. `regs` is the tracepoint's argument.
+    let thread = unsafe {
+        arguments(thread, regs, compat);
+        &mut *thread
+    };
+    thread.call = 0;
+    thread.side[READ_SIDE].wanted = 0;
+    thread.side[WRITE_SIDE].wanted = 0;
+    if member!(spec.action) != call::OPEN {
+        files(thread, spec, pid_tgid)?;
+    }
+    thread.call = member!(spec.call) as u32;
+    thread.begin_ns = now();
+    Some(())
+}
+
+/// Keeps the arguments: at the end, registers may have changed.
+///
+/// # Safety
+///
+/// `thread` must be valid and `regs` the argument of the tracepoint.
+#[inline(always)]
+unsafe fn arguments(thread: *mut Thread, regs: Pointer, compat: bool) {
+    macro_rules! argument {
+        ($native:ident, $compat:ident) => {
+            if compat { load::<u64>(regs, offset!($compat)) as u32 as u64 } else { load::<u64>(regs, offset!($native)) }
+        };
+    }
+    if compat && !present!(compat_arg0) {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*thread).args = [
+            argument!(regs_arg0, compat_arg0),
+            argument!(regs_arg1, compat_arg1),
+            argument!(regs_arg2, compat_arg2),
+            argument!(regs_arg3, compat_arg3),
+            argument!(regs_arg4, compat_arg4),
+            argument!(regs_arg5, compat_arg5),
+            0,
+            0,
+        ];
+    }
+}
+
+/// Finds the files of a call; `None` when it does not count after all.
+#[inline(always)]
+fn files(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Option<()> {
+    let action = member!(spec.action);
+    thread.requested = UNKNOWN;
+    if enabled!(STREAM_IO) {
+        thread.requested = io::requested(thread, member!(spec.length), member!(spec.iovec));
+    }
+    let read_fd = member!(spec.read_fd);
+    if read_fd != NONE {
+        let file = file::of_descriptor(current(), argument(thread, read_fd) as i32);
+        io::begin(thread, READ_SIDE, file, Place::of_file(file), pid_tgid);
+        if enabled!(STREAM_IO) {
+            thread.side[READ_SIDE].offset =
+                io::offset_at(thread, file, member!(spec.offset), member!(spec.read_offset));
+        }
+    }
+    let write_fd = member!(spec.write_fd);
+    let file = match action {
+        call::SYNC_ALL => core::ptr::null(),
+        call::SYNC_MAPPING => {
+            if thread.args[2] & MS_SYNC == 0 {
+                return None;
+            }
+            mapping::file_at(thread.args[0])
+        }
+        _ if write_fd != NONE => file::of_descriptor(current(), argument(thread, write_fd) as i32),
+        _ => return Some(()),
+    };
+    let place = if action == call::SYNC_FS { Place::of_mount(file) } else { Place::of_file(file) };
+    if action == call::SYNC_ALL {
+        io::begin_all(thread, pid_tgid);
+    } else {
+        io::begin(thread, WRITE_SIDE, file, place, pid_tgid);
+    }
+    if enabled!(STREAM_IO) {
+        thread.side[WRITE_SIDE].offset = io::offset_at(thread, file, member!(spec.offset), member!(spec.write_offset));
+    }
+    Some(())
+}
+
+/// End of a system call.
+#[inline(always)]
+pub fn exit(regs: Pointer, ret: i64) -> Option<()> {
+    // SAFETY: `regs` is the tracepoint's argument.
+    let number: i64 = unsafe { load(regs, offset!(regs_number)) };
+    let (spec, _) = spec(number as i32 as i64)?;
+    let end_ns = now();
+    let pid_tgid = bpf_get_current_pid_tgid();
+    // Without a record the thread is not to be traced, or its call began before tracing did.
+    let thread = THREADS.get_ptr_mut(pid_tgid as u32)?;
+    // SAFETY: the map returned a valid pointer, and only this thread writes there.
+    let thread = unsafe { &mut *thread };
+    if thread.call != member!(spec.call) as u32 {
+        if filter::thread_wanted(pid_tgid) && member!(spec.action) != call::SYNC_MAPPING {
+            count(loss::UNMATCHED);
+        }
+        return None;
+    }
+    thread.call = 0;
+    let latency_ns = end_ns.saturating_sub(thread.begin_ns);
+    if !filter::result_wanted(latency_ns, ret < 0) {
+        return None;
+    }
+    if member!(spec.action) == call::OPEN {
+        return open::end(thread, spec, ret, latency_ns);
+    }
+    io::end(thread, spec, READ_SIDE, ret, latency_ns);
+    io::end(thread, spec, WRITE_SIDE, ret, latency_ns);
+    Some(())
+}

@@ -1,0 +1,60 @@
+//! Whose operations count: tested before anything else.
+
+use crate::maps::{COMM, DISKS, PIDS, TIDS, UIDS, config, enabled};
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_uid_gid};
+use iotrace_common::{config::CommFilter, record::COMM_LEN};
+
+/// Whether the current thread is to be traced.
+#[inline(always)]
+pub fn thread_wanted(pid_tgid: u64) -> bool {
+    let pid = (pid_tgid >> 32) as u32;
+    let tid = pid_tgid as u32;
+    if pid == config!(self_pid) {
+        return false;
+    }
+    if enabled!(FILTER_PID) && PIDS.get_ptr(pid).is_none() {
+        return false;
+    }
+    if enabled!(FILTER_TID) && TIDS.get_ptr(tid).is_none() {
+        return false;
+    }
+    if enabled!(FILTER_UID) && UIDS.get_ptr(bpf_get_current_uid_gid() as u32).is_none() {
+        return false;
+    }
+    !enabled!(FILTER_COMM) || comm_matches()
+}
+
+/// Whether a device is to be traced.
+#[inline(always)]
+pub fn device_wanted(dev: u32) -> bool {
+    !enabled!(FILTER_DISK) || DISKS.get_ptr(dev).is_some()
+}
+
+/// Whether an operation that took so long and returned this is to be counted.
+#[inline(always)]
+pub fn result_wanted(latency_ns: u64, failed: bool) -> bool {
+    latency_ns >= config!(min_latency_ns) && (failed || !enabled!(FILTER_FAILED))
+}
+
+/// Runs the automaton of `CommFilter` over the current thread's name.
+#[inline(always)]
+fn comm_matches() -> bool {
+    let comm = bpf_get_current_comm().unwrap_or([0; COMM_LEN]);
+    let filter = (&raw const COMM).cast::<CommFilter>();
+    let mut state = 1u64;
+    for byte in comm {
+        if byte == 0 {
+            break;
+        }
+        // SAFETY: COMM is a static of that type and the index is a byte; volatile, because the loader fills it.
+        let (class, star) = unsafe {
+            (
+                core::ptr::read_volatile((&raw const (*filter).class).cast::<u64>().add(byte as usize)),
+                core::ptr::read_volatile(&raw const (*filter).star),
+            )
+        };
+        state = ((state & class) << 1) | (state & star);
+    }
+    // SAFETY: as above.
+    state & unsafe { core::ptr::read_volatile(&raw const (*filter).accept) } != 0
+}

@@ -1,0 +1,187 @@
+//! Reads, writes and syncs: the same body for every way in.
+
+use crate::{
+    calls::{Spec, member},
+    file::{self, Place},
+    filter,
+    kernel::{Pointer, offset, read, read_user},
+    maps::{EVENTS, SCRATCH_ENTER, config, count, enabled},
+    sum, task,
+};
+use iotrace_common::{
+    call::{self, NONE, OFFSET_POINTER, OFFSET_VALUE},
+    file::{FileKey, kind_bit},
+    io::{IO_SYNC, IoRecord, OP_READ, OP_SYNC, OP_WRITE, UNKNOWN},
+    loss,
+    record::{Header, IO},
+    thread::{READ_SIDE, Side, Thread, WANTED, WRITE_SIDE},
+};
+
+/// O_DSYNC and O_APPEND of include/uapi/asm-generic/fcntl.h; O_SYNC holds the bit of O_DSYNC.
+const O_DSYNC: u32 = 0o10000;
+const O_APPEND: u32 = 0o2000;
+/// RWF_DSYNC | RWF_SYNC of include/uapi/linux/fs.h.
+const RWF_DSYNC_SYNC: u64 = 2 | 4;
+const RWF_APPEND: u64 = 0x10;
+/// S_SYNC of include/linux/fs.h.
+const S_SYNC: u32 = 1;
+/// SB_SYNCHRONOUS of include/linux/fs.h.
+const SB_SYNCHRONOUS: u64 = 16;
+/// Elements of an iovec that are added up; longer ones have no known length.
+const IOVECS: usize = 16;
+
+/// An operation on an open file begins. `file` is null where the descriptor is not open, or nothing is mapped.
+#[inline(always)]
+pub fn begin(thread: &mut Thread, index: usize, file: Pointer, place: Place, pid_tgid: u64) {
+    let key = if file.is_null() { FileKey::default() } else { place.key() };
+    // Kind 0 is "no file".
+    if config!(kinds) & kind_bit(key.mode()) != 0 && filter::device_wanted(key.dev) {
+        begin_at(thread, index, file, key, place, pid_tgid);
+    }
+}
+
+/// A sync of everything begins: it has no file, but always counts.
+#[inline(always)]
+pub fn begin_all(thread: &mut Thread, pid_tgid: u64) {
+    if !enabled!(FILTER_DISK) {
+        let nowhere = Place { mnt: core::ptr::null(), dentry: core::ptr::null(), inode: core::ptr::null() };
+        begin_at(thread, WRITE_SIDE, core::ptr::null(), FileKey::default(), nowhere, pid_tgid);
+    }
+}
+
+#[inline(always)]
+fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, place: Place, pid_tgid: u64) {
+    let side = &mut thread.side[index];
+    side.address = file as u64;
+    side.file_flags = if file.is_null() { 0 } else { read(file, offset!(file_flags)) };
+    side.wanted = WANTED;
+    if side.known != 0 && file::same(&side.key, &key) {
+        return;
+    }
+    side.key = key;
+    side.sync = 0;
+    side.file = 0;
+    if !file.is_null() {
+        let sb: Pointer = read(place.inode, offset!(inode_sb));
+        let inode_flags: u32 = read(place.inode, offset!(inode_flags));
+        let sb_flags: u64 = read(sb, offset!(sb_flags));
+        side.sync = (inode_flags & S_SYNC != 0 || sb_flags & SB_SYNCHRONOUS != 0) as u32;
+        side.file = file::number(&key, place, SCRATCH_ENTER);
+    }
+    // A path that could not be sent is tried again with the next call.
+    side.known = (file.is_null() || side.file != 0) as u32;
+    if enabled!(SUM) {
+        let slot = sum::slot(thread, pid_tgid as u32, (pid_tgid >> 32) as u32, &thread.side[index]);
+        thread.side[index].sum = slot;
+    }
+}
+
+/// Bytes that a call asks for.
+#[inline(always)]
+pub fn requested(thread: &Thread, length: u8, iovec: u8) -> u64 {
+    if length != NONE {
+        return thread.args[(length & 7) as usize];
+    }
+    if iovec == NONE {
+        return UNKNOWN;
+    }
+    let address = thread.args[(iovec & 7) as usize];
+    let elements = thread.args[((iovec + 1) & 7) as usize];
+    if elements > IOVECS as u64 {
+        return UNKNOWN;
+    }
+    let mut total = 0u64;
+    for element in 0..IOVECS {
+        if element as u64 >= elements {
+            break;
+        }
+        // struct iovec: base, length.
+        let Some([_, length]) = read_user::<[u64; 2]>(address.wrapping_add(16 * element as u64)) else {
+            return UNKNOWN;
+        };
+        total = total.wrapping_add(length);
+    }
+    total
+}
+
+/// Where in the file a call begins; for what has no position, [`UNKNOWN`].
+#[inline(always)]
+pub fn offset_at(thread: &Thread, file: Pointer, how: u8, argument: u8) -> u64 {
+    if argument != NONE && how == OFFSET_VALUE {
+        let value = thread.args[(argument & 7) as usize];
+        // preadv2 and pwritev2 take -1 for the file's own position.
+        if value as i64 != -1 {
+            return value;
+        }
+    }
+    if argument != NONE && how == OFFSET_POINTER {
+        let address = thread.args[(argument & 7) as usize];
+        if address != 0 {
+            return read_user(address).unwrap_or(UNKNOWN);
+        }
+    }
+    if file.is_null() { UNKNOWN } else { read(file, offset!(file_pos)) }
+}
+
+/// The operation on one side of a call ends.
+#[inline(always)]
+pub fn end(thread: &Thread, spec: Spec, index: usize, ret: i64, latency_ns: u64) {
+    let side = &thread.side[index];
+    if side.wanted != WANTED {
+        return;
+    }
+    let op = match member!(spec.action) {
+        call::MOVE if index == READ_SIDE => OP_READ,
+        call::MOVE => OP_WRITE,
+        _ => OP_SYNC,
+    };
+    let rw_flags = match member!(spec.rw_flags) {
+        NONE => 0,
+        argument => thread.args[(argument & 7) as usize],
+    };
+    let sync = op == OP_WRITE && (side.sync != 0 || side.file_flags & O_DSYNC != 0 || rw_flags & RWF_DSYNC_SYNC != 0);
+    count(loss::SEEN);
+    if enabled!(SUM) {
+        sum::add(side.sum, op, sync, ret, latency_ns);
+    }
+    if enabled!(STREAM_IO) || (enabled!(STREAM_SYNC) && (op == OP_SYNC || (sync && ret > 0))) {
+        send(thread, side, member!(spec.call), op, sync, rw_flags, ret, latency_ns);
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // one call site; a structure for it would only be spilled
+fn send(thread: &Thread, side: &Side, call: u8, op: u8, sync: bool, rw_flags: u64, ret: i64, latency_ns: u64) {
+    let mut offset = if op == OP_SYNC { UNKNOWN } else { side.offset };
+    let append = side.file_flags & O_APPEND != 0 || rw_flags & RWF_APPEND != 0;
+    if op == OP_WRITE && append && side.address != 0 {
+        // The file's end was found inside the call: its position is now behind what was written.
+        offset = if ret > 0 && side.file_flags & O_APPEND != 0 {
+            read::<u64>(side.address as Pointer, offset!(file_pos)).wrapping_sub(ret as u64)
+        } else {
+            UNKNOWN
+        };
+    }
+    let Some(mut entry) = EVENTS.reserve::<IoRecord>(0) else {
+        return count(loss::EVENTS);
+    };
+    entry.write(IoRecord {
+        header: Header { kind: IO, len: size_of::<IoRecord>() as u32 },
+        begin_ns: thread.begin_ns,
+        latency_ns,
+        task: task::describe(),
+        file: side.file,
+        ino: side.key.ino,
+        offset,
+        requested: if op == OP_SYNC { UNKNOWN } else { thread.requested },
+        ret,
+        dev: side.key.dev,
+        file_flags: side.file_flags,
+        mode: side.key.mode() as u16,
+        call,
+        op,
+        flags: if sync { IO_SYNC } else { 0 },
+        _pad: [0; 3],
+    });
+    entry.submit(0);
+}

@@ -1,0 +1,153 @@
+//! All maps. The loader shrinks those that a command does not use.
+
+use aya_ebpf::{
+    Global,
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, Queue, RingBuf},
+};
+use iotrace_common::{
+    block::RequestState,
+    call::CallTable,
+    config::{CommFilter, Config},
+    file::FileKey,
+    latency::{Extremes, Histogram, HistogramKey},
+    loss,
+    process::ProcessState,
+    sum::{Sum, SumKey},
+    thread::Thread,
+};
+
+/// Settings of this run.
+#[unsafe(no_mangle)]
+pub static CONFIG: Global<Config> =
+    Global::new(Config { min_latency_ns: 0, block_ops: 0, flags: 0, self_pid: 0, kinds: 0, histogram_flags: 0 });
+
+/// System calls that count in this run, by number.
+#[unsafe(no_mangle)]
+pub static CALLS: Global<CallTable> = Global::new(CallTable::EMPTY);
+
+/// Thread names that count.
+#[unsafe(no_mangle)]
+pub static COMM: Global<CommFilter> = Global::new(CommFilter { class: [0; 256], star: 0, accept: 0 });
+
+/// Records for user space.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// Calls in flight, by thread id.
+#[map]
+pub static THREADS: HashMap<u32, Thread> = HashMap::with_max_entries(16384, 0);
+
+/// One zeroed thread: too large for the stack.
+#[map]
+pub static NEW_THREAD: Array<Thread> = Array::with_max_entries(1, 0);
+
+/// Files whose path was sent. The oldest go first: their path is then sent again.
+#[map]
+pub static FILES: LruHashMap<FileKey, u64> = LruHashMap::with_max_entries(32768, 0);
+
+/// Processes that were announced, by process id.
+#[map]
+pub static PROCESSES: HashMap<u32, ProcessState> = HashMap::with_max_entries(16384, 0);
+
+/// Sums by thread and file. Slot 0 is never used.
+#[map]
+pub static SUMS: Array<Sum> = Array::with_max_entries(16384, BPF_F_MMAPABLE);
+
+/// Which slot of `SUMS` belongs to whom.
+#[map]
+pub static SUM_INDEX: HashMap<SumKey, u32> = HashMap::with_max_entries(16384, 0);
+
+/// Free slots of `SUMS`, filled by user space.
+#[map]
+pub static FREE_SUMS: Queue<u32> = Queue::with_max_entries(16384, 0);
+
+/// Sum of what found no free slot.
+#[map]
+pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(1, 0);
+
+/// Requests between insert or issue and completion, by address.
+#[map]
+pub static REQUESTS: HashMap<u64, RequestState> = HashMap::with_max_entries(16384, 0);
+
+/// Latency by disk and operation.
+#[map]
+pub static HISTOGRAMS: HashMap<HistogramKey, Histogram> = HashMap::with_max_entries(64, 0);
+
+/// One zeroed histogram: too large for the stack.
+#[map]
+pub static NEW_HISTOGRAM: Array<Histogram> = Array::with_max_entries(1, 0);
+
+/// Shortest and longest latency by disk and operation.
+#[map]
+pub static EXTREMES: PerCpuHashMap<HistogramKey, Extremes> = PerCpuHashMap::with_max_entries(64, 0);
+
+/// Processes to trace.
+#[map]
+pub static PIDS: HashMap<u32, u8> = HashMap::with_max_entries(16384, 0);
+
+/// Threads to trace.
+#[map]
+pub static TIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
+
+/// Users to trace.
+#[map]
+pub static UIDS: HashMap<u32, u8> = HashMap::with_max_entries(256, 0);
+
+/// Devices to trace, in the kernel's encoding.
+#[map]
+pub static DISKS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
+
+/// Bytes of one scratch buffer: a record's head, a full path, and one component more that the verifier must allow for.
+pub const SCRATCH_LEN: usize = 8192;
+
+/// A buffer on whose first bytes a record is built.
+#[repr(C, align(8))]
+pub struct Scratch(pub [u8; SCRATCH_LEN]);
+
+/// Scratch buffers: [`SCRATCH_ENTER`] and the others, so that programs that may interrupt each other do not share one.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(3, 0);
+/// Paths, at the begin of a call.
+pub const SCRATCH_ENTER: u32 = 0;
+/// Paths, at the end of a call.
+pub const SCRATCH_EXIT: u32 = 1;
+/// Names of opened files.
+pub const SCRATCH_OPEN: u32 = 2;
+
+/// Counters of `iotrace_common::loss`.
+#[map]
+pub static LOSS: PerCpuArray<u64> = PerCpuArray::with_max_entries(loss::COUNT, 0);
+
+/// A setting: a constant for the verifier.
+macro_rules! config {
+    ($field:ident) => {
+        $crate::maps::config_at(core::mem::offset_of!(iotrace_common::config::Config, $field), |config| config.$field)
+    };
+}
+pub(crate) use config;
+
+/// Whether a flag of the configuration is set.
+macro_rules! enabled {
+    ($flag:ident) => {
+        $crate::maps::config!(flags) & iotrace_common::config::$flag != 0
+    };
+}
+pub(crate) use enabled;
+
+/// The setting at this place of the configuration, of the type that `_field` has; use `config!`.
+#[inline(always)]
+pub fn config_at<T: Copy>(place: usize, _field: fn(&Config) -> T) -> T {
+    // SAFETY: `place` is the offset of a field of that type; volatile, because the loader changes it behind the compiler's back.
+    unsafe { core::ptr::read_volatile((&raw const CONFIG).cast::<u8>().add(place).cast::<T>()) }
+}
+
+/// Adds one to a counter of `iotrace_common::loss`.
+#[inline(always)]
+pub fn count(counter: u32) {
+    if let Some(value) = LOSS.get_ptr_mut(counter) {
+        // SAFETY: the map returned a valid pointer to this CPU's value.
+        unsafe { *value += 1 }
+    }
+}

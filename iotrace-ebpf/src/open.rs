@@ -1,0 +1,135 @@
+//! Opens: the file that was opened, or the name that was asked for.
+
+use crate::{
+    calls::{Spec, argument, member},
+    file::{self, Place},
+    kernel::{Pointer, current, offset, read, read_user},
+    maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, count},
+    task,
+};
+use aya_ebpf::{cty::c_void, helpers::generated};
+use core::arch::asm;
+use iotrace_common::{
+    call::NONE,
+    file::FileKey,
+    loss,
+    open::{NAME_MAX, NAME_UNREADABLE, OpenRecord},
+    record::{Header, OPEN},
+    thread::Thread,
+};
+
+const HEAD: usize = size_of::<OpenRecord>();
+const _: () = assert!(HEAD + NAME_MAX <= SCRATCH_LEN);
+/// AT_FDCWD of include/uapi/linux/fcntl.h.
+const AT_FDCWD: i32 = -100;
+/// O_CREAT | O_WRONLY | O_TRUNC of include/uapi/asm-generic/fcntl.h: what creat() means.
+const CREAT: u64 = 0o100 | 0o1 | 0o1000;
+
+/// An open ends.
+#[inline(always)]
+pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
+    count(loss::SEEN);
+    let buffer = SCRATCH.get_ptr_mut(SCRATCH_OPEN)?.cast::<u8>();
+    let record = buffer.cast::<OpenRecord>();
+    let task = current();
+    let (mut name, mut state) = (0usize, 0);
+    let mut absolute = false;
+    let name_argument = member!(spec.name);
+    if name_argument != NONE {
+        // SAFETY: the buffer is this CPU's own and has room for a head and a longest name. The kernel has read the name before,
+        // so it is in memory; where another thread has unmapped it since, the read fails.
+        unsafe {
+            let length = generated::bpf_probe_read_user_str(
+                buffer.add(HEAD).cast::<c_void>(),
+                NAME_MAX as u32,
+                argument(thread, name_argument) as *const c_void,
+            );
+            if length <= 0 {
+                state = NAME_UNREADABLE;
+            } else {
+                name = (length - 1) as usize;
+                absolute = *buffer.add(HEAD) == b'/';
+            }
+        }
+    }
+    let (mut id, mut base) = (0, 0);
+    let mut key = FileKey::default();
+    if ret >= 0 {
+        let file = file::of_descriptor(task, ret as i32);
+        if !file.is_null() {
+            let place = Place::of_file(file);
+            key = place.key();
+            id = file::number(&key, place, SCRATCH_EXIT);
+        }
+    } else if name_argument != NONE {
+        let fs: Pointer = read(task, offset!(task_fs));
+        let directory = match member!(spec.directory) {
+            NONE => AT_FDCWD,
+            index => argument(thread, index) as i32,
+        };
+        let file =
+            if !absolute && directory != AT_FDCWD { file::of_descriptor(task, directory) } else { core::ptr::null() };
+        let place = if absolute {
+            Some(Place::of_path(fs.wrapping_add(offset!(fs_root))))
+        } else if directory == AT_FDCWD {
+            Some(Place::of_path(fs.wrapping_add(offset!(fs_pwd))))
+        } else if file.is_null() {
+            None
+        } else {
+            Some(Place::of_file(file))
+        };
+        if let Some(place) = place {
+            let key = place.key();
+            base = file::number(&key, place, SCRATCH_EXIT);
+        }
+    }
+    let (open_flags, open_mode) = how(thread, spec);
+    // SAFETY: a mask of one register: the verifier must see the bound here. Then the head of this CPU's own buffer, and a record
+    // of at most the buffer's length.
+    unsafe {
+        asm!("{0} &= 4095", inout(reg) name);
+        (*record).header = Header { kind: OPEN, len: (HEAD + name) as u32 };
+        (*record).begin_ns = thread.begin_ns;
+        (*record).latency_ns = latency_ns;
+        (*record).task = task::describe();
+        (*record).file = id;
+        (*record).base = base;
+        (*record).ino = key.ino;
+        (*record).ret = ret;
+        (*record).open_flags = open_flags;
+        (*record).open_mode = open_mode as u32;
+        (*record).dev = key.dev;
+        (*record).mode = key.mode();
+        (*record).call = member!(spec.call) as u32;
+        (*record).name = name as u32;
+        (*record).state = state;
+        let sent = generated::bpf_ringbuf_output(
+            (&raw const EVENTS).cast_mut().cast::<c_void>(),
+            buffer.cast::<c_void>(),
+            (HEAD + name) as u64,
+            0,
+        );
+        if sent != 0 {
+            count(loss::EVENTS);
+        }
+    }
+    Some(())
+}
+
+/// Flags and permission bits that were asked for.
+#[inline(always)]
+fn how(thread: &Thread, spec: Spec) -> (u64, u64) {
+    let flags = member!(spec.open_flags);
+    if flags == NONE {
+        return (CREAT, argument(thread, member!(spec.open_mode)));
+    }
+    let flags = argument(thread, flags);
+    if member!(spec.how) == 0 {
+        return (flags as u32 as u64, argument(thread, member!(spec.open_mode)));
+    }
+    // struct open_how of include/uapi/linux/openat2.h: flags, mode, resolve.
+    match read_user::<[u64; 2]>(flags) {
+        Some([flags, mode]) => (flags, mode),
+        None => (0, 0),
+    }
+}

@@ -1,0 +1,137 @@
+//! The path walk: from a dentry to the root, across mounts.
+
+use crate::{
+    kernel::{Pointer, now, offset, read},
+    maps::{EVENTS, FILES, SCRATCH, SCRATCH_LEN, count},
+};
+use aya_ebpf::{cty::c_void, helpers::generated};
+use core::arch::asm;
+use iotrace_common::{
+    file::{FS_LEN, FileKey, FileRecord, PATH_CUT, PATH_DEPTH, PATH_MAX},
+    loss,
+    record::{FILE, Header},
+};
+
+/// Bytes of the record before the names.
+const HEAD: usize = size_of::<FileRecord>();
+/// Longest name of one component with its NUL (include/uapi/linux/limits.h: NAME_MAX).
+const COMPONENT: usize = 256;
+/// Position of the next name stays below this; a power of two, so that a mask proves it to the verifier.
+const NAMES: usize = PATH_MAX;
+const _: () = assert!(HEAD + NAMES + COMPONENT <= SCRATCH_LEN);
+
+/// Sends the path of a file and remembers that it was sent. Returns its number, 0 when the ring buffer was full.
+#[inline(always)]
+pub fn announce(key: &FileKey, mnt: Pointer, dentry: Pointer, scratch: u32) -> u64 {
+    let Some(buffer) = SCRATCH.get_ptr_mut(scratch) else { return 0 };
+    let record = buffer.cast::<FileRecord>();
+    // SAFETY: the buffer is this CPU's own and longer than a record.
+    unsafe { (*record).key = *key };
+    let id = announce_path(mnt as u64, dentry as u64, scratch);
+    if id != 0 {
+        // A second thread may send the same path at the same time: user space knows both numbers.
+        let _ = FILES.insert(key, id, 0);
+    }
+    id
+}
+
+/// Completes and sends the record whose key stands in a scratch buffer.
+///
+/// A global function that takes numbers only: the verifier looks at its [`PATH_DEPTH`] rounds once, not once per caller.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn announce_path(mnt: u64, dentry: u64, scratch: u32) -> u64 {
+    let (mnt, dentry) = (mnt as Pointer, dentry as Pointer);
+    let Some(buffer) = SCRATCH.get_ptr_mut(scratch) else { return 0 };
+    let buffer = buffer.cast::<u8>();
+    // SAFETY: the buffer is this CPU's own and longer than a record with all its names; see the assertion above.
+    unsafe {
+        let (names, cut) = walk(buffer.add(HEAD), mnt, dentry);
+        if cut {
+            count(loss::CUT);
+        }
+        let cpu = generated::bpf_get_smp_processor_id() as u64;
+        let id = now() << 10 | (cpu & 1023);
+        let record = buffer.cast::<FileRecord>();
+        (*record).header = Header { kind: FILE, len: (HEAD + names) as u32 };
+        (*record).id = id;
+        (*record).flags = if cut { PATH_CUT } else { 0 };
+        (*record).names = names as u32;
+        (*record).fs = [0; FS_LEN];
+        let inode: Pointer = read(dentry, offset!(dentry_inode));
+        let sb: Pointer = read(inode, offset!(inode_sb));
+        let fs_type: Pointer = read(sb, offset!(sb_type));
+        let fs_name: Pointer = read(fs_type, offset!(fs_name));
+        generated::bpf_probe_read_kernel_str(
+            (&raw mut (*record).fs).cast::<c_void>(),
+            FS_LEN as u32,
+            fs_name.cast::<c_void>(),
+        );
+        let sent = generated::bpf_ringbuf_output(
+            (&raw const EVENTS).cast_mut().cast::<c_void>(),
+            buffer.cast::<c_void>(),
+            (HEAD + names) as u64,
+            0,
+        );
+        if sent != 0 {
+            count(loss::PATHS);
+            return 0;
+        }
+        id
+    }
+}
+
+/// Writes the names from `dentry` up to the root of the mount namespace, each ended by NUL. Returns their length, and whether
+/// the root was not reached.
+///
+/// # Safety
+///
+/// `names` must have room for [`NAMES`] + [`COMPONENT`] bytes.
+#[inline(always)]
+unsafe fn walk(names: *mut u8, mnt: Pointer, dentry: Pointer) -> (usize, bool) {
+    let mut mnt = mnt;
+    let mut dentry = dentry;
+    let mut position: usize = 0;
+    let mut cut = true;
+    for _ in 0..PATH_DEPTH {
+        // The verifier must see the bound here: the compiler would drop a check that it can prove itself.
+        // SAFETY: a mask of one register.
+        unsafe { asm!("{0} &= 4095", inout(reg) position) };
+        let parent: Pointer = read(dentry, offset!(dentry_parent));
+        let root: Pointer = read(mnt, offset!(vfsmount_root));
+        // A file of no directory (memfd, eventfd): its own name is all there is.
+        let alone = dentry == parent && dentry != root;
+        if dentry == root {
+            let mount = mnt.wrapping_sub(offset!(mount_vfsmount));
+            let above: Pointer = read(mount, offset!(mount_parent));
+            if above == mount {
+                cut = false;
+                break;
+            }
+            dentry = read(mount, offset!(mount_mountpoint));
+            mnt = above.wrapping_add(offset!(mount_vfsmount));
+            continue;
+        }
+        let name: Pointer = read(dentry, offset!(dentry_name));
+        // SAFETY: position is below NAMES and a component takes at most COMPONENT bytes: the caller gave room for both.
+        let length = unsafe {
+            generated::bpf_probe_read_kernel_str(
+                names.add(position).cast::<c_void>(),
+                COMPONENT as u32,
+                name.cast::<c_void>(),
+            )
+        };
+        if length <= 0 || position + length as usize >= NAMES {
+            break;
+        }
+        position += length as usize;
+        if alone {
+            cut = false;
+            break;
+        }
+        dentry = parent;
+    }
+    // SAFETY: a mask of one register.
+    unsafe { asm!("{0} &= 4095", inout(reg) position) };
+    (position, cut)
+}

@@ -27,7 +27,7 @@ pub struct BlockRecord {
     pub disk: u32,
     /// The partition, where known, else the disk.
     pub part: u32,
-    /// What the driver reported: `blk_status_t` or errno, see `Config::block_status`; 0 is success.
+    /// What the driver reported: `blk_status_t` or errno, which one, BTF tells; 0 is success.
     pub error: i32,
 }
 

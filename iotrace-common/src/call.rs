@@ -23,6 +23,9 @@ pub const OFFSET_VALUE: u8 = 1;
 /// [`CallSpec::offset`]: the offset arguments point to the position, or are null.
 pub const OFFSET_POINTER: u8 = 2;
 
+/// [`CallSpec::offset`]: the position cannot be told.
+pub const OFFSET_UNKNOWN: u8 = 3;
+
 /// How to read one system call: numbers of its arguments.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -98,8 +101,7 @@ pub struct CallTable {
 
 impl CallTable {
     /// Nothing traced.
-    pub const EMPTY: Self =
-        Self { native: [CallSpec::UNTRACED; TABLE_LEN], compat: [CallSpec::UNTRACED; TABLE_LEN] };
+    pub const EMPTY: Self = Self { native: [CallSpec::UNTRACED; TABLE_LEN], compat: [CallSpec::UNTRACED; TABLE_LEN] };
 }
 
 macro_rules! calls {

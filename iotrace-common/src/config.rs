@@ -26,14 +26,10 @@ pub const FILTER_DISK: u32 = 1 << 9;
 pub const FILTER_FAILED: u32 = 1 << 10;
 /// `Config::flags`: children of processes in `PIDS` join it.
 pub const FOLLOW: u32 = 1 << 11;
-/// `Config::flags`: `block_status` values are `blk_status_t`, not errno.
-pub const BLOCK_STATUS: u32 = 1 << 12;
-/// `Config::flags`: block tracepoints pass the queue before the request (Linux 5.10 and older).
-pub const BLOCK_QUEUE_ARG: u32 = 1 << 13;
 /// `Config::flags`: the kernel has `bpf_find_vma` (Linux 5.17).
-pub const FIND_VMA: u32 = 1 << 14;
+pub const FIND_VMA: u32 = 1 << 12;
 /// `Config::flags`: some 32-bit system call is traced.
-pub const COMPAT: u32 = 1 << 15;
+pub const COMPAT: u32 = 1 << 13;
 
 /// Settings of one run.
 #[repr(C)]

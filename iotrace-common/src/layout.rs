@@ -64,9 +64,9 @@ layout! {
     sb_type: required ["super_block.s_type"];
     /// `struct file_system_type` -> name.
     fs_name: required ["file_system_type.name"];
-    /// `struct dentry` -> parent (the member has two underscores since 6.17).
-    dentry_parent: required ["dentry.d_parent", "dentry.__d_parent"];
-    /// `struct dentry`: hash and length of the name.
+    /// `struct dentry` -> parent.
+    dentry_parent: required ["dentry.d_parent"];
+    /// `struct dentry`: hash and length of the name (6.18 has a writable `__d_name` beside it).
     dentry_hash_len: required ["dentry.d_name.hash_len", "dentry.__d_name.hash_len"];
     /// `struct dentry` -> name.
     dentry_name: required ["dentry.d_name.name", "dentry.__d_name.name"];

@@ -39,10 +39,69 @@ pub struct Counters {
     pub write_ns: u64,
     /// Nanoseconds in syncs.
     pub sync_ns: u64,
+    /// Of `write_ns`, the part in writes that sync by themselves.
+    pub sync_write_ns: u64,
     /// Longest single operation, nanoseconds.
     pub max_ns: u64,
+    /// Longest sync, or write that syncs by itself, nanoseconds.
+    pub sync_max_ns: u64,
     /// Calls that failed.
     pub errors: u64,
+}
+
+impl Counters {
+    /// Adds another's counters.
+    pub fn add(&mut self, other: &Self) {
+        self.reads += other.reads;
+        self.writes += other.writes;
+        self.syncs += other.syncs;
+        self.sync_writes += other.sync_writes;
+        self.read_bytes += other.read_bytes;
+        self.write_bytes += other.write_bytes;
+        self.read_ns += other.read_ns;
+        self.write_ns += other.write_ns;
+        self.sync_ns += other.sync_ns;
+        self.sync_write_ns += other.sync_write_ns;
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.sync_max_ns = self.sync_max_ns.max(other.sync_max_ns);
+        self.errors += other.errors;
+    }
+
+    /// What came since `before`. A maximum cannot be taken apart: it is the new one where it grew, else 0.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let grown = |now, before| if now > before { now } else { 0 };
+        Self {
+            reads: self.reads.wrapping_sub(before.reads),
+            writes: self.writes.wrapping_sub(before.writes),
+            syncs: self.syncs.wrapping_sub(before.syncs),
+            sync_writes: self.sync_writes.wrapping_sub(before.sync_writes),
+            read_bytes: self.read_bytes.wrapping_sub(before.read_bytes),
+            write_bytes: self.write_bytes.wrapping_sub(before.write_bytes),
+            read_ns: self.read_ns.wrapping_sub(before.read_ns),
+            write_ns: self.write_ns.wrapping_sub(before.write_ns),
+            sync_ns: self.sync_ns.wrapping_sub(before.sync_ns),
+            sync_write_ns: self.sync_write_ns.wrapping_sub(before.sync_write_ns),
+            max_ns: grown(self.max_ns, before.max_ns),
+            sync_max_ns: grown(self.sync_max_ns, before.sync_max_ns),
+            errors: self.errors.wrapping_sub(before.errors),
+        }
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.reads + self.writes + self.syncs == 0
+    }
+
+    /// Nanoseconds in all operations.
+    pub fn total_ns(&self) -> u64 {
+        self.read_ns + self.write_ns + self.sync_ns
+    }
+
+    /// Bytes both ways.
+    pub fn bytes(&self) -> u64 {
+        self.read_bytes + self.write_bytes
+    }
 }
 
 /// One slot of the array of sums. Written by one thread only; `key.tid` is 0 while the slot is free.

@@ -9,7 +9,7 @@ use crate::{
     sum, task,
 };
 use iotrace_common::{
-    call::{self, NONE, OFFSET_POINTER, OFFSET_VALUE},
+    call::{self, NONE, OFFSET_POINTER, OFFSET_UNKNOWN, OFFSET_VALUE},
     file::{FileKey, kind_bit},
     io::{IO_SYNC, IoRecord, OP_READ, OP_SYNC, OP_WRITE, UNKNOWN},
     loss,
@@ -107,6 +107,9 @@ pub fn requested(thread: &Thread, length: u8, iovec: u8) -> u64 {
 /// Where in the file a call begins; for what has no position, [`UNKNOWN`].
 #[inline(always)]
 pub fn offset_at(thread: &Thread, file: Pointer, how: u8, argument: u8) -> u64 {
+    if how == OFFSET_UNKNOWN {
+        return UNKNOWN;
+    }
     if argument != NONE && how == OFFSET_VALUE {
         let value = thread.args[(argument & 7) as usize];
         // preadv2 and pwritev2 take -1 for the file's own position.

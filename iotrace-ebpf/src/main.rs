@@ -21,18 +21,23 @@ mod sum;
 mod task;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_log_ebpf::debug;
 
 /// `sys_enter(struct pt_regs *regs, long id)`
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
-    calls::enter(ctx.arg(0), ctx.arg(1));
+    if calls::enter(ctx.arg(0), ctx.arg(1)).is_some() {
+        debug!(&ctx, "enter call {}", ctx.arg::<i64>(1));
+    }
     0
 }
 
 /// `sys_exit(struct pt_regs *regs, long ret)`
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
-    calls::exit(ctx.arg(0), ctx.arg(1));
+    if calls::exit(ctx.arg(0), ctx.arg(1)).is_some() {
+        debug!(&ctx, "exit: {}", ctx.arg::<i64>(1));
+    }
     0
 }
 
@@ -95,7 +100,9 @@ pub fn block_rq_merge(ctx: BtfTracePointContext) -> i32 {
 /// `block_rq_complete(struct request *rq, blk_status_t error, unsigned int nr_bytes)`; `int error` until 5.15
 #[btf_tracepoint(function = "block_rq_complete")]
 pub fn block_rq_complete(ctx: BtfTracePointContext) -> i32 {
-    block::completed(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    if block::completed(ctx.arg(0), ctx.arg(1), ctx.arg(2)).is_some() {
+        debug!(&ctx, "request completed: {} bytes", ctx.arg::<u32>(2));
+    }
     0
 }
 

@@ -67,10 +67,15 @@ pub fn add(slot: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
         counters.write_ns += latency_ns;
         if sync && ret > 0 {
             counters.sync_writes += 1;
+            counters.sync_write_ns += latency_ns;
         }
     } else {
         counters.syncs += 1;
         counters.sync_ns += latency_ns;
+    }
+    let synced = if op == OP_WRITE { sync && ret > 0 } else { op != OP_READ };
+    if synced && latency_ns > counters.sync_max_ns {
+        counters.sync_max_ns = latency_ns;
     }
     if ret < 0 {
         counters.errors += 1;

@@ -2,7 +2,10 @@
 //!
 //! Data flows one way: kernel programs -> ring buffer and maps -> [`event`] -> [`resolve`] -> [`view`] -> [`output`].
 
+pub mod cli;
+pub mod event;
 pub mod kernel;
 pub mod output;
 pub mod parse;
 pub mod resolve;
+pub mod view;

@@ -1,2 +1,7 @@
 //! The `iotrace` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    iotrace::cli::main(std::env::args_os())
+}

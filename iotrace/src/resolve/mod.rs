@@ -1,1 +1,18 @@
 //! Names for numbers: disks, mounts, processes, containers, users.
+//!
+//! Caches have limits, and what cannot be found is `None`, never a guess.
+
+mod container;
+mod disk;
+mod mounts;
+pub mod names;
+mod process;
+mod program;
+mod users;
+
+pub use container::Container;
+pub use disk::{Disk, Disks, UnknownDisk, dev_of_rdev, dev_text};
+pub use mounts::Mounts;
+pub use process::{ProcessInfo, cgroup_path, descendants, exists, from_proc, thread_exists};
+pub use program::find_program;
+pub use users::uid_of;

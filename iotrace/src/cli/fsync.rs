@@ -1,0 +1,209 @@
+//! `iotrace fsync`: the sync ledger.
+
+use crate::{
+    cli::{
+        Exit,
+        lines::{UNKNOWN, errno, fsync_line, io_line, name_cell, path_cell, selected, timestamp},
+        options::{Filters, Output, ProgramArgs, Timing, Tracing},
+        run::{Command, Interval, Setup, World, run},
+    },
+    event::{
+        Event,
+        io::{Io, Operation},
+    },
+    kernel::{calls::FileOps, plan::Plan, tracer::Tracer},
+    output::{Align, Column, Table, nanos, percent},
+    view::{
+        fsync::{Ledger, SyncRow},
+        top::Differences,
+    },
+};
+use anyhow::Result;
+use iotrace_common::file::kind_bit;
+
+/// The sync ledger: who syncs which file how often, and what it costs
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  iotrace fsync                        who syncs, most expensive first
+  iotrace fsync --trace -p 4711        each sync of a process, as it happens
+  iotrace fsync --min-latency 10ms     only slow syncs
+  iotrace fsync -- ./agent             all syncs of a program")]
+pub struct Args {
+    #[command(flatten)]
+    timing: Timing,
+    /// Print each sync as it ends instead of a table
+    #[arg(long)]
+    trace: bool,
+    /// Rows to print; 0 for all
+    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    rows: usize,
+    #[command(flatten)]
+    filters: Filters,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    tracing: Tracing,
+    #[command(flatten)]
+    program: ProgramArgs,
+}
+
+const fn column(key: &'static str, header: &'static str, align: Align, width: usize, doc: &'static str) -> Column {
+    Column { key, header, doc, align, width }
+}
+
+/// Columns of the ledger.
+pub const COLUMNS: &[Column] = &[
+    column("pid", "PID", Align::Right, 7, "Process id"),
+    column("comm", "COMM", Align::Left, 15, "Name of the process"),
+    column("syncs", "SYNCS", Align::Right, 6, "Sync calls, and writes that sync by themselves"),
+    column("writes", "WRITES", Align::Right, 6, "Write calls"),
+    column("b_sync", "B/SYNC", Align::Right, 7, "Bytes written per sync"),
+    column("avg", "AVG", Align::Right, 7, "Mean time of a sync"),
+    column("p99", "P99", Align::Right, 7, "99th percentile; `?` when events were lost"),
+    column("max", "MAX", Align::Right, 7, "Longest sync"),
+    column("wall", "%WALL", Align::Right, 5, "Time in syncs, per cent of the time traced"),
+    column("path", "PATH", Align::Left, 0, "The file; `(all file systems)` for sync()"),
+];
+
+/// Columns of `--trace`.
+pub const TRACE_COLUMNS: &[Column] = &[
+    column("time", "TIME", Align::Left, 12, "When it began, local time"),
+    column("pid", "PID", Align::Right, 7, "Process id"),
+    column("comm", "COMM", Align::Left, 15, "Name of the thread"),
+    column("call", "CALL", Align::Left, 9, "The system call"),
+    column("lat", "LATENCY", Align::Right, 7, "From entry to return"),
+    column("err", "ERR", Align::Left, 6, "Name of the error"),
+    column("path", "PATH", Align::Left, 0, "The file; `(all file systems)` for sync()"),
+];
+
+/// What sync() syncs.
+const ALL: &str = "(all file systems)";
+
+fn cells(sync: &SyncRow, wall_ns: u64) -> Vec<String> {
+    let row = &sync.row;
+    let counters = &row.counters;
+    vec![
+        row.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+        name_cell(row.comm.as_ref().map(|comm| comm.bytes())),
+        sync.syncs().to_string(),
+        counters.writes.to_string(),
+        (counters.write_bytes / sync.syncs().max(1)).to_string(),
+        nanos(sync.total_ns() / sync.syncs().max(1)),
+        sync.percentiles.map_or_else(|| UNKNOWN.to_owned(), |(_, p99)| nanos(p99)),
+        nanos(counters.sync_max_ns),
+        percent(sync.total_ns(), wall_ns),
+        path_cell(row.path.as_deref(), row.ino.is_some(), ALL),
+    ]
+}
+
+impl Args {
+    /// Traces and prints.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`].
+    pub fn run(self) -> Result<Exit> {
+        let kinds = [libc::S_IFREG, libc::S_IFDIR, libc::S_IFBLK].iter().fold(1, |kinds, kind| kinds | kind_bit(*kind));
+        let plan = Plan {
+            files: FileOps { write: true, sync: true, ..FileOps::default() },
+            sum: !self.trace,
+            stream_sync: true,
+            kinds,
+            ..Plan::default()
+        };
+        let table = Table::new(TRACE_COLUMNS.iter().copied(), None);
+        let mut fsync = Fsync { args: &self, ledger: Ledger::default(), differences: Differences::default(), table };
+        let setup = Setup {
+            command: "fsync",
+            stream: self.trace,
+            everyone: false,
+            plan,
+            filters: &self.filters,
+            timing: &self.timing,
+            output: &self.output,
+            tracing: &self.tracing,
+            program: &self.program,
+        };
+        run(setup, &mut fsync)
+    }
+}
+
+struct Fsync<'a> {
+    args: &'a Args,
+    ledger: Ledger,
+    differences: Differences,
+    table: Table,
+}
+
+impl Fsync<'_> {
+    fn trace(&self, io: &Io, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+        if world.form.json {
+            return io_line(io, world, out);
+        }
+        let file = world.names.file(io.file).cloned();
+        let path = file.as_ref().and_then(|file| file.file.path.as_deref());
+        if selected(world, &io.task, path).is_none() {
+            return Ok(());
+        }
+        let row = self.table.stream_row(&[
+            world.clock.hms(io.begin_ns),
+            io.task.pid.to_string(),
+            name_cell(Some(io.task.comm.bytes())),
+            io.call.to_owned(),
+            nanos(io.latency_ns),
+            errno(io.result).map_or_else(|| "-".to_owned(), |name| name.into_owned()),
+            path_cell(path, io.inode.is_some(), if io.call == "sync" { ALL } else { "-" }),
+        ]);
+        out.extend_from_slice(row.as_bytes());
+        Ok(())
+    }
+}
+
+impl Command for Fsync<'_> {
+    fn begin(&mut self, world: &mut World, out: &mut Vec<u8>) {
+        if self.args.trace && !world.form.json {
+            self.table = Table::new(TRACE_COLUMNS.iter().copied(), world.form.width);
+            out.extend_from_slice(world.form.header(&self.table.stream_header()).as_bytes());
+        }
+    }
+
+    fn event(&mut self, event: Event, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+        let Event::Io(io) = event else { return Ok(()) };
+        if self.args.trace {
+            return self.trace(&io, world, out);
+        }
+        if io.operation == Operation::Fsync || io.sync {
+            self.ledger.add(&io, &world.names);
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+        let Some(sums) = &mut tracer.sums else { return Ok(()) };
+        let deltas = self.differences.since(sums.iter(), &mut world.names, &world.selection);
+        let rows = self.ledger.rows(&deltas);
+        let shown = if self.args.rows == 0 { rows.len() } else { self.args.rows.min(rows.len()) };
+        let wall_ns = u64::try_from(interval.length.as_nanos()).unwrap_or(u64::MAX);
+        if world.form.json {
+            let ts = timestamp(&mut world.clock, interval.end_ns);
+            for row in rows.iter().take(shown) {
+                fsync_line(row, &ts, wall_ns, out)?;
+            }
+            return Ok(());
+        }
+        if interval.repeated {
+            out.extend_from_slice(format!("{}\n", world.clock.hms(interval.end_ns)).as_bytes());
+        }
+        let cells: Vec<Vec<String>> = rows.iter().take(shown).map(|row| cells(row, wall_ns)).collect();
+        let table = Table::new(COLUMNS.iter().copied(), world.form.width);
+        out.extend_from_slice(world.form.table(&table, &cells).as_bytes());
+        if shown < rows.len() {
+            out.extend_from_slice(format!("{shown} of {} rows; -r 0 shows all\n", rows.len()).as_bytes());
+        }
+        if interval.repeated {
+            out.push(b'\n');
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,256 @@
+//! Rows and events to JSON lines and table cells.
+
+use crate::{
+    cli::run::World,
+    event::{Task, block::Block, io::Io, open::Open},
+    kernel::block::BlockOp,
+    output::{
+        Clock, errno_name, escape,
+        json::{BlockLine, FsyncLine, IoLine, OpenLine, Text, TopLine, append, exact},
+        open_flags,
+    },
+    resolve::{
+        dev_text,
+        names::{FileInfo, ProcessInfo},
+    },
+    view::{fsync::SyncRow, top::Row},
+};
+use anyhow::Result;
+use std::{borrow::Cow, sync::Arc};
+
+/// An unknown value in a table.
+pub const UNKNOWN: &str = "?";
+
+/// O_CREAT and __O_TMPFILE of include/uapi/asm-generic/fcntl.h: only with one of them the mode means something.
+const CREATES: u64 = 0o100 | 0o20_000_000;
+
+/// Name of an errno.
+pub fn errno(result: Result<u64, i32>) -> Option<Cow<'static, str>> {
+    result.err().map(|errno| errno_name(errno.unsigned_abs()))
+}
+
+/// A time in UTC.
+pub fn timestamp(clock: &mut Clock, mono_ns: u64) -> String {
+    clock.rfc3339(mono_ns)
+}
+
+/// The process and file of an operation, when they pass the selection. `path`: where it is not the file's own.
+pub fn selected(world: &mut World, task: &Task, path: Option<&[u8]>) -> Option<Option<Arc<ProcessInfo>>> {
+    if !world.selection.path(path) {
+        return None;
+    }
+    let process = world.names.process(task.pid, None);
+    world.selection.process(process.as_deref()).then_some(process)
+}
+
+fn whole_disk(file: Option<&FileInfo>) -> Option<&str> {
+    file?.disk.as_ref().map(|disk| disk.disk.as_str())
+}
+
+/// Appends a read, write or sync; nothing when it does not pass the selection.
+///
+/// # Errors
+///
+/// See [`append`].
+pub fn io_line(io: &Io, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+    let file = world.names.file(io.file).cloned();
+    let path = file.as_ref().and_then(|file| file.file.path.as_deref());
+    let Some(process) = selected(world, &io.task, path) else { return Ok(()) };
+    let moves = io.operation != crate::event::io::Operation::Fsync;
+    let line = IoLine {
+        kind: io.operation.name(),
+        call: io.call,
+        ts: timestamp(&mut world.clock, io.begin_ns).into(),
+        mono_ns: io.begin_ns,
+        pid: io.task.pid,
+        tid: io.task.tid,
+        uid: io.task.uid,
+        comm: Text(io.task.comm.bytes()),
+        container: process.as_ref().and_then(|process| process.container.as_deref()),
+        path: path.map(Text),
+        path_bytes: exact(path),
+        dev: io.inode.map(|(_, dev)| dev_text(dev)),
+        disk: whole_disk(file.as_deref()),
+        fs: file.as_ref().map(|file| file.file.fs.as_str()),
+        ino: io.inode.map(|(ino, _)| ino),
+        offset: io.offset,
+        requested: io.requested,
+        bytes: moves.then(|| io.result.unwrap_or(0)),
+        errno: errno(io.result),
+        latency_ns: io.latency_ns,
+        flags: if io.inode.is_some() { open_flags(io.file_flags) } else { Vec::new() },
+        sync: io.sync,
+    };
+    Ok(append(out, &line)?)
+}
+
+/// The path of an open: the opened file's, or the one that was asked for.
+pub fn open_path(open: &Open, file: Option<&FileInfo>, world: &World) -> Option<Vec<u8>> {
+    match open.result {
+        Ok(_) => file.and_then(|file| file.file.path.clone()),
+        Err(_) => {
+            let base = world.names.file(open.base).and_then(|base| base.file.path.clone());
+            open.absolute(base.as_deref())
+        }
+    }
+}
+
+/// Appends an open; nothing when it does not pass the selection.
+///
+/// # Errors
+///
+/// See [`append`].
+pub fn open_line(open: &Open, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+    let file = world.names.file(open.file).cloned();
+    let path = open_path(open, file.as_deref(), world);
+    let path = path.as_deref();
+    let Some(process) = selected(world, &open.task, path) else { return Ok(()) };
+    let name = open.name.as_deref();
+    let line = OpenLine {
+        kind: "open",
+        call: open.call,
+        ts: timestamp(&mut world.clock, open.begin_ns).into(),
+        mono_ns: open.begin_ns,
+        pid: open.task.pid,
+        tid: open.task.tid,
+        uid: open.task.uid,
+        comm: Text(open.task.comm.bytes()),
+        container: process.as_ref().and_then(|process| process.container.as_deref()),
+        fd: open.result.ok(),
+        errno: errno(open.result),
+        flags: open_flags(open.flags as u32),
+        mode: (open.flags & CREATES != 0).then(|| format!("{:04o}", open.mode & 0o7777)),
+        name: name.map(Text),
+        name_bytes: exact(name),
+        path: path.map(Text),
+        path_bytes: exact(path),
+        dev: open.inode.map(|(_, dev)| dev_text(dev)),
+        disk: whole_disk(file.as_deref()),
+        fs: file.as_ref().map(|file| file.file.fs.as_str()),
+        ino: open.inode.map(|(ino, _)| ino),
+        latency_ns: open.latency_ns,
+    };
+    Ok(append(out, &line)?)
+}
+
+/// Appends a block request; nothing when it does not pass the selection.
+///
+/// # Errors
+///
+/// See [`append`].
+pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+    let Some(process) = selected(world, &block.task, None) else { return Ok(()) };
+    let disk = world.names.disk(block.disk);
+    let op = world.block.operation(block.cmd_flags);
+    let error = world.block.errno(block.error);
+    let line = BlockLine {
+        kind: "block",
+        ts: timestamp(&mut world.clock, block.begin_ns).into(),
+        mono_ns: block.begin_ns,
+        op: op.name(),
+        flags: world.block.flag_names(block.cmd_flags).collect(),
+        dev: dev_text(block.part),
+        disk: disk.as_ref().map(|disk| disk.disk.as_str()),
+        sector: (op != BlockOp::Flush).then_some(block.sector),
+        bytes: block.bytes,
+        queue_ns: block.queue_ns,
+        device_ns: block.device_ns,
+        latency_ns: block.queue_ns + block.device_ns,
+        errno: (error != 0).then(|| errno_name(error.unsigned_abs())),
+        pid: block.task.pid,
+        tid: block.task.tid,
+        comm: Text(block.task.comm.bytes()),
+        container: process.as_ref().and_then(|process| process.container.as_deref()),
+        path: None,
+    };
+    Ok(append(out, &line)?)
+}
+
+/// Appends a row of `top`.
+///
+/// # Errors
+///
+/// See [`append`].
+pub fn top_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
+    let path = row.path.as_deref();
+    let counters = &row.counters;
+    let line = TopLine {
+        kind: "top",
+        ts,
+        pid: row.pid,
+        tid: row.tid,
+        comm: row.comm.as_ref().map(|comm| Text(comm.bytes())),
+        container: row.process.as_ref().and_then(|process| process.container.as_deref()),
+        path: path.map(Text),
+        path_bytes: exact(path),
+        dev: row.dev_text(),
+        disk: row.disk.as_ref().map(|disk| disk.disk.as_str()),
+        fs: row.fs.as_deref(),
+        ino: row.ino,
+        reads: counters.reads,
+        writes: counters.writes,
+        read_bytes: counters.read_bytes,
+        write_bytes: counters.write_bytes,
+        syncs: counters.syncs,
+        sync_writes: counters.sync_writes,
+        read_ns: counters.read_ns,
+        write_ns: counters.write_ns,
+        sync_ns: counters.sync_ns,
+        max_ns: counters.max_ns,
+        errors: counters.errors,
+    };
+    Ok(append(out, &line)?)
+}
+
+/// Appends a row of the sync ledger. `wall_ns`: time traced.
+///
+/// # Errors
+///
+/// See [`append`].
+pub fn fsync_line(sync: &SyncRow, ts: &str, wall_ns: u64, out: &mut Vec<u8>) -> Result<()> {
+    let row = &sync.row;
+    let path = row.path.as_deref();
+    let counters = &row.counters;
+    let per_sync = |value: u64| value as f64 / sync.syncs().max(1) as f64;
+    let line = FsyncLine {
+        kind: "fsync",
+        ts,
+        pid: row.pid,
+        comm: row.comm.as_ref().map(|comm| Text(comm.bytes())),
+        container: row.process.as_ref().and_then(|process| process.container.as_deref()),
+        path: path.map(Text),
+        path_bytes: exact(path),
+        dev: row.dev_text(),
+        disk: row.disk.as_ref().map(|disk| disk.disk.as_str()),
+        fs: row.fs.as_deref(),
+        ino: row.ino,
+        syncs: counters.syncs,
+        sync_writes: counters.sync_writes,
+        writes: counters.writes,
+        write_bytes: counters.write_bytes,
+        bytes_per_sync: per_sync(counters.write_bytes),
+        writes_per_sync: per_sync(counters.writes),
+        total_ns: sync.total_ns(),
+        avg_ns: sync.total_ns() / sync.syncs().max(1),
+        p50_ns: sync.percentiles.map(|(p50, _)| p50),
+        p99_ns: sync.percentiles.map(|(_, p99)| p99),
+        max_ns: counters.sync_max_ns,
+        wall_pct: sync.total_ns() as f64 * 100.0 / wall_ns.max(1) as f64,
+        errors: counters.errors,
+    };
+    Ok(append(out, &line)?)
+}
+
+/// A path in a table. What has none is `nothing`, what has one that is not known is `?`.
+pub fn path_cell(path: Option<&[u8]>, exists: bool, nothing: &str) -> String {
+    match path {
+        Some(path) => escape(path).into_owned(),
+        None if exists => UNKNOWN.to_owned(),
+        None => nothing.to_owned(),
+    }
+}
+
+/// A name in a table.
+pub fn name_cell(name: Option<&[u8]>) -> String {
+    name.map_or_else(|| "-".to_owned(), |name| escape(name).into_owned())
+}

@@ -1,0 +1,63 @@
+//! The command line: one file per command, and what they share.
+
+pub mod doctor;
+pub mod events;
+pub mod exit;
+pub mod form;
+pub mod fsync;
+pub mod latency;
+pub mod lines;
+pub mod open;
+pub mod options;
+pub mod program;
+pub mod run;
+pub mod top;
+
+use clap::{Parser, Subcommand};
+pub use exit::Exit;
+use std::{ffi::OsString, process::ExitCode};
+
+/// Who does which I/O to which file, in which container, on which disk, and what it waits for.
+#[derive(Debug, Parser)]
+#[command(name = "iotrace", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Top(top::Args),
+    Fsync(fsync::Args),
+    Open(open::Args),
+    Latency(latency::Args),
+    Events(events::Args),
+    Doctor(doctor::Args),
+}
+
+/// Runs the command that the arguments ask for, and says how it ended. Errors go to stderr in one line.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a closed pipe does not matter here.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let result = match cli.command {
+        Command::Top(args) => args.run(),
+        Command::Fsync(args) => args.run(),
+        Command::Open(args) => args.run(),
+        Command::Latency(args) => args.run(),
+        Command::Events(args) => args.run(),
+        Command::Doctor(args) => args.run(),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("iotrace: {error:#}");
+            Exit::Failed.into()
+        }
+    }
+}

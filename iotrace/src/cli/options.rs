@@ -1,0 +1,239 @@
+//! Options that several commands share.
+
+use crate::{
+    kernel::{
+        block::BlockOp,
+        mechanism::Mechanism,
+        plan::{KernelFilters, Plan},
+    },
+    output::{Sink, SinkError},
+    parse::{CommGlob, duration, latency, size},
+    resolve::{Disks, descendants, exists, thread_exists, uid_of},
+    view::select::Selection,
+};
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use globset::{GlobBuilder, GlobMatcher};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+/// Whose operations count.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub struct Filters {
+    /// Only these processes, with all their threads
+    #[arg(short, long, value_name = "PID,...", value_delimiter = ',')]
+    pub pid: Vec<u32>,
+    /// With --pid: their children too, present and future
+    #[arg(long, requires = "pid")]
+    children: bool,
+    /// Only these threads
+    #[arg(long, value_name = "TID,...", value_delimiter = ',')]
+    tid: Vec<u32>,
+    /// Only threads whose name matches
+    #[arg(long, value_name = "GLOB")]
+    comm: Option<CommGlob>,
+    /// Only this user, by name or number (the real user id)
+    #[arg(short, long, value_name = "USER", value_parser = uid_of)]
+    uid: Option<u32>,
+    /// Only this container: name, unit, or the first characters of its id
+    #[arg(long, value_name = "NAME|ID")]
+    container: Option<String>,
+    /// Only this control group and those below it
+    #[arg(long, value_name = "PATH")]
+    cgroup: Option<String>,
+    /// Only paths that match; * does not cross a /, ** does
+    #[arg(long, value_name = "GLOB", value_parser = path_glob)]
+    path: Option<GlobMatcher>,
+    /// Only this disk or partition
+    #[arg(long, value_name = "NAME")]
+    disk: Option<String>,
+    /// Only what takes at least so long
+    #[arg(long, value_name = "TIME", value_parser = latency)]
+    min_latency: Option<Duration>,
+    /// Only what fails
+    #[arg(short = 'x', long)]
+    failed: bool,
+}
+
+/// A path glob as in a shell: a `*` stays within its directory.
+fn path_glob(text: &str) -> Result<GlobMatcher, String> {
+    let glob = GlobBuilder::new(text).literal_separator(true).build().map_err(|error| error.to_string())?;
+    Ok(glob.compile_matcher())
+}
+
+impl Filters {
+    /// The part that the kernel side applies.
+    ///
+    /// # Errors
+    ///
+    /// When a process, thread or disk does not exist.
+    pub fn kernel(&self) -> Result<KernelFilters> {
+        for pid in &self.pid {
+            if !exists(*pid) {
+                bail!("no process has the id {pid}");
+            }
+        }
+        for tid in &self.tid {
+            if !thread_exists(*tid, *tid) && !any_thread(*tid) {
+                bail!("no thread has the id {tid}");
+            }
+        }
+        let mut disks = None;
+        if let Some(name) = &self.disk {
+            let known = Disks::new();
+            let mut devs = known.find(name)?;
+            // Requests are seen where they are queued: at the disks below a stacked device.
+            let below: Vec<u32> = devs.iter().flat_map(|dev| known.slaves(*dev)).collect();
+            devs.extend(below);
+            disks = Some(devs);
+        }
+        Ok(KernelFilters {
+            pids: (!self.pid.is_empty()).then(|| self.pid.clone()),
+            follow: self.children,
+            tids: (!self.tid.is_empty()).then(|| self.tid.clone()),
+            uids: self.uid.map(|uid| vec![uid]),
+            comm: self.comm.as_ref().map(|glob| Box::new(*glob.filter())),
+            disks,
+            min_latency_ns: self.min_latency.map_or(0, |latency| u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)),
+            failed: self.failed,
+            block_ops: None,
+        })
+    }
+
+    /// The part that needs names.
+    pub fn selection(&self) -> Selection {
+        Selection { path: self.path.clone(), container: self.container.clone(), cgroup: self.cgroup.clone() }
+    }
+
+    /// Whether --pid or --tid says whom to trace, so that a PROGRAM is not meant.
+    pub fn by_task(&self) -> bool {
+        !self.pid.is_empty() || !self.tid.is_empty()
+    }
+
+    /// The processes whose descendants, made before the probes were attached, are to be followed.
+    pub fn families(&self) -> Vec<u32> {
+        if self.children { descendants(&self.pid) } else { Vec::new() }
+    }
+}
+
+/// Whether a thread that is not a main thread has this id.
+fn any_thread(tid: u32) -> bool {
+    std::fs::exists(format!("/proc/{tid}")).unwrap_or(false)
+}
+
+/// How long, how often.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Time")]
+pub struct Timing {
+    /// Trace for so long [default: 5s, or until PROGRAM ends]
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Print a table each interval, until Ctrl-C
+    #[arg(short, long, value_name = "TIME", value_parser = duration, conflicts_with = "every")]
+    interval: Option<Duration>,
+    /// Stop after so many intervals
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "times")]
+    count: Option<u64>,
+    /// Interval, as with -i
+    #[arg(value_name = "INTERVAL", value_parser = duration)]
+    every: Option<Duration>,
+    /// Count, as with -n
+    #[arg(value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    times: Option<u64>,
+}
+
+impl Timing {
+    /// For commands that print events as they come.
+    pub fn stream(duration: Option<Duration>) -> Self {
+        Self { duration, ..Self::default() }
+    }
+
+    /// Time between two tables; `None`: one table at the end.
+    pub fn interval(&self) -> Option<Duration> {
+        self.interval.or(self.every).or_else(|| self.count().is_some().then_some(Duration::from_secs(1)))
+    }
+
+    /// Number of tables.
+    pub fn count(&self) -> Option<u64> {
+        self.count.or(self.times)
+    }
+}
+
+/// Where the output goes, and in which form.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Write JSON lines instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Write to a file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Exit with 3 when events were lost
+    #[arg(long)]
+    pub strict: bool,
+    /// Say nothing on stderr but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl Output {
+    /// Opens the output.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn sink(&self) -> Result<Sink, SinkError> {
+        self.output.as_deref().map_or_else(Sink::stdout, Sink::create)
+    }
+}
+
+/// How tracing is done.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Tracing")]
+pub struct Tracing {
+    /// Size of the ring buffer between kernel and iotrace
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "8MiB")]
+    buffer: u32,
+    /// The way into the kernel
+    #[arg(long, value_enum, default_value_t)]
+    mechanism: Wish,
+    /// Print debug statements of the kernel programs on stderr
+    #[arg(long, hide_short_help = true)]
+    kernel_log: bool,
+}
+
+/// `--mechanism`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Wish {
+    /// The best that works here
+    #[default]
+    Auto,
+    /// BTF tracepoints
+    Tracepoint,
+}
+
+impl Tracing {
+    /// Adds these settings to a plan.
+    pub fn apply(&self, plan: &mut Plan) {
+        plan.buffer = self.buffer;
+        plan.mechanism = match self.mechanism {
+            Wish::Auto => None,
+            Wish::Tracepoint => Some(Mechanism::Tracepoint),
+        };
+        plan.log_level = if self.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
+    }
+}
+
+/// What to run and trace.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ProgramArgs {
+    /// Run PROGRAM, trace it and all its descendants, and end with it
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
+}
+
+/// `--op` of the commands for block requests.
+pub fn block_op(text: &str) -> Result<BlockOp, String> {
+    BlockOp::from_name(text).ok_or_else(|| format!("no block operation named {text}: one of {}", BlockOp::list()))
+}

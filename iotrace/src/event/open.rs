@@ -1,0 +1,103 @@
+//! An open.
+
+use super::{DecodeError, Task, io::result, split, tail};
+use crate::kernel::calls;
+use iotrace_common::{
+    open::{NAME_UNREADABLE, OpenRecord},
+    record,
+};
+
+/// One finished open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Name of the system call.
+    pub call: &'static str,
+    /// When it began, nanoseconds of CLOCK_MONOTONIC.
+    pub begin_ns: u64,
+    /// From entry to return, nanoseconds.
+    pub latency_ns: u64,
+    /// Who.
+    pub task: Task,
+    /// Number of the opened file, 0 when the open failed.
+    pub file: u64,
+    /// Number of the directory from which a failed open's name counts, 0 when not known.
+    pub base: u64,
+    /// Inode number and device of the opened file.
+    pub inode: Option<(u64, u32)>,
+    /// The descriptor, or the errno.
+    pub result: Result<u64, i32>,
+    /// The O_ flags asked for.
+    pub flags: u64,
+    /// The permission bits asked for.
+    pub mode: u32,
+    /// The name asked for; `None` when there was none or it could not be read.
+    pub name: Option<Vec<u8>>,
+}
+
+impl Open {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (wire, rest) = split::<OpenRecord>(record::OPEN, bytes)?;
+        let name = tail(record::OPEN, rest, wire.name)?;
+        let call = calls::name(wire.call);
+        let named = wire.state & NAME_UNREADABLE == 0 && call != "open_by_handle_at";
+        Ok(Self {
+            call,
+            begin_ns: wire.begin_ns,
+            latency_ns: wire.latency_ns,
+            task: wire.task.into(),
+            file: wire.file,
+            base: wire.base,
+            inode: (wire.mode != 0).then_some((wire.ino, wire.dev)),
+            result: result(wire.ret),
+            flags: wire.open_flags,
+            mode: wire.open_mode,
+            name: named.then(|| name.to_vec()),
+        })
+    }
+
+    /// The path that was asked for, made absolute with the path of the directory from which it counts. Only what cannot change the
+    /// meaning is taken out: empty and `.` components.
+    pub fn absolute(&self, base: Option<&[u8]>) -> Option<Vec<u8>> {
+        let name = self.name.as_deref()?;
+        let mut path = base?.to_vec();
+        while path.last() == Some(&b'/') {
+            path.pop();
+        }
+        for component in name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
+            path.push(b'/');
+            path.extend_from_slice(component);
+        }
+        if path.is_empty() {
+            path.push(b'/');
+        }
+        Some(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bytemuck::Zeroable;
+
+    fn asked(name: &str, base: &str) -> String {
+        let mut wire = OpenRecord::zeroed();
+        wire.name = u32::try_from(name.len()).unwrap();
+        wire.call = 21;
+        wire.ret = -2;
+        let mut bytes = bytemuck::bytes_of(&wire).to_vec();
+        bytes.extend_from_slice(name.as_bytes());
+        let open = Open::decode(&bytes).unwrap();
+        assert_eq!((open.call, open.result), ("openat", Err(2)));
+        String::from_utf8(open.absolute(Some(base.as_bytes())).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_made_absolute_from_its_directory() {
+        assert_eq!(asked("gone", "/var/log"), "/var/log/gone");
+        assert_eq!(asked("./a//b/", "/"), "/a/b");
+        assert_eq!(asked("../x", "/var/log"), "/var/log/../x");
+        assert_eq!(asked("/etc/x", "/jail"), "/jail/etc/x");
+        assert_eq!(asked("", "/"), "/");
+    }
+}

@@ -1,0 +1,163 @@
+//! Which system call numbers count in a run.
+
+use iotrace_common::call::{self, CallSpec, CallTable, NAMES, NONE, OFFSET_UNKNOWN, SPECS};
+
+/// The operations on files that a run counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileOps {
+    /// Bytes in.
+    pub read: bool,
+    /// Bytes out.
+    pub write: bool,
+    /// Explicit syncs.
+    pub sync: bool,
+    /// Opens.
+    pub open: bool,
+}
+
+impl FileOps {
+    /// Whether any operation counts at all.
+    pub fn any(self) -> bool {
+        self.read || self.write || self.sync || self.open
+    }
+}
+
+/// System call numbers of this architecture.
+const NATIVE: &[(libc::c_long, &str)] = &[
+    (libc::SYS_read, "read"),
+    (libc::SYS_pread64, "pread64"),
+    (libc::SYS_readv, "readv"),
+    (libc::SYS_preadv, "preadv"),
+    (libc::SYS_preadv2, "preadv2"),
+    (libc::SYS_write, "write"),
+    (libc::SYS_pwrite64, "pwrite64"),
+    (libc::SYS_writev, "writev"),
+    (libc::SYS_pwritev, "pwritev"),
+    (libc::SYS_pwritev2, "pwritev2"),
+    (libc::SYS_sendfile, "sendfile"),
+    (libc::SYS_splice, "splice"),
+    (libc::SYS_copy_file_range, "copy_file_range"),
+    (libc::SYS_fsync, "fsync"),
+    (libc::SYS_fdatasync, "fdatasync"),
+    (libc::SYS_sync_file_range, "sync_file_range"),
+    (libc::SYS_msync, "msync"),
+    (libc::SYS_syncfs, "syncfs"),
+    (libc::SYS_sync, "sync"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, "open"),
+    (libc::SYS_openat, "openat"),
+    (libc::SYS_openat2, "openat2"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, "creat"),
+    (libc::SYS_open_by_handle_at, "open_by_handle_at"),
+];
+
+/// Numbers of 32-bit tasks (arch/x86/entry/syscalls/syscall_32.tbl).
+#[cfg(target_arch = "x86_64")]
+const COMPAT: &[(libc::c_long, &str)] = &[
+    (3, "read"),
+    (4, "write"),
+    (5, "open"),
+    (8, "creat"),
+    (36, "sync"),
+    (118, "fsync"),
+    (144, "msync"),
+    (145, "readv"),
+    (146, "writev"),
+    (148, "fdatasync"),
+    (180, "pread64"),
+    (181, "pwrite64"),
+    (187, "sendfile"),
+    (239, "sendfile"),
+    (295, "openat"),
+    (313, "splice"),
+    (314, "sync_file_range"),
+    (333, "preadv"),
+    (334, "pwritev"),
+    (342, "open_by_handle_at"),
+    (344, "syncfs"),
+    (377, "copy_file_range"),
+    (378, "preadv2"),
+    (379, "pwritev2"),
+    (437, "openat2"),
+];
+/// On other architectures 32-bit tasks are not told apart yet.
+#[cfg(not(target_arch = "x86_64"))]
+const COMPAT: &[(libc::c_long, &str)] = &[];
+
+/// The tables for these operations, and whether 32-bit calls are in them.
+pub fn table(ops: FileOps) -> (CallTable, bool) {
+    let mut table = CallTable::EMPTY;
+    for &(number, name) in NATIVE {
+        place(&mut table.native, number, select(spec(name), ops));
+    }
+    for &(number, name) in COMPAT {
+        place(&mut table.compat, number, select(compat(spec(name)), ops));
+    }
+    (table, !COMPAT.is_empty() && ops.any())
+}
+
+fn place(table: &mut [CallSpec], number: libc::c_long, spec: CallSpec) {
+    if let Some(slot) = usize::try_from(number).ok().and_then(|number| table.get_mut(number)) {
+        *slot = spec;
+    }
+}
+
+fn spec(name: &str) -> CallSpec {
+    let number = NAMES.iter().position(|known| *known == name).unwrap_or_default();
+    SPECS.get(number).copied().unwrap_or(CallSpec::UNTRACED)
+}
+
+/// The part of a call that counts.
+fn select(mut spec: CallSpec, ops: FileOps) -> CallSpec {
+    let counts = match spec.action {
+        call::OPEN => ops.open,
+        call::MOVE => {
+            if !ops.read {
+                spec.read_fd = NONE;
+            }
+            if !ops.write {
+                spec.write_fd = NONE;
+            }
+            spec.read_fd != NONE || spec.write_fd != NONE
+        }
+        _ => ops.sync,
+    };
+    if counts { spec } else { CallSpec::UNTRACED }
+}
+
+/// 32-bit tasks pass a position in two arguments, and arrays of another shape.
+fn compat(mut spec: CallSpec) -> CallSpec {
+    if spec.offset != 0 {
+        spec.offset = OFFSET_UNKNOWN;
+    }
+    spec.iovec = NONE;
+    spec
+}
+
+/// Name of a call as records give it.
+pub fn name(call: u32) -> &'static str {
+    usize::try_from(call).ok().and_then(|call| NAMES.get(call)).copied().filter(|name| !name.is_empty()).unwrap_or("?")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_name_of_the_tables_is_a_call() {
+        for &(number, known) in NATIVE.iter().chain(COMPAT) {
+            assert_eq!(name(u32::from(spec(known).call)), known, "number {number}");
+        }
+    }
+
+    #[test]
+    fn only_the_wanted_side_of_a_call_counts() {
+        let (table, _) = table(FileOps { read: true, ..FileOps::default() });
+        let sendfile = table.native[usize::try_from(libc::SYS_sendfile).unwrap()];
+        assert_eq!((sendfile.read_fd, sendfile.write_fd), (1, NONE));
+        assert_eq!(table.native[usize::try_from(libc::SYS_write).unwrap()], CallSpec::UNTRACED);
+        assert_eq!(table.native[usize::try_from(libc::SYS_fsync).unwrap()], CallSpec::UNTRACED);
+    }
+}

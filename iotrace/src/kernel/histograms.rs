@@ -1,0 +1,60 @@
+//! Block latency, as added up in the kernel.
+
+use anyhow::{Context, Result};
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData, PerCpuHashMap},
+};
+use iotrace_common::latency::{Extremes, Histogram, HistogramKey, Range};
+
+/// Reader of the histograms.
+pub struct Histograms {
+    histograms: HashMap<MapData, HistogramKey, Histogram>,
+    extremes: PerCpuHashMap<MapData, HistogramKey, Extremes>,
+}
+
+impl Histograms {
+    /// Takes the maps out of the object.
+    ///
+    /// # Errors
+    ///
+    /// When the object lacks one.
+    pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
+        let mut take = |name| ebpf.take_map(name).with_context(|| format!("the object has no map {name}"));
+        Ok(Self {
+            histograms: HashMap::try_from(take("HISTOGRAMS")?)?,
+            extremes: PerCpuHashMap::try_from(take("EXTREMES")?)?,
+        })
+    }
+
+    /// All histograms, cumulative since tracing began.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not let the maps be read.
+    pub fn read(&self) -> Result<Vec<(HistogramKey, Box<Histogram>, Extremes)>> {
+        let mut all = Vec::new();
+        for key in self.histograms.keys() {
+            let key = key.context("reading the histograms")?;
+            let histogram = Box::new(self.histograms.get(&key, 0).context("reading a histogram")?);
+            let mut extremes = Extremes::default();
+            if let Ok(cpus) = self.extremes.get(&key, 0) {
+                for cpu in cpus.iter().filter(|cpu| cpu.count != 0) {
+                    extremes.total = widest(extremes.count, extremes.total, cpu.total);
+                    extremes.queue = widest(extremes.count, extremes.queue, cpu.queue);
+                    extremes.device = widest(extremes.count, extremes.device, cpu.device);
+                    extremes.count += cpu.count;
+                }
+            }
+            all.push((key, histogram, extremes));
+        }
+        Ok(all)
+    }
+}
+
+fn widest(count: u64, a: Range, b: Range) -> Range {
+    if count == 0 {
+        return b;
+    }
+    Range { min_ns: a.min_ns.min(b.min_ns), max_ns: a.max_ns.max(b.max_ns) }
+}

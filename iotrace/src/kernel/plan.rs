@@ -1,0 +1,61 @@
+//! What a command asks of the kernel side.
+
+use crate::kernel::{block::BlockOp, calls::FileOps, mechanism::Mechanism};
+use iotrace_common::config::CommFilter;
+
+/// What is traced, and what becomes of it. Nothing that is not asked for is attached.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Operations on files that count.
+    pub files: FileOps,
+    /// Add reads, writes and syncs up by thread and file.
+    pub sum: bool,
+    /// Send each read, write and sync.
+    pub stream_io: bool,
+    /// Send each sync, and each write that syncs by itself.
+    pub stream_sync: bool,
+    /// Send each block request.
+    pub stream_block: bool,
+    /// Add block requests up; the value says which bits of `cmd_flags` tell histograms apart.
+    pub histogram: Option<u32>,
+    /// File types that count: `iotrace_common::file::kind_bit`. Bit 0: calls without a file.
+    pub kinds: u32,
+    /// Whose operations count.
+    pub filters: KernelFilters,
+    /// Bytes of the ring buffer, a power of two.
+    pub buffer: u32,
+    /// The way in; `None`: the best that works.
+    pub mechanism: Option<Mechanism>,
+    /// Debug statements of the kernel programs: 0 is off, 4 is debug (`aya_log::Level`).
+    pub log_level: u8,
+}
+
+impl Plan {
+    /// Whether block requests are traced.
+    pub fn block(&self) -> bool {
+        self.stream_block || self.histogram.is_some()
+    }
+}
+
+/// Filters that the kernel side applies. `None` lets everything pass.
+#[derive(Clone, Debug, Default)]
+pub struct KernelFilters {
+    /// Processes.
+    pub pids: Option<Vec<u32>>,
+    /// Children of `pids` too, from the moment they are made.
+    pub follow: bool,
+    /// Threads.
+    pub tids: Option<Vec<u32>>,
+    /// Users.
+    pub uids: Option<Vec<u32>>,
+    /// Thread names.
+    pub comm: Option<Box<CommFilter>>,
+    /// Devices, in the kernel's encoding.
+    pub disks: Option<Vec<u32>>,
+    /// Shortest latency that counts, nanoseconds.
+    pub min_latency_ns: u64,
+    /// Only what failed.
+    pub failed: bool,
+    /// Block operations.
+    pub block_ops: Option<Vec<BlockOp>>,
+}

@@ -1,0 +1,121 @@
+//! File systems whose device number is anonymous (major 0), and the block device they are on.
+//!
+//! btrfs gives each file system an anonymous number, because it may span disks; the mount table names its device.
+
+use super::disk::dev_of_rdev;
+use procfs::process::MountInfo;
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often at most the mount table is read again because of an unknown device.
+const REREAD: Duration = Duration::from_secs(1);
+
+/// The block devices of mounted file systems with anonymous numbers.
+#[derive(Debug)]
+pub struct Mounts {
+    table: PathBuf,
+    read: Option<Instant>,
+    known: HashMap<u32, u32>,
+}
+
+impl Default for Mounts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Mounts {
+    /// Those in this process's mount namespace.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::at(Path::new("/proc/self/mountinfo"))
+    }
+
+    /// Those of another table, such as `/proc/1/mountinfo`.
+    #[must_use]
+    pub fn at(table: &Path) -> Self {
+        Self { table: table.into(), read: None, known: HashMap::new() }
+    }
+
+    /// The block device of a file system's device number, both in the kernel's encoding; `dev` itself unless it is
+    /// anonymous. `None` when the file system is on no block device (tmpfs, overlay, nfs) or is not mounted here.
+    ///
+    /// For an unknown device the mount table is read again, at most once a second: `now` says when.
+    pub fn block_dev(&mut self, dev: u32, now: Instant) -> Option<u32> {
+        if dev >> 20 != 0 {
+            return Some(dev);
+        }
+        if !self.known.contains_key(&dev) && self.read.is_none_or(|at| now.duration_since(at) >= REREAD) {
+            self.read = Some(now);
+            self.known = fs::read(&self.table).map(|table| parse(&table, block_number)).unwrap_or_default();
+        }
+        self.known.get(&dev).copied()
+    }
+}
+
+/// Anonymous device to block device, of each line whose source is a device by the judgement of `number`.
+///
+/// Line by line, because one mount point that is not UTF-8 must not hide the others.
+fn parse(table: &[u8], number: impl Fn(&str) -> Option<u32>) -> HashMap<u32, u32> {
+    let lines = table.split(|&byte| byte == b'\n').map(String::from_utf8_lossy);
+    lines
+        .filter_map(|line| {
+            let mount = MountInfo::from_line(&line).ok()?;
+            let minor = mount.majmin.strip_prefix("0:")?.parse().ok()?;
+            Some((minor, number(&mount.mount_source.filter(|source| source.starts_with("/dev/"))?)?))
+        })
+        .collect()
+}
+
+fn block_number(path: &str) -> Option<u32> {
+    let found = fs::metadata(path).ok()?;
+    found.file_type().is_block_device().then(|| dev_of_rdev(found.rdev()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[u8] = b"22 27 0:21 / /proc rw,relatime - proc proc rw\n\
+        27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n\
+        40 27 0:41 /@home /home rw,noatime shared:1 - btrfs /dev/vdb rw,subvol=/@home\n\
+        41 27 0:42 / /mnt/bad\xffname rw - btrfs /dev/mapper/vg-data rw\n\
+        42 27 0:43 / /merged rw - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w\n\
+        43 27 0:44 / /nfs rw - nfs4 server:/dev/x rw\n\
+        44 27 0:45 / /fuse rw - fuse /dev/fuse rw\n\
+        short line\n";
+
+    fn number(path: &str) -> Option<u32> {
+        match path {
+            "/dev/vdb" => Some((254 << 20) | 16),
+            "/dev/mapper/vg-data" => Some(253 << 20),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn btrfs_is_on_the_device_that_the_mount_table_names() {
+        let found = parse(TABLE, number);
+        assert_eq!(found, HashMap::from([(41, (254 << 20) | 16), (42, 253 << 20)]));
+    }
+
+    #[test]
+    fn a_device_that_is_not_anonymous_is_itself() {
+        let mut mounts = Mounts::at(Path::new("/nowhere"));
+        assert_eq!(mounts.block_dev((254 << 20) | 1, Instant::now()), Some((254 << 20) | 1));
+        assert_eq!(mounts.read, None);
+    }
+
+    #[test]
+    fn an_unknown_device_has_the_table_read_once_a_second() {
+        let mut mounts = Mounts::new();
+        let start = Instant::now();
+        for (after, read_at) in [(0, 0), (999, 0), (1000, 1000)] {
+            assert_eq!(mounts.block_dev(0xf_fffe, start + Duration::from_millis(after)), None);
+            assert_eq!(mounts.read, Some(start + Duration::from_millis(read_at)));
+        }
+    }
+}

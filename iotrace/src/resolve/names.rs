@@ -1,0 +1,148 @@
+//! What is known of files and processes: filled from the kernel's records, limited in size.
+
+use crate::{
+    event::{Comm, file::File, process::Process},
+    resolve::{Container, Disk, Disks, Mounts, from_proc},
+};
+use iotrace_common::record::COMM_LEN;
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+/// Most files remembered; the oldest half goes when it is reached.
+const FILES_MAX: usize = 1 << 17;
+/// Most processes remembered; likewise.
+const PROCESSES_MAX: usize = 1 << 16;
+
+/// A file under one name, with what user space found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// The kernel's record.
+    pub file: File,
+    /// The block device it is on.
+    pub disk: Option<Arc<Disk>>,
+}
+
+/// A process, with what user space found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// The kernel's record.
+    pub process: Process,
+    /// What it runs in.
+    pub container: Option<Arc<Container>>,
+}
+
+/// Names by number.
+#[derive(Debug, Default)]
+pub struct Names {
+    files: HashMap<u64, Arc<FileInfo>>,
+    processes: HashMap<u32, Arc<ProcessInfo>>,
+    /// Processes whose number another one has now.
+    former: HashMap<(u32, u64), Arc<ProcessInfo>>,
+    /// Block devices.
+    pub disks: Disks,
+    mounts: Mounts,
+}
+
+impl Names {
+    /// Remembers a file.
+    pub fn add_file(&mut self, file: File) {
+        if self.files.len() >= FILES_MAX {
+            // Numbers grow with time: the smaller half is the older one.
+            let mut numbers: Vec<u64> = self.files.keys().copied().collect();
+            let middle = numbers.len() / 2;
+            let (_, &mut oldest_kept, _) = numbers.select_nth_unstable(middle);
+            self.files.retain(|number, _| *number >= oldest_kept);
+        }
+        let disk = self.disk(file.key.dev);
+        self.files.insert(file.id, Arc::new(FileInfo { file, disk }));
+    }
+
+    /// Remembers a process.
+    pub fn add_process(&mut self, process: Process) {
+        if self.processes.len() + self.former.len() >= PROCESSES_MAX {
+            self.former.clear();
+            let mut starts: Vec<u64> = self.processes.values().map(|known| known.process.start_ns).collect();
+            let middle = starts.len() / 2;
+            let (_, &mut oldest_kept, _) = starts.select_nth_unstable(middle);
+            self.processes.retain(|_, known| known.process.start_ns >= oldest_kept);
+        }
+        let container = Container::from_cgroup(&process.cgroup).map(Arc::new);
+        let (pid, start_ns) = (process.pid, process.start_ns);
+        let before = self.processes.insert(pid, Arc::new(ProcessInfo { process, container }));
+        if let Some(before) = before.filter(|before| before.process.start_ns != start_ns) {
+            self.former.insert((pid, before.process.start_ns), before);
+        }
+    }
+
+    /// A file by the number in the kernel's records; `None` when its record was lost.
+    pub fn file(&self, number: u64) -> Option<&Arc<FileInfo>> {
+        self.files.get(&number)
+    }
+
+    /// The process with a number; with `start_ns`, the one that started then. Where the kernel's record was lost, /proc is asked.
+    pub fn process(&mut self, pid: u32, start_ns: Option<u64>) -> Option<Arc<ProcessInfo>> {
+        let fits = |known: &&Arc<ProcessInfo>| start_ns.is_none_or(|start_ns| known.process.start_ns == start_ns);
+        if let Some(known) = self.processes.get(&pid).filter(fits) {
+            return Some(known.clone());
+        }
+        if let Some(known) = start_ns.and_then(|start_ns| self.former.get(&(pid, start_ns))) {
+            return Some(known.clone());
+        }
+        let found = from_proc(pid)?;
+        // /proc counts in ticks of 10 ms: another process has the number when the difference is larger.
+        if start_ns.is_some_and(|start_ns| start_ns.abs_diff(found.start_ns) > 10_000_000) {
+            return None;
+        }
+        let mut comm = [0; COMM_LEN];
+        for (to, from) in comm.iter_mut().zip(found.comm) {
+            *to = from;
+        }
+        self.add_process(Process {
+            pid,
+            ppid: found.ppid,
+            uid: found.uid,
+            start_ns: start_ns.unwrap_or(found.start_ns),
+            comm: Comm(comm),
+            cgroup_id: 0,
+            cgroup: found.cgroup,
+        });
+        self.processes.get(&pid).cloned()
+    }
+
+    /// The block device of a file system's device number.
+    pub fn disk(&mut self, dev: u32) -> Option<Arc<Disk>> {
+        let dev = self.mounts.block_dev(dev, Instant::now())?;
+        self.disks.of(dev)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn process(pid: u32, start_ns: u64, name: u8) -> Process {
+        let mut comm = [0; COMM_LEN];
+        comm[0] = name;
+        Process { pid, ppid: 1, uid: 0, start_ns, comm: Comm(comm), cgroup_id: 0, cgroup: "/".into() }
+    }
+
+    #[test]
+    fn a_number_used_again_keeps_both_processes_apart() {
+        let mut names = Names::default();
+        names.add_process(process(u32::MAX, 1, b'a'));
+        names.add_process(process(u32::MAX, 2, b'b'));
+        let name = |names: &mut Names, start| names.process(u32::MAX, start).unwrap().process.comm.0[0];
+        assert_eq!(name(&mut names, Some(1)), b'a');
+        assert_eq!(name(&mut names, Some(2)), b'b');
+        assert_eq!(name(&mut names, None), b'b');
+        assert_eq!(names.process(u32::MAX, Some(3)), None);
+    }
+
+    #[test]
+    fn a_new_program_renames_its_process() {
+        let mut names = Names::default();
+        names.add_process(process(u32::MAX, 1, b'a'));
+        names.add_process(process(u32::MAX, 1, b'b'));
+        assert_eq!(names.process(u32::MAX, Some(1)).unwrap().process.comm.bytes(), b"b");
+    }
+}

@@ -1,0 +1,78 @@
+//! The sync ledger: who syncs which file how often, and what it costs.
+
+use crate::{
+    event::io::{Io, Operation},
+    resolve::names::Names,
+    view::top::{By, Delta, Row, Sort, rows},
+};
+use hdrhistogram::Histogram;
+use std::collections::HashMap;
+
+/// Whose percentiles.
+type Key = (u32, Option<Vec<u8>>);
+
+/// A row: counters as in `top`, and percentiles of the syncs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyncRow {
+    /// Who, which file, how often.
+    pub row: Row,
+    /// Median and 99th percentile, nanoseconds; `None` when not every sync of the row was seen.
+    pub percentiles: Option<(u64, u64)>,
+}
+
+impl SyncRow {
+    /// Syncs of both kinds.
+    pub fn syncs(&self) -> u64 {
+        self.row.counters.syncs + self.row.counters.sync_writes
+    }
+
+    /// Time in syncs of both kinds, nanoseconds.
+    pub fn total_ns(&self) -> u64 {
+        self.row.counters.sync_ns + self.row.counters.sync_write_ns
+    }
+}
+
+/// Collects the latencies of single syncs for their percentiles.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    latencies: HashMap<Key, Histogram<u64>>,
+}
+
+impl Ledger {
+    /// Takes one sync, or one write that syncs by itself.
+    pub fn add(&mut self, io: &Io, names: &Names) {
+        if io.operation != Operation::Fsync && !io.sync {
+            return;
+        }
+        let path = names.file(io.file).and_then(|file| file.file.path.clone());
+        let histogram = match self.latencies.entry((io.task.pid, path)) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(new) => {
+                // Three digits, and as long as it must be.
+                let Ok(histogram) = Histogram::new(3) else { return };
+                new.insert(histogram)
+            }
+        };
+        let _ = histogram.record(io.latency_ns);
+    }
+
+    /// The rows that synced, the most expensive first; then begins anew.
+    pub fn rows(&mut self, deltas: &[Delta]) -> Vec<SyncRow> {
+        let mut found: Vec<SyncRow> = rows(deltas, None, By::ProcessFile, Sort::Syncs)
+            .into_iter()
+            .filter(|row| row.counters.syncs + row.counters.sync_writes > 0)
+            .map(|row| {
+                let seen = row.pid.and_then(|pid| self.latencies.get(&(pid, row.path.clone())));
+                let all = row.counters.syncs + row.counters.sync_writes;
+                let percentiles = seen
+                    .filter(|seen| seen.len() == all)
+                    .map(|seen| (seen.value_at_quantile(0.5), seen.value_at_quantile(0.99)));
+                let max = row.counters.sync_max_ns;
+                SyncRow { row, percentiles: percentiles.map(|(p50, p99)| (p50.min(max), p99.min(max))) }
+            })
+            .collect();
+        found.sort_by_key(|row| std::cmp::Reverse(row.total_ns()));
+        self.latencies.clear();
+        found
+    }
+}

@@ -1,0 +1,6 @@
+//! Aggregators, one per command: events and sums in, rows out. No kernel, no terminal, no clock of their own.
+
+pub mod fsync;
+pub mod latency;
+pub mod select;
+pub mod top;

@@ -1,0 +1,276 @@
+//! Runs iotrace, with a limit on its time.
+
+use serde_json::Value;
+use std::{
+    ffi::OsString,
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// No run takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The line on stderr that says that tracing has begun.
+const TRACING: &str = "iotrace: tracing with ";
+
+/// The program under test: `IOTRACE_BIN`, or `iotrace` in the directory above the test's own.
+pub fn binary() -> PathBuf {
+    let path = std::env::var_os("IOTRACE_BIN").map_or_else(
+        || {
+            let test = std::env::current_exe().unwrap(); // target/debug/deps/NAME-HASH
+            test.parent().and_then(Path::parent).unwrap().join("iotrace")
+        },
+        PathBuf::from,
+    );
+    assert!(path.exists(), "{} is not built: cargo build --package iotrace, or set IOTRACE_BIN", path.display());
+    path
+}
+
+/// A run to be started.
+#[derive(Debug)]
+pub struct Iotrace {
+    args: Vec<OsString>,
+    program: Vec<OsString>,
+    file: Option<PathBuf>,
+    user: Option<u32>,
+}
+
+impl Iotrace {
+    /// `iotrace COMMAND`.
+    pub fn new(command: &str) -> Self {
+        Self { args: vec![command.into()], program: Vec::new(), file: None, user: None }
+    }
+
+    /// Adds arguments.
+    pub fn args<I: IntoIterator<Item: Into<OsString>>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds `--json`; the run's [`Output`] has rows then.
+    pub fn json(self) -> Self {
+        self.args(["--json"])
+    }
+
+    /// Adds `-o FILE`; the rows come from there.
+    pub fn output(mut self, file: &Path) -> Self {
+        self.file = Some(file.to_owned());
+        self.args(["-o".into(), file.as_os_str().to_owned()])
+    }
+
+    /// Adds `-- PROGRAM ARGS`.
+    pub fn program<I: IntoIterator<Item: Into<OsString>>>(mut self, words: I) -> Self {
+        self.program = words.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Runs it as another user, from a copy that this user can reach.
+    pub fn user(mut self, uid: u32) -> Self {
+        self.user = Some(uid);
+        self
+    }
+
+    /// Starts it and waits for its end.
+    #[track_caller]
+    pub fn run(self) -> Output {
+        self.start().wait()
+    }
+
+    /// Starts it.
+    #[track_caller]
+    pub fn start(self) -> Running {
+        let mut copy = None;
+        let mut command = Command::new(binary());
+        if let Some(uid) = self.user {
+            let place = tempfile::tempdir().unwrap();
+            fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+            fs::copy(binary(), place.path().join("iotrace")).unwrap();
+            command = Command::new(place.path().join("iotrace"));
+            command.uid(uid).gid(uid).current_dir("/");
+            copy = Some(place);
+        }
+        command.args(&self.args);
+        if !self.program.is_empty() {
+            command.arg("--").args(&self.program);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE").env("NO_COLOR", "1").process_group(0);
+        let mut child = command.spawn().unwrap();
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let reader = std::thread::spawn({
+            let (from, to) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
+            move || {
+                for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+                    let mut text = to.lock().unwrap();
+                    text.push_str(&String::from_utf8_lossy(&line));
+                    text.push('\n');
+                }
+            }
+        });
+        let stdin = child.stdin.take();
+        let until = Instant::now() + LIMIT;
+        let stdout = child.stdout.take();
+        let mut running = Running {
+            child,
+            stdin,
+            stdout,
+            collector: None,
+            reader: Some(reader),
+            stderr,
+            until,
+            file: self.file,
+            _copy: copy,
+        };
+        running.collect();
+        running
+    }
+}
+
+/// A run that has begun. Dropped, it is killed with all that it started.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    collector: Option<JoinHandle<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+    stderr: Arc<Mutex<String>>,
+    until: Instant,
+    file: Option<PathBuf>,
+    _copy: Option<tempfile::TempDir>,
+}
+
+impl Running {
+    fn collect(&mut self) {
+        let mut from = self.stdout.take().unwrap();
+        self.collector = Some(std::thread::spawn(move || {
+            let mut all = Vec::new();
+            let _ = from.read_to_end(&mut all);
+            all
+        }));
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until it says that it traces.
+    #[track_caller]
+    pub fn wait_tracing(&mut self) {
+        loop {
+            if self.stderr().lines().any(|line| line.starts_with(TRACING)) {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("iotrace ended ({status}) before it traced: {}", self.stderr());
+            }
+            self.check_time();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: the child has not been waited for, so the number is its own.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
+    }
+
+    /// Stops it as Ctrl-C does.
+    #[track_caller]
+    pub fn interrupt(self) -> Output {
+        self.signal(libc::SIGINT);
+        self.wait()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(mut self) -> Output {
+        self.stdin = None;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            self.check_time();
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let stdout = String::from_utf8(self.collector.take().unwrap().join().unwrap()).expect("the output is UTF-8");
+        self.reader.take().unwrap().join().unwrap();
+        let text = match &self.file {
+            Some(file) => fs::read_to_string(file).unwrap_or_default(),
+            None => stdout.clone(),
+        };
+        let mut rows: Vec<Value> = text.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+        let last = rows.last().is_some_and(|row| row["type"] == "summary");
+        let summary = if last { rows.pop().unwrap() } else { Value::Null };
+        Output { status, stdout, stderr: self.stderr(), rows, summary }
+    }
+
+    #[track_caller]
+    fn check_time(&mut self) {
+        if Instant::now() > self.until {
+            self.kill();
+            panic!("iotrace took more than {LIMIT:?}: {}", self.stderr());
+        }
+    }
+
+    fn kill(&mut self) {
+        // SAFETY: the group was made for this child, which has not been waited for.
+        unsafe { libc::kill(-(self.child.id() as i32), libc::SIGKILL) };
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.kill();
+        }
+    }
+}
+
+/// What a run left.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All that it wrote to stdout.
+    pub stdout: String,
+    /// All that it wrote to stderr.
+    pub stderr: String,
+    /// With `--json`: the lines before the summary.
+    pub rows: Vec<Value>,
+    /// With `--json`: the last line.
+    pub summary: Value,
+}
+
+impl Output {
+    /// Fails unless it ended with this exit status.
+    #[track_caller]
+    pub fn exited(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "exit status; stderr: {}", self.stderr);
+        self
+    }
+
+    /// Fails unless it succeeded and lost nothing.
+    #[track_caller]
+    pub fn complete(self) -> Self {
+        let output = self.exited(0);
+        assert_eq!(output.summary["type"], "summary", "the last line is the summary; stderr: {}", output.stderr);
+        for counter in ["lost", "unmatched", "maps_full"] {
+            assert_eq!(output.summary[counter], 0, "{counter} in {}", output.summary);
+        }
+        output
+    }
+}

@@ -1,0 +1,121 @@
+//! A loop device of one's own.
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use std::{
+    fs::{self, File, OpenOptions},
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tempfile::TempDir;
+
+// include/uapi/linux/loop.h
+const LOOP_CTL_GET_FREE: u64 = 0x4c82;
+const LOOP_CONFIGURE: u64 = 0x4c0a;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+
+/// `struct loop_config` with the `struct loop_info64` in it.
+#[repr(C)]
+struct LoopConfig {
+    fd: u32,
+    block_size: u32,
+    numbers: [u64; 5],
+    number: u32,
+    encryption: [u32; 2],
+    flags: u32,
+    names: [u8; 64 + 64 + 32],
+    init: [u64; 2],
+    reserved: [u64; 8],
+}
+
+/// A block device in a file. It goes away when nobody has it open any more, even when the test is killed.
+#[derive(Debug)]
+pub struct LoopDisk {
+    device: Option<File>,
+    name: String,
+    mounted: Option<PathBuf>,
+    place: TempDir,
+}
+
+impl LoopDisk {
+    /// A device of `mib` MiB, all zeros, without a file system.
+    pub fn raw(mib: u64) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let file = File::create_new(place.path().join("disk")).unwrap();
+        file.set_len(mib << 20).unwrap();
+        let file = OpenOptions::new().read(true).write(true).open(place.path().join("disk")).unwrap();
+        let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control").unwrap();
+        for _ in 0..100 {
+            // SAFETY: the call takes no argument.
+            let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as _) };
+            assert!(number >= 0, "no free loop device");
+            let name = format!("loop{number}");
+            let Ok(device) = OpenOptions::new().read(true).write(true).open(format!("/dev/{name}")) else { continue };
+            let config = LoopConfig {
+                fd: file.as_raw_fd() as u32,
+                block_size: 0,
+                numbers: [0; 5],
+                number: 0,
+                encryption: [0; 2],
+                flags: LO_FLAGS_AUTOCLEAR,
+                names: [0; 160],
+                init: [0; 2],
+                reserved: [0; 8],
+            };
+            // SAFETY: the structure has the kernel's layout and outlives the call.
+            if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE as _, &config) } == 0 {
+                // SAFETY: the descriptor is open. udev leaves a locked device alone.
+                unsafe { libc::flock(device.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+                return Self { device: Some(device), name, mounted: None, place };
+            } // else somebody else was faster
+        }
+        panic!("no loop device could be had");
+    }
+
+    /// A device with an ext4 file system on it, mounted.
+    pub fn new(mib: u64) -> Self {
+        let mut disk = Self::raw(mib);
+        let options = "lazy_itable_init=0,lazy_journal_init=0"; // nothing is left to be written in the background
+        let mkfs =
+            Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-E", options]).arg(disk.path()).output().unwrap();
+        assert!(mkfs.status.success(), "{}", String::from_utf8_lossy(&mkfs.stderr));
+        let target = disk.place.path().join("mount");
+        fs::create_dir(&target).unwrap();
+        mount(Some(&disk.path()), &target, Some("ext4"), MsFlags::MS_NOATIME, None::<&str>).unwrap();
+        disk.mounted = Some(target);
+        disk
+    }
+
+    /// As in /sys/block.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The device.
+    pub fn path(&self) -> PathBuf {
+        Path::new("/dev").join(&self.name)
+    }
+
+    /// Where it is mounted.
+    pub fn dir(&self) -> &Path {
+        self.mounted.as_deref().expect("the disk is mounted")
+    }
+
+    /// Writes everything out, so that nothing is left to disturb a count.
+    pub fn settle(&self) {
+        let dir = File::open(self.dir()).unwrap();
+        // SAFETY: the descriptor is open.
+        assert_eq!(unsafe { libc::syncfs(dir.as_raw_fd()) }, 0);
+    }
+}
+
+impl Drop for LoopDisk {
+    fn drop(&mut self) {
+        if let Some(target) = self.mounted.take()
+            && umount2(&target, MntFlags::empty()).is_err()
+        {
+            let _ = umount2(&target, MntFlags::MNT_DETACH); // goes when its last user goes
+        }
+        self.device = None;
+    }
+}

@@ -1,0 +1,18 @@
+//! Runs iotrace and compares what it says with the truth.
+
+mod blockstat;
+mod iotrace;
+mod loopdisk;
+mod need;
+mod rows;
+mod scene;
+
+pub use blockstat::BlockStat;
+pub use iotrace::{Iotrace, Output, Running, binary};
+pub use loopdisk::LoopDisk;
+pub use need::{bpf, loop_devices, note_skip, root};
+pub use rows::{
+    Counts, assert_rows, assert_same, by, errno_name, path_of, path_text, process_and_path, process_and_path_of_row,
+    rows_by, truth_by,
+};
+pub use scene::Scene;

@@ -1,0 +1,70 @@
+//! What a test needs from the machine. A test that cannot run says so in the file that IOTRACE_SKIPS names.
+
+use std::{fs, io::Write, path::Path};
+
+/// Ends the calling test, noting why it could not run.
+#[macro_export]
+macro_rules! skip {
+    ($reason:expr) => {{
+        fn here() {}
+        $crate::harness::note_skip(std::any::type_name_of_val(&here), &$reason);
+        return;
+    }};
+}
+
+/// Ends the calling test as skipped unless all the needs are met: `need!(bpf, loop_devices)`.
+#[macro_export]
+macro_rules! need {
+    ($($what:ident),+) => { $(
+        if let Err(reason) = $crate::harness::$what() {
+            $crate::skip!(reason);
+        }
+    )+ };
+}
+
+/// Writes a skipped test down.
+pub fn note_skip(function: &str, reason: &str) {
+    let name = function.trim_end_matches("::here");
+    eprintln!("skipped: {name}: {reason}");
+    if let Some(file) = std::env::var_os("IOTRACE_SKIPS") {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
+        writeln!(file, "{name}: {reason}").unwrap();
+    }
+}
+
+/// Root.
+///
+/// # Errors
+/// The reason why not.
+pub fn root() -> Result<(), String> {
+    if nix::unistd::geteuid().is_root() { Ok(()) } else { Err("needs root".into()) }
+}
+
+/// Root, with the right to load kernel programs, on a kernel that describes itself.
+///
+/// # Errors
+/// The reason why not.
+pub fn bpf() -> Result<(), String> {
+    const NEEDED: [(u64, &str); 2] = [(38, "CAP_PERFMON"), (39, "CAP_BPF")];
+    root()?;
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let caps = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
+    let caps = u64::from_str_radix(caps, 16).unwrap();
+    if let Some((_, name)) = NEEDED.iter().find(|(bit, _)| caps & (1 << bit) == 0) {
+        return Err(format!("needs {name}"));
+    }
+    let btf = Path::new("/sys/kernel/btf/vmlinux");
+    if btf.exists() { Ok(()) } else { Err(format!("needs {}", btf.display())) }
+}
+
+/// Root, with loop devices and mkfs.ext4.
+///
+/// # Errors
+/// The reason why not.
+pub fn loop_devices() -> Result<(), String> {
+    root()?;
+    let control = fs::OpenOptions::new().read(true).write(true).open("/dev/loop-control");
+    control.map_err(|error| format!("needs loop devices: {error}"))?;
+    let mkfs = std::process::Command::new("mkfs.ext4").arg("-V").output();
+    mkfs.map(drop).map_err(|error| format!("needs mkfs.ext4: {error}"))
+}

@@ -1,0 +1,75 @@
+//! A scratch directory with a workload in it.
+
+use crate::log::Log;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// Where a workload works and where its log goes.
+#[derive(Debug)]
+pub struct Scene {
+    place: TempDir,
+    dir: PathBuf,
+    workload: PathBuf,
+}
+
+impl Scene {
+    /// A scene in a new scratch directory; `workload` is `env!("CARGO_BIN_EXE_workload")`.
+    pub fn new(workload: &str) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("dir");
+        std::fs::create_dir(&dir).unwrap();
+        let dir = dir.canonicalize().unwrap();
+        Self { place, dir, workload: workload.into() }
+    }
+
+    /// The same on another file system; the log stays off it.
+    pub fn on(workload: &str, dir: &Path) -> Self {
+        Self { dir: dir.canonicalize().unwrap(), ..Self::new(workload) }
+    }
+
+    /// Where the workload works.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A path beside it, for outputs.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// The command line of a scenario with its options.
+    pub fn command(&self, scenario: &str, options: &[&str]) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec![self.workload.clone().into(), scenario.into()];
+        words.extend(["--dir".into(), self.dir.clone().into(), "--log".into(), self.beside("log").into()]);
+        words.extend(options.iter().map(OsString::from));
+        words
+    }
+
+    /// The command, ready to start without iotrace. With `--wait` it begins when its standard input is closed.
+    pub fn alone(&self, scenario: &str, options: &[&str]) -> Command {
+        let words = self.command(scenario, options);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::piped());
+        command
+    }
+
+    /// The log that the workload left.
+    pub fn log(&self) -> Log {
+        Log::read(&self.beside("log")).unwrap()
+    }
+
+    /// Whether a path lies in the directory.
+    pub fn holds(&self, path: &[u8]) -> bool {
+        use std::os::unix::ffi::OsStrExt;
+        path.strip_prefix(self.dir.as_os_str().as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
+    }
+
+    /// A pattern for `--path` that matches all files in the directory.
+    pub fn glob(&self) -> String {
+        format!("{}/**", self.dir.display())
+    }
+}

@@ -1,0 +1,138 @@
+//! `iotrace events`: every event of a known program, and nothing else of its files.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
+
+use iotrace_tests::{
+    harness::*,
+    log::{Kind, Op},
+    need,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+
+fn of_op(op: &Op) -> String {
+    let kind = format!("{:?}", op.kind).to_lowercase();
+    let (bytes, errno) = (op.bytes(), op.errno_name().unwrap_or_default());
+    let moved = if matches!(op.kind, Kind::Read | Kind::Write) {
+        let requested = op.requested.map_or("null".to_owned(), |requested| requested.to_string());
+        format!("requested {requested} bytes {bytes}")
+    } else {
+        String::new()
+    };
+    format!("{kind} {} tid {} uid {} {} {moved} {errno} {}", op.call, op.tid, op.uid, op.comm, process_and_path(op))
+}
+
+fn of_event(event: &Value) -> String {
+    let text = |name: &str| event[name].as_str().unwrap_or_else(|| panic!("no {name} in {event}"));
+    let kind = text("type");
+    let errno = errno_name(&event["errno"]).unwrap_or_default();
+    let moved = if kind == "read" || kind == "write" {
+        format!("requested {} bytes {}", event["requested"], event["bytes"].as_u64().unwrap_or(0))
+    } else {
+        String::new()
+    };
+    let (tid, uid, who) = (&event["tid"], &event["uid"], process_and_path_of_row(event));
+    format!("{kind} {} tid {tid} uid {uid} {} {moved} {errno} {who}", text("call"), text("comm"))
+}
+
+/// Compares each event with the log; block requests are another matter.
+fn compare(scene: &Scene, events: &[Value], matches: impl Fn(&Op) -> bool) {
+    let mut truth = BTreeMap::<String, u64>::new();
+    for op in scene.log().ops.iter().filter(|op| matches(op)) {
+        *truth.entry(of_op(op)).or_default() += op.count;
+    }
+    let mut seen = BTreeMap::<String, u64>::new();
+    for event in events.iter().filter(|event| event["type"] != "block") {
+        let key = of_event(event);
+        if truth.contains_key(&key) || path_of(event).is_some_and(|path| scene.holds(&path)) {
+            *seen.entry(key).or_default() += 1;
+        }
+    }
+    assert_same(&seen, &truth);
+}
+
+fn events(scene: &Scene, scenario: &str, options: &[&str]) -> Output {
+    let run = Iotrace::new("events").args(["--buffer", "64MiB"]);
+    run.program(scene.command(scenario, options)).run().complete()
+}
+
+#[test]
+fn events_are_equal_to_the_log() {
+    need!(bpf, loop_devices);
+    let (scene, full) = (Scene::new(WORKLOAD), LoopDisk::new(8));
+    let run = events(&scene, "calls", &["--sync", "--full", full.dir().to_str().unwrap()]);
+    compare(&scene, &run.rows, |_| true);
+}
+
+#[test]
+fn a_read_that_a_signal_ends_failed_with_eintr() {
+    need!(bpf);
+    let scene = Scene::new(WORKLOAD);
+    let run = events(&scene, "interrupts", &[]);
+    compare(&scene, &run.rows, |_| true);
+}
+
+#[test]
+fn every_line_fits_the_schema() {
+    need!(bpf, loop_devices);
+    let schema = Iotrace::new("events").args(["--schema"]).run().exited(0);
+    let schema: Value = serde_json::from_str(&schema.stdout).expect("the schema is JSON");
+    let schema = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    let disk = LoopDisk::new(64);
+    for scenario in ["calls", "paths", "opens", "fsyncs"] {
+        let scene = Scene::on(WORKLOAD, disk.dir());
+        let scene = if scenario == "paths" { Scene::new(WORKLOAD) } else { scene };
+        let run = events(&scene, scenario, &[]);
+        for line in run.rows.iter().chain([&run.summary]) {
+            let errors: Vec<String> = schema.iter_errors(line).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{line}: {errors:?}");
+        }
+        std::fs::read_dir(disk.dir()).unwrap().flatten().for_each(|entry| {
+            let _ = std::fs::remove_file(entry.path()).or_else(|_| std::fs::remove_dir_all(entry.path()));
+        });
+    }
+    assert!(schema.validate(&serde_json::json!({"type": "nonsense"})).is_err(), "the schema refuses something");
+}
+
+#[test]
+fn type_comes_first_and_times_do_not_run_backwards_within_a_thread() {
+    need!(bpf);
+    let scene = Scene::new(WORKLOAD);
+    let run = events(&scene, "calls", &[]);
+    assert!(run.stdout.lines().all(|line| line.starts_with("{\"type\":\"")));
+    let mut last = BTreeMap::<u64, u64>::new();
+    for event in run.rows.iter().filter(|event| event["type"] != "block") {
+        let (tid, now) = (event["tid"].as_u64().unwrap(), event["mono_ns"].as_u64().unwrap());
+        let before = last.insert(tid, now).unwrap_or(0);
+        assert!(before <= now, "{event}");
+    }
+}
+
+#[test]
+fn summary_counts_the_lines() {
+    need!(bpf);
+    let scene = Scene::new(WORKLOAD);
+    let run = events(&scene, "threads", &[]);
+    assert_eq!(run.summary["events"].as_u64().unwrap(), run.rows.len() as u64);
+}
+
+#[test]
+fn direct_requests_lead_to_the_program() {
+    need!(bpf, loop_devices);
+    let (scene, disk) = (Scene::new(WORKLOAD), LoopDisk::raw(16));
+    let run = events(&scene, "block", &["--device", disk.path().to_str().unwrap()]);
+    let log = scene.log();
+    for (op, kind) in [("read", Kind::Read), ("write", Kind::Write)] {
+        let all = run.rows.iter().filter(|event| event["type"] == "block" && event["op"] == op);
+        let own: Vec<_> =
+            all.filter(|event| event["disk"] == disk.name() && event["bytes"].as_u64() > Some(0)).collect();
+        assert_eq!(own.len() as u64, log.count(|op| op.kind == kind), "{op}");
+        for event in own {
+            assert_eq!(event["pid"], log.end.end, "{event}");
+            let [queue, device, whole] =
+                ["queue_ns", "device_ns", "latency_ns"].map(|name| event[name].as_u64().unwrap());
+            assert_eq!(queue + device, whole, "{event}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `iotrace latency`: requests and bytes are those of /sys/block/DISK/stat.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
+
+use iotrace_tests::{
+    harness::*,
+    log::{Kind, Log},
+    need,
+};
+use serde_json::Value;
+
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+
+fn latency(disk: &LoopDisk, scene: &Scene, scenario: &str, options: &[&str]) -> (Output, BlockStat) {
+    let run = Iotrace::new("latency").json().args(["--disk", disk.name()]);
+    let before = BlockStat::of(disk.name());
+    let run = run.program(scene.command(scenario, options)).run().complete();
+    (run, BlockStat::of(disk.name()) - before)
+}
+
+/// Requests and bytes of the operations whose name begins so: `write` stands for writing zeroes as well.
+fn sum(rows: &[Value], disk: &LoopDisk, op: &str) -> (u64, u64) {
+    let field = |row: &Value, name: &str| row[name].as_u64().unwrap_or_else(|| panic!("no {name} in {row}"));
+    let of_op = |row: &&Value| row["disk"] == disk.name() && row["op"].as_str().unwrap().starts_with(op);
+    rows.iter().filter(of_op).fold((0, 0), |sum, row| (sum.0 + field(row, "count"), sum.1 + field(row, "bytes")))
+}
+
+fn compare(run: &Output, disk: &LoopDisk, grown: BlockStat) {
+    assert_eq!(sum(&run.rows, disk, "read"), (grown.reads, grown.read_sectors * 512));
+    assert_eq!(sum(&run.rows, disk, "discard"), (grown.discards, grown.discard_sectors * 512));
+    assert_eq!(sum(&run.rows, disk, "flush"), (grown.flushes, 0));
+    assert_eq!(sum(&run.rows, disk, "write").1, grown.write_sectors * 512);
+}
+
+fn syncs(log: &Log) -> u64 {
+    log.count(|op| op.kind == Kind::Fsync)
+}
+
+#[test]
+fn direct_requests_are_equal_to_the_disks_statistics() {
+    need!(bpf, loop_devices);
+    let (scene, disk) = (Scene::new(WORKLOAD), LoopDisk::raw(16));
+    let (run, grown) = latency(&disk, &scene, "block", &["--device", disk.path().to_str().unwrap()]);
+    compare(&run, &disk, grown);
+    // The statistics count a request that only flushes as a write of nothing, and the flush that the device gets besides.
+    assert_eq!(sum(&run.rows, &disk, "write").0, grown.writes - syncs(&scene.log()));
+}
+
+#[test]
+fn a_file_systems_requests_are_equal_to_the_disks_statistics() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let scene = Scene::on(WORKLOAD, disk.dir());
+    disk.settle();
+    let (run, grown) = latency(&disk, &scene, "fsyncs", &[]);
+    compare(&run, &disk, grown);
+    assert!(grown.flushes > 0 && grown.writes > 0, "{grown:?}");
+    let writes = sum(&run.rows, &disk, "write").0;
+    assert!(writes <= grown.writes && grown.writes - writes <= grown.flushes, "{writes} of {grown:?}");
+}
+
+#[test]
+fn histograms_hold_every_request_once() {
+    need!(bpf, loop_devices);
+    let (scene, disk) = (Scene::new(WORKLOAD), LoopDisk::raw(16));
+    let (run, _) = latency(&disk, &scene, "block", &["--device", disk.path().to_str().unwrap()]);
+    assert!(!run.rows.is_empty());
+    for row in &run.rows {
+        let buckets = row["buckets"].as_array().unwrap();
+        let count: u64 = buckets.iter().map(|bucket| bucket["count"].as_u64().unwrap()).sum();
+        assert_eq!(count, row["count"].as_u64().unwrap(), "{row}");
+        for part in [row, &row["queue"], &row["device"]] {
+            let number = |name: &str| part[name].as_u64().unwrap_or_else(|| panic!("no {name} in {row}"));
+            let ordered = ["min_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"].map(number);
+            assert!(ordered.is_sorted(), "{row}");
+            assert!(number("sum_ns") >= number("max_ns"), "{row}");
+        }
+    }
+}
+
+#[test]
+fn other_disks_are_left_out() {
+    need!(bpf, loop_devices);
+    let (scene, disk, other) = (Scene::new(WORKLOAD), LoopDisk::raw(16), LoopDisk::raw(16));
+    let (run, _) = latency(&other, &scene, "block", &["--device", disk.path().to_str().unwrap()]);
+    assert!(run.rows.iter().all(|row| row["disk"] == other.name()), "{:?}", run.rows);
+}
+
+#[test]
+fn the_text_draws_a_bar_per_power_of_two() {
+    need!(bpf, loop_devices);
+    let (scene, disk) = (Scene::new(WORKLOAD), LoopDisk::raw(16));
+    let run = Iotrace::new("latency").args(["--disk", disk.name()]);
+    let run = run.program(scene.command("block", &["--device", disk.path().to_str().unwrap()])).run().exited(0);
+    for word in [disk.name(), "read", "write", "flush"] {
+        assert!(run.stdout.contains(word), "{word} in {}", run.stdout);
+    }
+}

@@ -1,0 +1,55 @@
+//! Debian packages that building and testing need.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use nix::unistd::Uid;
+use xshell::{Shell, cmd};
+
+/// What compiles and lints the kernel side: a rustc with the source of `core`, and the LLVM that bpf-linker links.
+pub(crate) const TOOLCHAIN: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy", "llvm-22-dev"];
+
+/// What the tests run or compile with.
+pub(crate) const TESTS: &[&str] = &[
+    "bpftool",    // lists what is attached
+    "e2fsprogs",  // mkfs.ext4 for file systems on loop devices
+    "gcc",        // small workloads that a shell cannot express
+    "jq",         // the documentation's examples
+    "libc6-dev",  // headers for gcc
+    "tmux",       // a terminal of a known size
+    "util-linux", // mount, losetup, unshare, setpriv
+];
+
+/// Names of those packages that are not installed. All of them where dpkg does not exist.
+pub(crate) fn missing(shell: &Shell, packages: &[&'static str]) -> Vec<&'static str> {
+    packages.iter().copied().filter(|package| !is_installed(shell, package)).collect()
+}
+
+/// Installs packages with apt if this is Debian and we are root; says whether it did.
+pub(crate) fn install(shell: &Shell, packages: &[&str]) -> Result<bool> {
+    if packages.is_empty() {
+        return Ok(true);
+    }
+    if !Uid::effective().is_root() || !is_debian() {
+        return Ok(false);
+    }
+    let _noninteractive = shell.push_env("DEBIAN_FRONTEND", "noninteractive");
+    cmd!(shell, "apt-get update --quiet=2").run().context("refresh of apt's package lists")?;
+    cmd!(shell, "apt-get install --yes --no-install-recommends --quiet=2 {packages...}")
+        .run()
+        .with_context(|| format!("installation of {}", packages.join(" ")))?;
+    Ok(true)
+}
+
+fn is_installed(shell: &Shell, package: &str) -> bool {
+    let format = "${db:Status-Status}";
+    cmd!(shell, "dpkg-query --show --showformat={format} {package}")
+        .quiet()
+        .ignore_stderr()
+        .read()
+        .is_ok_and(|status| status == "installed")
+}
+
+fn is_debian() -> bool {
+    fs::read_to_string("/etc/os-release").is_ok_and(|text| text.lines().any(|line| line == "ID=debian"))
+}

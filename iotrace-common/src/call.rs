@@ -60,8 +60,8 @@ pub struct CallSpec {
     pub open_mode: u8,
     /// 1 when `open_flags` points to a `struct open_how`.
     pub how: u8,
-    /// Not used.
-    pub _pad: u8,
+    /// 1 when `iovec` points to a `struct compat_iovec` (two 32-bit words).
+    pub short_iovec: u8,
 }
 
 impl CallSpec {
@@ -82,7 +82,7 @@ impl CallSpec {
         open_flags: NONE,
         open_mode: NONE,
         how: 0,
-        _pad: 0,
+        short_iovec: 0,
     };
 }
 

@@ -139,7 +139,7 @@ fn files(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Option<()> {
     let action = member!(spec.action);
     thread.requested = UNKNOWN;
     if enabled!(STREAM_IO) {
-        thread.requested = io::requested(thread, member!(spec.length), member!(spec.iovec));
+        thread.requested = io::requested(thread, spec);
     }
     let read_fd = member!(spec.read_fd);
     if read_fd != NONE {

@@ -78,7 +78,8 @@ fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, plac
 
 /// Bytes that a call asks for.
 #[inline(always)]
-pub fn requested(thread: &Thread, length: u8, iovec: u8) -> u64 {
+pub fn requested(thread: &Thread, spec: Spec) -> u64 {
+    let (length, iovec) = (member!(spec.length), member!(spec.iovec));
     if length != NONE {
         return thread.args[(length & 7) as usize];
     }
@@ -95,10 +96,13 @@ pub fn requested(thread: &Thread, length: u8, iovec: u8) -> u64 {
         if element as u64 >= elements {
             break;
         }
-        // struct iovec: base, length.
-        let Some([_, length]) = read_user::<[u64; 2]>(address.wrapping_add(16 * element as u64)) else {
-            return UNKNOWN;
+        // struct iovec, and struct compat_iovec: base, length.
+        let length = if member!(spec.short_iovec) != 0 {
+            read_user::<[u32; 2]>(address.wrapping_add(8 * element as u64)).map(|[_, length]| length as u64)
+        } else {
+            read_user::<[u64; 2]>(address.wrapping_add(16 * element as u64)).map(|[_, length]| length)
         };
+        let Some(length) = length else { return UNKNOWN };
         total = total.wrapping_add(length);
     }
     total

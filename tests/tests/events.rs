@@ -66,7 +66,7 @@ fn events_are_equal_to_the_log() {
 }
 
 #[test]
-fn a_read_that_a_signal_ends_failed_with_eintr() {
+fn a_read_that_a_signal_ends_is_a_failed_read() {
     need!(bpf);
     let scene = Scene::new(WORKLOAD);
     let run = events(&scene, "interrupts", &[]);

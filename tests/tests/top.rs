@@ -166,7 +166,7 @@ fn sort_keys_order_the_rows() {
         ("read-bytes", vec!["read_bytes"]),
         ("write-bytes", vec!["write_bytes"]),
         ("bytes", vec!["read_bytes", "write_bytes"]),
-        ("syncs", vec!["syncs"]),
+        ("syncs", vec!["syncs", "sync_writes"]),
         ("time", vec!["read_ns", "write_ns", "sync_ns"]),
         ("errors", vec!["errors"]),
     ] {

@@ -41,7 +41,7 @@ pub struct Filters {
     /// Only this control group and those below it
     #[arg(long, value_name = "PATH")]
     cgroup: Option<String>,
-    /// Only paths that match; * does not cross a /, ** does
+    /// Only paths that match; * matches / too, as with find -path
     #[arg(long, value_name = "GLOB", value_parser = path_glob)]
     path: Option<GlobMatcher>,
     /// Only this disk or partition
@@ -55,9 +55,9 @@ pub struct Filters {
     failed: bool,
 }
 
-/// A path glob as in a shell: a `*` stays within its directory.
+/// A path glob as `find -path` has it: `*.log` is any log, `/var/*` all below `/var`.
 fn path_glob(text: &str) -> Result<GlobMatcher, String> {
-    let glob = GlobBuilder::new(text).literal_separator(true).build().map_err(|error| error.to_string())?;
+    let glob = GlobBuilder::new(text).literal_separator(false).build().map_err(|error| error.to_string())?;
     Ok(glob.compile_matcher())
 }
 

@@ -209,21 +209,27 @@ impl<'a> Session<'a> {
         let status = self.trace(program, signals).await?;
         self.tracer.detach();
         while self.drain()? {
-            self.hand_over().await?;
+            self.hand_over_unless(signals).await?;
         }
         // With a count of tables, the last one has been printed already.
         if self.setup.timing.count().is_none() {
             self.report()?;
         }
         let losses = self.summary()?;
-        self.hand_over().await?;
         // A pipe that nobody reads does not keep iotrace from ending on a signal.
-        let sink = std::mem::replace(&mut self.sink, Sink::nowhere());
+        let patience = signals.came.then(|| Instant::now() + GRACE);
         tokio::select! {
-            done = sink.finish() => done?,
+            written = self.write_all() => written?,
+            () = until(patience) => {}
             () = signals.any() => {}
         }
         Ok((status, losses))
+    }
+
+    /// Waits until everything is written.
+    async fn write_all(&mut self) -> Result<()> {
+        self.hand_over().await?;
+        Ok(std::mem::replace(&mut self.sink, Sink::nowhere()).finish().await?)
     }
 
     /// Until something ends it; the status when that was PROGRAM.
@@ -236,6 +242,8 @@ impl<'a> Session<'a> {
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let every = timing.interval();
         let mut table = every.map(|every| interval_at((self.began + every).into(), every));
+        // Whether records may be left: then the next batch is taken at once, but signals, time and PROGRAM go first.
+        let mut more = false;
         loop {
             tokio::select! {
                 biased;
@@ -243,9 +251,7 @@ impl<'a> Session<'a> {
                 status = ended(program) => return status.map(Some),
                 () = until(deadline) => return Ok(None),
                 () = next(&mut table) => {
-                    while self.drain()? {
-                        self.hand_over().await?;
-                    }
+                    self.drain_all().await?;
                     self.report()?;
                     self.hand_over().await?;
                     remaining = remaining.map(|remaining| remaining - 1);
@@ -256,20 +262,39 @@ impl<'a> Session<'a> {
                 _ = beat.tick() => {
                     self.world.clock.resample();
                     self.tracer.flush_log();
-                    self.drain()?;
-                    self.hand_over().await?;
+                    more |= self.drain()?;
+                    self.hand_over_unless(signals).await?;
                 }
-                ready = self.ring.readable_mut() => {
+                () = tokio::task::yield_now(), if more => {
+                    more = self.drain()?;
+                    if self.out.len() >= CHUNK {
+                        self.hand_over_unless(signals).await?;
+                    }
+                }
+                ready = self.ring.readable_mut(), if !more => {
                     // Marked as not ready first: what comes while draining wakes again.
                     ready.context("waiting for the ring buffer")?.clear_ready();
-                    while self.drain()? {
-                        self.hand_over_large(signals).await?;
-                        tokio::task::yield_now().await;
-                    }
-                    self.hand_over_large(signals).await?;
+                    more = true;
                 }
             }
+            if signals.came {
+                return self.grace(program).await;
+            }
         }
+    }
+
+    /// Handles the records that are there now, but not forever where they come faster than they can be handled.
+    async fn drain_all(&mut self) -> Result<()> {
+        let deadline = Instant::now() + BEAT;
+        while self.drain()? {
+            if self.out.len() >= CHUNK {
+                self.hand_over().await?;
+            }
+            if Instant::now() > deadline {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// A signal came: PROGRAM, which got it too when it came from the keyboard, may end first.
@@ -362,17 +387,15 @@ impl<'a> Session<'a> {
         if self.out.is_empty() {
             return Ok(());
         }
+        self.sink.room().await?;
         let next = self.sink.buffer();
         let full = std::mem::replace(&mut self.out, next);
         Ok(self.sink.send(full).await?)
     }
 
-    /// The same, when it is enough to be worth it; while the writer is stuck, the kernel counts what does not fit, and a signal
-    /// still ends the program.
-    async fn hand_over_large(&mut self, signals: &mut Signals) -> Result<()> {
-        if self.out.len() < CHUNK {
-            return Ok(());
-        }
+    /// The same, unless a signal comes: it ends the program though the writer is stuck in a pipe that nobody reads. Meanwhile the
+    /// kernel counts what does not fit into the ring buffer.
+    async fn hand_over_unless(&mut self, signals: &mut Signals) -> Result<()> {
         tokio::select! {
             handed = self.hand_over() => handed,
             () = signals.any() => Ok(()),

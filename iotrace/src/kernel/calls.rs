@@ -131,7 +131,7 @@ fn compat(mut spec: CallSpec) -> CallSpec {
     if spec.offset != 0 {
         spec.offset = OFFSET_UNKNOWN;
     }
-    spec.iovec = NONE;
+    spec.short_iovec = 1;
     spec
 }
 

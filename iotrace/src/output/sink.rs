@@ -106,6 +106,17 @@ impl Sink {
         self.spare.try_recv().unwrap_or_default()
     }
 
+    /// Waits until there is room for one more buffer; [`Sink::send`] then does not wait. Nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
+    pub async fn room(&mut self) -> Result<(), SinkError> {
+        if self.failed.is_none() && self.queue.reserve().await.is_ok() {
+            return Ok(());
+        }
+        self.send(Vec::new()).await
+    }
+
     /// Hands bytes over to be written, in order; waits while too many are waiting already. The data is lost if the
     /// future is dropped before it is done.
     ///

@@ -208,7 +208,9 @@ impl Running {
         let stdout = String::from_utf8(self.collector.take().unwrap().join().unwrap()).expect("the output is UTF-8");
         self.reader.take().unwrap().join().unwrap();
         let text = match &self.file {
-            Some(file) => fs::read_to_string(file).unwrap_or_default(),
+            // A device such as /dev/full has no end.
+            Some(file) if file.is_file() => fs::read_to_string(file).unwrap_or_default(),
+            Some(_) => String::new(),
             None => stdout.clone(),
         };
         let mut rows: Vec<Value> = text.lines().map_while(|line| serde_json::from_str(line).ok()).collect();

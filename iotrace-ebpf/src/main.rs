@@ -20,7 +20,10 @@ mod process;
 mod sum;
 mod task;
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    macros::{btf_tracepoint, fentry, fexit, kprobe, kretprobe},
+    programs::{BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RetProbeContext},
+};
 use aya_log_ebpf::debug;
 
 /// `sys_enter(struct pt_regs *regs, long id)`
@@ -103,6 +106,30 @@ pub fn block_rq_complete(ctx: BtfTracePointContext) -> i32 {
     if block::completed(ctx.arg(0), ctx.arg(1), ctx.arg(2)).is_some() {
         debug!(&ctx, "request completed: {} bytes", ctx.arg::<u32>(2));
     }
+    0
+}
+
+/// `iotrace doctor` attaches it for a moment, to see whether this kernel takes programs of this kind.
+#[fentry(function = "vfs_read")]
+pub fn trial_fentry(_: FEntryContext) -> i32 {
+    0
+}
+
+/// As [`trial_fentry`].
+#[fexit(function = "vfs_read")]
+pub fn trial_fexit(_: FExitContext) -> i32 {
+    0
+}
+
+/// As [`trial_fentry`].
+#[kprobe(function = "vfs_read")]
+pub fn trial_kprobe(_: ProbeContext) -> u32 {
+    0
+}
+
+/// As [`trial_fentry`].
+#[kretprobe(function = "vfs_read")]
+pub fn trial_kretprobe(_: RetProbeContext) -> u32 {
     0
 }
 

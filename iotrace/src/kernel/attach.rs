@@ -44,6 +44,16 @@ pub fn applies(entry: &Entry, btf: &Btf, block: &BlockFacts) -> bool {
     }
 }
 
+/// What [`tracepoint`] needs of the kernel's BTF for these entries.
+///
+/// # Errors
+///
+/// When aya cannot read it.
+pub fn stub<'a>(btf: &Btf, entries: impl Iterator<Item = &'a Entry>) -> Result<aya::Btf, aya_obj::btf::BtfError> {
+    let tracepoints: Vec<&str> = entries.map(|entry| entry.tracepoint).collect();
+    aya::Btf::parse(&btf.stub(&tracepoints), aya::Endianness::default())
+}
+
 /// Loads and attaches a program to a BTF tracepoint. Dropping the link detaches it.
 ///
 /// # Errors

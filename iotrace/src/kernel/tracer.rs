@@ -119,26 +119,24 @@ impl Tracer {
             mechanism: plan.mechanism.unwrap_or(Mechanism::Tracepoint),
             log,
         };
-        let aya_btf = aya::Btf::from_sys_fs().context("reading /sys/kernel/btf/vmlinux")?;
-        for subject in Subject::ALL {
-            let wanted = match subject {
-                Subject::Files => plan.files.any(),
-                Subject::Processes => plan.files.any(),
-                Subject::Children => plan.filters.follow,
-                Subject::Block => plan.block(),
-            };
-            if wanted {
-                tracer.attach(subject, &btf, &aya_btf)?;
-            }
+        let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
+            Subject::Files | Subject::Processes => plan.files.any(),
+            Subject::Children => plan.filters.follow,
+            Subject::Block => plan.block(),
+        });
+        let subjects: Vec<Subject> = subjects.collect();
+        let stub = attach::stub(&btf, subjects.iter().flat_map(|subject| entries(*subject, tracer.mechanism)))?;
+        for subject in subjects {
+            tracer.attach(subject, &btf, &stub)?;
         }
         Ok((tracer, events))
     }
 
     /// Attaches the programs of one subject.
-    fn attach(&mut self, subject: Subject, btf: &Btf, aya_btf: &aya::Btf) -> Result<()> {
+    fn attach(&mut self, subject: Subject, btf: &Btf, stub: &aya::Btf) -> Result<()> {
         for entry in entries(subject, self.mechanism) {
             if applies(entry, btf, &self.block) {
-                let link = attach::tracepoint(&mut self.ebpf, entry, aya_btf)
+                let link = attach::tracepoint(&mut self.ebpf, entry, stub)
                     .with_context(|| format!("cannot trace {subject} with {}", self.mechanism))?;
                 self.links.push(link);
                 self.attached.push(entry.program);

@@ -76,3 +76,7 @@ impl Ledger {
         found
     }
 }
+
+#[cfg(test)]
+#[path = "fsync_tests.rs"]
+mod tests;

@@ -130,3 +130,7 @@ fn trimmed(octaves: Vec<Bucket>) -> Vec<Bucket> {
     let last = octaves.iter().rposition(|bucket| bucket.count > 0).map_or(first, |last| last + 1);
     octaves.get(first..last).unwrap_or_default().to_vec()
 }
+
+#[cfg(test)]
+#[path = "latency_tests.rs"]
+mod tests;

@@ -48,3 +48,7 @@ impl Selection {
         container && cgroup
     }
 }
+
+#[cfg(test)]
+#[path = "select_tests.rs"]
+mod tests;

@@ -31,6 +31,9 @@ pub const FIND_VMA: u32 = 1 << 12;
 /// `Config::flags`: some 32-bit system call is traced.
 pub const COMPAT: u32 = 1 << 13;
 
+/// `Config::flags`: not the processes in the `IGNORED` map.
+pub const IGNORE: u32 = 1 << 14;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

@@ -1,6 +1,6 @@
 //! Whose operations count: tested before anything else.
 
-use crate::maps::{COMM, DISKS, PIDS, TIDS, UIDS, config, enabled};
+use crate::maps::{COMM, DISKS, IGNORED, PIDS, TIDS, UIDS, config, enabled};
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_uid_gid};
 use iotrace_common::{config::CommFilter, record::COMM_LEN};
 
@@ -10,6 +10,9 @@ pub fn thread_wanted(pid_tgid: u64) -> bool {
     let pid = (pid_tgid >> 32) as u32;
     let tid = pid_tgid as u32;
     if pid == config!(self_pid) {
+        return false;
+    }
+    if enabled!(IGNORE) && IGNORED.get_ptr(pid).is_some() {
         return false;
     }
     if enabled!(FILTER_PID) && PIDS.get_ptr(pid).is_none() {

@@ -87,6 +87,10 @@ pub static EXTREMES: PerCpuHashMap<HistogramKey, Extremes> = PerCpuHashMap::with
 #[map]
 pub static PIDS: HashMap<u32, u8> = HashMap::with_max_entries(16384, 0);
 
+/// Processes that print iotrace's own output.
+#[map]
+pub static IGNORED: HashMap<u32, u8> = HashMap::with_max_entries(64, 0);
+
 /// Threads to trace.
 #[map]
 pub static TIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);

@@ -90,6 +90,7 @@ impl Filters {
         Ok(KernelFilters {
             pids: (!self.pid.is_empty()).then(|| self.pid.clone()),
             follow: self.children,
+            ignored: Vec::new(),
             tids: (!self.tid.is_empty()).then(|| self.tid.clone()),
             uids: self.uid.map(|uid| vec![uid]),
             comm: self.comm.as_ref().map(|glob| Box::new(*glob.filter())),

@@ -13,7 +13,7 @@ use crate::{
         Clock, Sink, SinkError,
         json::{SummaryLine, append},
     },
-    resolve::names::Names,
+    resolve::{names::Names, pipeline},
     view::select::Selection,
 };
 use anyhow::{Context, Result};
@@ -21,6 +21,8 @@ use aya::maps::{MapData, RingBuf};
 use nix::time::{ClockId, clock_gettime};
 use std::{
     future::pending,
+    io,
+    os::fd::AsFd,
     process::ExitStatus,
     time::{Duration, Instant},
 };
@@ -156,6 +158,10 @@ impl<'a> Session<'a> {
         if let Some(program) = program.as_ref().filter(|_| !setup.everyone && !setup.filters.by_task()) {
             filters.pids = Some(vec![program.pid]);
             filters.follow = true;
+        }
+        // What prints iotrace's output would otherwise be seen printing it, and so on without end.
+        if filters.pids.is_none() && setup.output.output.is_none() {
+            filters.ignored = pipeline(io::stdout().as_fd());
         }
         setup.plan.filters = filters;
         let (mut tracer, ring) = Tracer::start(&setup.plan)?;
@@ -424,7 +430,7 @@ fn footer(losses: &Losses) -> String {
     let lines = [
         (losses.events, "events did not fit into the ring buffer and are missing: try a larger --buffer"),
         (losses.paths + losses.processes, "names did not fit into the ring buffer: shown as ?"),
-        (losses.unmatched, "operations had begun before tracing did, and are not counted"),
+        (losses.unmatched, "operations ended whose begin was not seen, and are not counted"),
         (losses.maps_full, "threads, requests or disks found no room in the kernel's maps, and are not counted"),
         (losses.other_files, "operations found no row of their own: they are under (other files)"),
         (losses.skipped, "runs of a kernel program were skipped, because it interrupted itself"),

@@ -11,6 +11,7 @@ use crate::{
     kernel::{
         calls::FileOps,
         plan::Plan,
+        sums::SLOTS,
         tracer::{ALL_KINDS, REGULAR, Tracer},
     },
     output::{Align, Column, Table, kib, nanos, select},
@@ -190,7 +191,7 @@ impl Command for Top<'_> {
         let deltas = self.differences.since(sums.iter(), &mut world.names, &world.selection);
         // What has no row has no name either, so a selection by name leaves it out.
         let other = self.differences.other_since(sums.other()?).filter(|_| world.selection.is_empty());
-        if interval.repeated {
+        if interval.repeated && self.differences.used() > SLOTS as usize / 2 {
             let active: HashSet<u32> = deltas.iter().map(|delta| delta.slot).collect();
             for (slot, key, pid) in self.differences.idle(&active) {
                 if !thread_exists(pid, key.tid) {

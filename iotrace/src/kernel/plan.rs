@@ -44,6 +44,8 @@ pub struct KernelFilters {
     pub pids: Option<Vec<u32>>,
     /// Children of `pids` too, from the moment they are made.
     pub follow: bool,
+    /// Not these processes.
+    pub ignored: Vec<u32>,
     /// Threads.
     pub tids: Option<Vec<u32>>,
     /// Users.

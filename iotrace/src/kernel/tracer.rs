@@ -100,6 +100,7 @@ impl Tracer {
         let sums = if plan.sum { Some(Sums::new(&mut ebpf)?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut ebpf)?) } else { None };
         let losses = LossReader::new(&mut ebpf)?;
+        fill(&mut ebpf, "IGNORED", Some(&plan.filters.ignored))?;
         fill(&mut ebpf, "TIDS", plan.filters.tids.as_deref())?;
         fill(&mut ebpf, "UIDS", plan.filters.uids.as_deref())?;
         fill(&mut ebpf, "DISKS", plan.filters.disks.as_deref())?;
@@ -208,6 +209,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         (filters.disks.is_some(), config::FILTER_DISK),
         (filters.failed, config::FILTER_FAILED),
         (filters.follow, config::FOLLOW),
+        (!filters.ignored.is_empty(), config::IGNORE),
         (btf.function_exists("bpf_find_vma"), config::FIND_VMA),
         (compat, config::COMPAT),
     ];

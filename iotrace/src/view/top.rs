@@ -199,6 +199,11 @@ impl Differences {
         (!counters.is_empty()).then_some(counters)
     }
 
+    /// Slots that were ever seen in use.
+    pub fn used(&self) -> usize {
+        self.before.len()
+    }
+
     /// Slots that did nothing since the last look, with their owners: their threads may be gone.
     pub fn idle(&self, active: &HashSet<u32>) -> Vec<(u32, SumKey, u32)> {
         self.before

@@ -37,6 +37,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 
     let skips = workspace.target.join("skips.txt");
     fs::write(&skips, "").with_context(|| format!("create {}", skips.display()))?;
+    build_programs(workspace, &built.object)?;
     let (counts, all_passed) = cargo_test(workspace, &args.filters, &built.object, &skips)?;
     let mut skips = skips::read(&skips)?;
     let summary = counts.summary(skips::distinct_tests(&skips));
@@ -58,6 +59,19 @@ fn require_packages(workspace: &Workspace) -> Result<()> {
         // Not an error: the tests that need them say so and are skipped.
         eprintln!("xtask: not installed, as this is not root on Debian: {}", missing.join(" "));
     }
+    Ok(())
+}
+
+/// The end-to-end tests run the program, which `cargo test` builds only for a package's own integration tests.
+fn build_programs(workspace: &Workspace, object: &Path) -> Result<()> {
+    let status = Command::new(&workspace.cargo)
+        .args(["build", "--package", "iotrace", "--locked"])
+        .current_dir(&workspace.root)
+        .env("CARGO_TARGET_DIR", &workspace.target)
+        .env("IOTRACE_BPF_OBJECT", object)
+        .status()
+        .context("start of cargo build")?;
+    ensure!(status.success(), "cargo build failed");
     Ok(())
 }
 

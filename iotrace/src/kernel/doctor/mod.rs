@@ -1,6 +1,7 @@
-//! What this kernel and this user allow: facts are looked up ([`facts`], [`trial`]), then judged without asking anyone
-//! ([`judge`], [`explain`]).
+//! What this kernel and this user allow: first facts are looked up ([`facts`]) and mechanisms tried ([`trial`]), then they are
+//! judged without asking the kernel again ([`judge`], [`explain`]).
 
+pub mod checks;
 pub mod explain;
 pub mod facts;
 pub mod judge;
@@ -11,31 +12,19 @@ pub mod trial;
 
 pub use report::{Attempt, Check, Report, State, Way};
 
-use super::{btf::Btf, layout::kernel_layout};
-use facts::Facts;
+use facts::{Facts, Rights, Settings, Types};
 use std::path::Path;
 
-/// Looks at everything and tries everything. What was attached is detached again when this returns.
+/// Looks at everything and tries everything. When this returns, nothing of it is attached any more.
 pub fn examine() -> Report {
     let root = Path::new("/");
-    let btf = facts::btf(root);
-    let types = btf.as_ref().ok().map(|(btf, _)| btf);
-    let layout = types.map(kernel_layout);
-    let maps = trial::maps();
-    let trials = trial::mechanisms(types, layout.as_ref().and_then(|layout| layout.as_ref().ok()));
-    judge::report(&Facts::gather(root, &btf, layout.as_ref(), maps, trials))
-}
-
-impl Facts {
-    /// The tried and the read together.
-    fn gather(
-        root: &Path,
-        btf: &Result<(Btf, u64), String>,
-        layout: Option<&Result<iotrace_common::layout::KernelLayout, super::layout::LayoutError>>,
-        maps: facts::Maps,
-        trials: Vec<facts::Trial>,
-    ) -> Self {
-        let _ = (root, btf, layout, maps, trials);
-        todo!()
-    }
+    let (types, known) = Types::read(root);
+    judge::report(&Facts {
+        release: facts::release(root),
+        types,
+        rights: Rights::read(root),
+        settings: Settings::read(root),
+        maps: trial::maps(),
+        trials: trial::mechanisms(known.as_ref()),
+    })
 }

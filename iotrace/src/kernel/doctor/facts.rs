@@ -1,0 +1,267 @@
+//! What files say, and what came of the trials, before anything is made of it. Files are read below a root, for tests.
+
+use super::report::Way;
+use crate::kernel::{
+    btf::{Btf, BtfError},
+    layout::{kernel_layout, missing_optional},
+    mechanism::Subject,
+};
+use iotrace_common::layout::KernelLayout;
+use procfs::{FromRead, process::Status};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// All that is known of this kernel and this user.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The kernel's release, such as `6.12.48`.
+    pub release: Option<String>,
+    /// Its types.
+    pub types: Types,
+    /// What this process may do.
+    pub rights: Rights,
+    /// Settings of the machine.
+    pub settings: Settings,
+    /// What came of making maps.
+    pub maps: Maps,
+    /// What came of loading and attaching programs.
+    pub trials: Vec<Trial>,
+}
+
+/// The kernel's description of its own types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Types {
+    /// Bytes of BTF, or why there is none.
+    pub btf: Result<usize, String>,
+    /// Optional members that this kernel lacks, or which required ones; `None` without BTF.
+    pub layout: Option<Result<Vec<&'static str>, String>>,
+    /// Whether there is the helper that finds the file at an address.
+    pub find_vma: bool,
+}
+
+/// Types as programs need them.
+#[derive(Debug)]
+pub struct KnownTypes {
+    /// Where they were read.
+    pub path: PathBuf,
+    /// The types.
+    pub btf: Btf,
+    /// What programs read.
+    pub layout: KernelLayout,
+}
+
+/// What the process may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Effective capabilities, as a mask; `None` when they cannot be read.
+    pub capabilities: Option<u64>,
+    /// Whether it runs as root, with or without capabilities.
+    pub root: bool,
+    /// Whether its rights hold in a user namespace only.
+    pub user_namespace: bool,
+    /// Whether a filter of system calls is upon it.
+    pub seccomp: bool,
+}
+
+/// Why a setting is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// There is no such file.
+    NotThere,
+    /// It cannot be read, or is no number.
+    Unreadable(String),
+}
+
+/// Settings of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `kernel.unprivileged_bpf_disabled`.
+    pub unprivileged_bpf: Result<i64, Unread>,
+    /// `kernel.perf_event_paranoid`.
+    pub perf_event_paranoid: Result<i64, Unread>,
+    /// `kernel.kptr_restrict`.
+    pub kptr_restrict: Result<i64, Unread>,
+    /// `net.core.bpf_jit_enable`.
+    pub jit: Result<i64, Unread>,
+    /// How far root is locked out of the kernel.
+    pub lockdown: Lockdown,
+}
+
+/// Kernel lockdown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lockdown {
+    /// `none`, `integrity` or `confidentiality`.
+    Mode(String),
+    /// The kernel has none.
+    NotBuilt,
+    /// securityfs is not mounted.
+    NotMounted,
+    /// The file cannot be read.
+    Unreadable(String),
+}
+
+/// What came of making maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Maps {
+    /// Whether the kernel has ring buffers, or the error with which it refuses to say.
+    pub ring_buffer: Result<bool, Option<i32>>,
+    /// Whether maps count as locked memory.
+    pub memlock: Memlock,
+}
+
+/// RLIMIT_MEMLOCK and maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memlock {
+    /// The limit does not matter (since 5.11).
+    Free,
+    /// Maps count, up to this many bytes; `None` when the limit could be lifted.
+    Counted(Option<u64>),
+    /// No map could be made at all.
+    Unknown,
+}
+
+/// One mechanism tried for one subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The mechanism.
+    pub way: Way,
+    /// The subject.
+    pub subject: Subject,
+    /// Whether its programs could be loaded and attached.
+    pub outcome: Result<(), Refusal>,
+}
+
+/// Why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not tried: BTF, or something in it, is missing.
+    NoTypes,
+    /// The kernel's list of event sources has no kprobes.
+    NoProbes,
+    /// The object's maps could not be made.
+    Object(Words),
+    /// A program could not be loaded or attached.
+    Program {
+        /// Its name in the object.
+        program: &'static str,
+        /// Where it stopped; `None` where the two cannot be told apart.
+        step: Option<Step>,
+        /// What the kernel said.
+        words: Words,
+    },
+}
+
+/// What is done with a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The verifier looks at it.
+    Load,
+    /// It is put into its place.
+    Attach,
+}
+
+/// What the kernel said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// Its error number, where a system call failed.
+    pub errno: Option<i32>,
+    /// Text, for people.
+    pub text: String,
+}
+
+/// The kernel's release.
+pub fn release(root: &Path) -> Option<String> {
+    Some(fs::read_to_string(root.join("proc/sys/kernel/osrelease")).ok()?.trim_end().to_owned())
+}
+
+impl Types {
+    /// What BTF says; and the types themselves, when nothing is missing.
+    pub fn read(root: &Path) -> (Self, Option<KnownTypes>) {
+        let path = root.join("sys/kernel/btf/vmlinux");
+        let read = fs::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if !root.join("sys/kernel").exists() => {
+                "no /sys/kernel: sysfs is not mounted".to_owned()
+            }
+            io::ErrorKind::NotFound => BtfError::Missing.to_string(),
+            _ => BtfError::Read(error).to_string(),
+        });
+        let parsed = read.and_then(|data| {
+            let bytes = data.len();
+            Btf::parse(data).map(|btf| (btf, bytes)).map_err(|error| error.to_string())
+        });
+        let (btf, bytes) = match parsed {
+            Ok(parsed) => parsed,
+            Err(reason) => return (Self { btf: Err(reason), layout: None, find_vma: false }, None),
+        };
+        let layout = kernel_layout(&btf).map_err(|error| error.to_string());
+        let types = Self {
+            btf: Ok(bytes),
+            layout: Some(layout.as_ref().map(missing_optional).map_err(Clone::clone)),
+            find_vma: btf.function_exists("bpf_find_vma"),
+        };
+        (types, layout.ok().map(|layout| KnownTypes { path, btf, layout }))
+    }
+}
+
+impl Rights {
+    /// Those of this process. What cannot be read counts as not restricted: the trials have the last word.
+    pub fn read(root: &Path) -> Self {
+        /// The one line of `/proc/self/uid_map` outside of user namespaces, user_namespaces(7).
+        const ALL_USERS: [&str; 3] = ["0", "0", "4294967295"];
+        let status = Status::from_file(root.join("proc/self/status")).ok();
+        let map = fs::read_to_string(root.join("proc/self/uid_map"));
+        Self {
+            capabilities: status.as_ref().map(|status| status.capeff),
+            root: status.as_ref().is_some_and(|status| status.euid == 0),
+            user_namespace: map.is_ok_and(|map| !map.split_whitespace().eq(ALL_USERS)),
+            seccomp: status.is_some_and(|status| status.seccomp.unwrap_or(0) != 0),
+        }
+    }
+}
+
+impl Settings {
+    /// Those of the machine.
+    pub fn read(root: &Path) -> Self {
+        let setting = |name: &str| -> Result<i64, Unread> {
+            let text = fs::read_to_string(root.join("proc/sys").join(name)).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Unread::NotThere,
+                _ => Unread::Unreadable(error.to_string()),
+            })?;
+            text.trim().parse().map_err(|_| Unread::Unreadable(format!("not a number: {}", text.trim())))
+        };
+        Self {
+            unprivileged_bpf: setting("kernel/unprivileged_bpf_disabled"),
+            perf_event_paranoid: setting("kernel/perf_event_paranoid"),
+            kptr_restrict: setting("kernel/kptr_restrict"),
+            jit: setting("net/core/bpf_jit_enable"),
+            lockdown: Lockdown::read(root),
+        }
+    }
+}
+
+impl Lockdown {
+    /// The mode in brackets: `none [integrity] confidentiality`.
+    fn read(root: &Path) -> Self {
+        let directory = root.join("sys/kernel/security");
+        match fs::read_to_string(directory.join("lockdown")) {
+            Ok(text) => text
+                .split_once('[')
+                .and_then(|(_, rest)| rest.split_once(']'))
+                .map_or_else(|| Self::Unreadable(text.trim().to_owned()), |(mode, _)| Self::Mode(mode.to_owned())),
+            // An empty directory is the place where securityfs would be mounted.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
+                    true => Self::NotBuilt,
+                    false => Self::NotMounted,
+                }
+            }
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "facts_tests.rs"]
+mod tests;

@@ -3,9 +3,10 @@
 use crate::{
     cli::{
         Exit,
+        command::{Command, Setup, World},
         lines::{block_line, io_line, open_line},
         options::{Filters, Output, ProgramArgs, Timing, Tracing},
-        run::{Command, Setup, World, run},
+        run::run,
     },
     event::Event,
     kernel::{calls::FileOps, plan::Plan, tracer::ALL_KINDS},

@@ -3,9 +3,10 @@
 use crate::{
     cli::{
         Exit,
+        command::{Command, Interval, Setup, World},
         lines::{UNKNOWN, errno, fsync_line, io_line, name_cell, path_cell, selected, timestamp},
         options::{Filters, Output, ProgramArgs, Timing, Tracing},
-        run::{Command, Interval, Setup, World, run},
+        run::run,
     },
     event::{
         Event,
@@ -207,3 +208,7 @@ impl Command for Fsync<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "fsync_tests.rs"]
+mod tests;

@@ -3,9 +3,10 @@
 use crate::{
     cli::{
         Exit,
+        command::{Command, Interval, Setup, World},
         lines::timestamp,
         options::{Filters, Output, ProgramArgs, Timing, Tracing, block_op},
-        run::{Command, Interval, Setup, World, run},
+        run::run,
     },
     event::Event,
     kernel::{
@@ -195,3 +196,7 @@ impl Command for Latency<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "latency_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Rows and events to JSON lines and table cells.
 
 use crate::{
-    cli::run::World,
+    cli::command::World,
     event::{Task, block::Block, io::Io, open::Open},
     kernel::block::BlockOp,
     output::{
@@ -254,3 +254,7 @@ pub fn path_cell(path: Option<&[u8]>, exists: bool, nothing: &str) -> String {
 pub fn name_cell(name: Option<&[u8]>) -> String {
     name.map_or_else(|| "-".to_owned(), |name| escape(name).into_owned())
 }
+
+#[cfg(test)]
+#[path = "lines_tests.rs"]
+pub(super) mod tests;

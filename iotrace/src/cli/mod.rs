@@ -1,5 +1,6 @@
 //! The command line: one file per command, and what they share.
 
+pub mod command;
 pub mod doctor;
 pub mod events;
 pub mod exit;
@@ -11,6 +12,8 @@ pub mod open;
 pub mod options;
 pub mod program;
 pub mod run;
+pub mod signals;
+pub mod summary;
 pub mod top;
 
 use clap::{Parser, Subcommand};

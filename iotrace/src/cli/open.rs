@@ -3,9 +3,10 @@
 use crate::{
     cli::{
         Exit,
+        command::{Command, Setup, World},
         lines::{errno, name_cell, open_line, open_path, path_cell, selected},
         options::{Filters, Output, ProgramArgs, Timing, Tracing},
-        run::{Command, Setup, World, run},
+        run::run,
     },
     event::{Event, open::Open},
     kernel::{calls::FileOps, plan::Plan, tracer::ALL_KINDS},
@@ -127,3 +128,7 @@ impl Command for Opens<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

@@ -238,3 +238,7 @@ pub struct ProgramArgs {
 pub fn block_op(text: &str) -> Result<BlockOp, String> {
     BlockOp::from_name(text).ok_or_else(|| format!("no block operation named {text}: one of {}", BlockOp::list()))
 }
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

@@ -3,18 +3,17 @@
 use crate::{
     cli::{
         Exit,
+        command::{Command, Interval, Setup, World},
         form::Form,
-        options::{Filters, Output, ProgramArgs, Timing, Tracing},
+        options::Filters,
         program::Program,
+        signals::Signals,
+        summary,
     },
     event::{Event, decode},
-    kernel::{access, block::BlockFacts, losses::Losses, plan::Plan, tracer::Tracer},
-    output::{
-        Clock, Sink, SinkError,
-        json::{SummaryLine, append},
-    },
+    kernel::{access, losses::Losses, tracer::Tracer},
+    output::{Clock, Sink, SinkError, json::append},
     resolve::{names::Names, pipeline},
-    view::select::Selection,
 };
 use anyhow::{Context, Result};
 use aya::maps::{MapData, RingBuf};
@@ -28,7 +27,6 @@ use std::{
 };
 use tokio::{
     io::unix::AsyncFd,
-    signal::unix::{Signal, SignalKind, signal},
     time::{MissedTickBehavior, interval_at, sleep_until},
 };
 
@@ -42,81 +40,6 @@ const CHUNK: usize = 64 << 10;
 const BEAT: Duration = Duration::from_millis(100);
 /// How long a PROGRAM that got a signal together with iotrace may take to end.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// What every command gives to the loop.
-pub struct Setup<'a> {
-    /// Its name.
-    pub command: &'static str,
-    /// Whether it prints events as they come.
-    pub stream: bool,
-    /// Whether a PROGRAM only says how long to trace, not whom.
-    pub everyone: bool,
-    /// What it needs from the kernel side; filters and settings are added.
-    pub plan: Plan,
-    /// Options.
-    pub filters: &'a Filters,
-    /// Options.
-    pub timing: &'a Timing,
-    /// Options.
-    pub output: &'a Output,
-    /// Options.
-    pub tracing: &'a Tracing,
-    /// Options.
-    pub program: &'a ProgramArgs,
-}
-
-/// What a view may use.
-pub struct World {
-    /// Files, processes, disks.
-    pub names: Names,
-    /// Wall-clock times.
-    pub clock: Clock,
-    /// Filters that need names.
-    pub selection: Selection,
-    /// How this kernel numbers block operations.
-    pub block: BlockFacts,
-    /// The form of the output.
-    pub form: Form,
-}
-
-/// A part of the time traced.
-#[derive(Clone, Copy, Debug)]
-pub struct Interval {
-    /// Its end, nanoseconds of CLOCK_MONOTONIC.
-    pub end_ns: u64,
-    /// Its length.
-    pub length: Duration,
-    /// Whether tables come at intervals, so that each needs a time.
-    pub repeated: bool,
-}
-
-/// What a command does with what comes.
-pub trait Command {
-    /// Before the first event.
-    fn begin(&mut self, _world: &mut World, _out: &mut Vec<u8>) {}
-
-    /// A record about an operation. Those about files and processes are in `world.names` already.
-    ///
-    /// # Errors
-    ///
-    /// When a line cannot be made.
-    fn event(&mut self, event: Event, world: &mut World, out: &mut Vec<u8>) -> Result<()>;
-
-    /// The end of an interval, or of all.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel side's sums cannot be read.
-    fn report(
-        &mut self,
-        _interval: Interval,
-        _tracer: &mut Tracer,
-        _world: &mut World,
-        _out: &mut Vec<u8>,
-    ) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// Runs a command to its end.
 ///
@@ -217,6 +140,7 @@ impl<'a> Session<'a> {
         while self.drain()? {
             self.hand_over_unless(signals).await?;
         }
+        self.tracer.flush_log();
         // With a count of tables, the last one has been printed already.
         if self.setup.timing.count().is_none() {
             self.report()?;
@@ -365,25 +289,11 @@ impl<'a> Session<'a> {
     /// The last line of JSON, or what was lost below a table.
     fn summary(&mut self) -> Result<Losses> {
         let losses = self.tracer.losses()?;
-        let events = losses.seen - losses.events;
         if self.world.form.json {
-            let line = SummaryLine {
-                kind: "summary",
-                command: self.setup.command,
-                mechanism: &self.tracer.mechanism.to_string(),
-                duration_ns: u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX),
-                events,
-                lost: losses.events,
-                unmatched: losses.unmatched,
-                paths_cut: losses.cut,
-                names_lost: losses.paths + losses.processes,
-                maps_full: losses.maps_full,
-                other_files: losses.other_files,
-                skipped: losses.skipped,
-            };
-            append(&mut self.out, &line)?;
+            let mechanism = self.tracer.mechanism.to_string();
+            append(&mut self.out, &summary::line(self.setup.command, &mechanism, self.began.elapsed(), &losses))?;
         } else {
-            self.out.extend_from_slice(footer(&losses).as_bytes());
+            self.out.extend_from_slice(summary::footer(&losses).as_bytes());
         }
         Ok(losses)
     }
@@ -425,20 +335,6 @@ fn follow_families(tracer: &mut Tracer, filters: &Filters) -> Result<()> {
     }
 }
 
-/// What was lost, in words; empty when nothing was.
-fn footer(losses: &Losses) -> String {
-    let lines = [
-        (losses.events, "events did not fit into the ring buffer and are missing: try a larger --buffer"),
-        (losses.paths + losses.processes, "names did not fit into the ring buffer: shown as ?"),
-        (losses.unmatched, "operations ended whose begin was not seen, and are not counted"),
-        (losses.maps_full, "threads, requests or disks found no room in the kernel's maps, and are not counted"),
-        (losses.other_files, "operations found no row of their own: they are under (other files)"),
-        (losses.skipped, "runs of a kernel program were skipped, because it interrupted itself"),
-        (losses.cut, "paths were too long, and are cut at their front"),
-    ];
-    lines.iter().filter(|(count, _)| *count > 0).map(|(count, text)| format!("lost: {count} {text}\n")).collect()
-}
-
 /// Now, nanoseconds of CLOCK_MONOTONIC.
 fn monotonic_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
@@ -466,35 +362,5 @@ async fn ended(program: &mut Option<Program>) -> Result<ExitStatus> {
     match program {
         Some(program) => program.ended().await,
         None => pending().await,
-    }
-}
-
-/// SIGINT, SIGTERM and SIGHUP.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-    /// Whether one came.
-    came: bool,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("listening for signals");
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-            came: false,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-        self.came = true;
     }
 }

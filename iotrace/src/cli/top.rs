@@ -3,9 +3,10 @@
 use crate::{
     cli::{
         Exit,
+        command::{Command, Interval, Setup, World},
         lines::{name_cell, path_cell, timestamp, top_line},
         options::{Filters, Output, ProgramArgs, Timing, Tracing},
-        run::{Command, Interval, Setup, World, run},
+        run::run,
     },
     event::Event,
     kernel::{
@@ -228,3 +229,7 @@ impl Command for Top<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "top_tests.rs"]
+mod tests;

@@ -1,0 +1,90 @@
+//! What a command gives to the loop that runs it, and what it gets.
+
+use crate::{
+    cli::{
+        form::Form,
+        options::{Filters, Output, ProgramArgs, Timing, Tracing},
+    },
+    event::Event,
+    kernel::{block::BlockFacts, plan::Plan, tracer::Tracer},
+    output::Clock,
+    resolve::names::Names,
+    view::select::Selection,
+};
+use anyhow::Result;
+use std::time::Duration;
+
+/// What every command gives to the loop.
+pub struct Setup<'a> {
+    /// Its name.
+    pub command: &'static str,
+    /// Whether it prints events as they come.
+    pub stream: bool,
+    /// Whether a PROGRAM only says how long to trace, not whom.
+    pub everyone: bool,
+    /// What it needs from the kernel side; filters and settings are added.
+    pub plan: Plan,
+    /// Options.
+    pub filters: &'a Filters,
+    /// Options.
+    pub timing: &'a Timing,
+    /// Options.
+    pub output: &'a Output,
+    /// Options.
+    pub tracing: &'a Tracing,
+    /// Options.
+    pub program: &'a ProgramArgs,
+}
+
+/// What a view may use.
+pub struct World {
+    /// Files, processes, disks.
+    pub names: Names,
+    /// Wall-clock times.
+    pub clock: Clock,
+    /// Filters that need names.
+    pub selection: Selection,
+    /// How this kernel numbers block operations.
+    pub block: BlockFacts,
+    /// The form of the output.
+    pub form: Form,
+}
+
+/// A part of the time traced.
+#[derive(Clone, Copy, Debug)]
+pub struct Interval {
+    /// Its end, nanoseconds of CLOCK_MONOTONIC.
+    pub end_ns: u64,
+    /// Its length.
+    pub length: Duration,
+    /// Whether tables come at intervals, so that each needs a time.
+    pub repeated: bool,
+}
+
+/// What a command does with what comes.
+pub trait Command {
+    /// Before the first event.
+    fn begin(&mut self, _world: &mut World, _out: &mut Vec<u8>) {}
+
+    /// A record about an operation. Those about files and processes are in `world.names` already.
+    ///
+    /// # Errors
+    ///
+    /// When a line cannot be made.
+    fn event(&mut self, event: Event, world: &mut World, out: &mut Vec<u8>) -> Result<()>;
+
+    /// The end of an interval, or of all.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel side's sums cannot be read.
+    fn report(
+        &mut self,
+        _interval: Interval,
+        _tracer: &mut Tracer,
+        _world: &mut World,
+        _out: &mut Vec<u8>,
+    ) -> Result<()> {
+        Ok(())
+    }
+}

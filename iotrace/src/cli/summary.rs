@@ -1,0 +1,36 @@
+//! What a run says of itself at its end.
+
+use crate::{kernel::losses::Losses, output::json::SummaryLine};
+use std::time::Duration;
+
+/// The last line of JSON.
+pub fn line<'a>(command: &'a str, mechanism: &'a str, duration: Duration, losses: &Losses) -> SummaryLine<'a> {
+    SummaryLine {
+        kind: "summary",
+        command,
+        mechanism,
+        duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+        events: losses.seen - losses.events,
+        lost: losses.events,
+        unmatched: losses.unmatched,
+        paths_cut: losses.cut,
+        names_lost: losses.paths + losses.processes,
+        maps_full: losses.maps_full,
+        other_files: losses.other_files,
+        skipped: losses.skipped,
+    }
+}
+
+/// What was lost, in words; empty when nothing was.
+pub fn footer(losses: &Losses) -> String {
+    let lines = [
+        (losses.events, "events did not fit into the ring buffer and are missing: try a larger --buffer"),
+        (losses.paths + losses.processes, "names did not fit into the ring buffer: shown as ?"),
+        (losses.unmatched, "operations ended whose begin was not seen, and are not counted"),
+        (losses.maps_full, "threads, requests or disks found no room in the kernel's maps, and are not counted"),
+        (losses.other_files, "operations found no row of their own: they are under (other files)"),
+        (losses.skipped, "runs of a kernel program were skipped, because it interrupted itself"),
+        (losses.cut, "paths were too long, and are cut at their front"),
+    ];
+    lines.iter().filter(|(count, _)| *count > 0).map(|(count, text)| format!("lost: {count} {text}\n")).collect()
+}

@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         form::Form,
-        options::{Filters, Output, ProgramArgs, Timing, Tracing},
+        options::{Common, Timing},
     },
     event::Event,
     kernel::{block::BlockFacts, plan::Plan, tracer::Tracer},
@@ -24,16 +24,10 @@ pub struct Setup<'a> {
     pub everyone: bool,
     /// What it needs from the kernel side; filters and settings are added.
     pub plan: Plan,
-    /// Options.
-    pub filters: &'a Filters,
-    /// Options.
+    /// How long, how often.
     pub timing: &'a Timing,
-    /// Options.
-    pub output: &'a Output,
-    /// Options.
-    pub tracing: &'a Tracing,
-    /// Options.
-    pub program: &'a ProgramArgs,
+    /// The options that all have.
+    pub common: &'a Common,
 }
 
 /// What a view may use.

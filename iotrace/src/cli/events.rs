@@ -5,7 +5,7 @@ use crate::{
         Exit,
         command::{Command, Setup, World},
         lines::{block_line, io_line, open_line},
-        options::{Filters, Output, ProgramArgs, Timing, Tracing},
+        options::{Common, Timing},
         run::run,
     },
     event::Event,
@@ -34,13 +34,7 @@ pub struct Args {
     #[arg(long)]
     schema: bool,
     #[command(flatten)]
-    filters: Filters,
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    tracing: Tracing,
-    #[command(flatten)]
-    program: ProgramArgs,
+    common: Common,
 }
 
 /// A kind of event.
@@ -76,7 +70,7 @@ impl Args {
             let _ = writeln!(std::io::stdout(), "{text}");
             return Ok(Exit::Done);
         }
-        self.output.json = true;
+        self.common.output.json = true;
         let named: Vec<_> = self
             .op
             .iter()
@@ -97,11 +91,8 @@ impl Args {
             stream: true,
             everyone: false,
             plan: Plan { files, stream_io: true, stream_block, kinds: ALL_KINDS, ..Plan::default() },
-            filters: &self.filters,
             timing: &Timing::stream(self.duration),
-            output: &self.output,
-            tracing: &self.tracing,
-            program: &self.program,
+            common: &self.common,
         };
         run(setup, &mut Events)
     }

@@ -5,8 +5,9 @@ use crate::{
         Exit,
         command::{Command, Interval, Setup, World},
         lines::{UNKNOWN, errno, fsync_line, io_line, name_cell, path_cell, selected, timestamp},
-        options::{Filters, Output, ProgramArgs, Timing, Tracing},
+        options::{Common, Timing},
         run::run,
+        tables::{look, shown, table},
     },
     event::{
         Event,
@@ -40,13 +41,7 @@ pub struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 20)]
     rows: usize,
     #[command(flatten)]
-    filters: Filters,
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    tracing: Tracing,
-    #[command(flatten)]
-    program: ProgramArgs,
+    common: Common,
 }
 
 const fn column(key: &'static str, header: &'static str, align: Align, width: usize, doc: &'static str) -> Column {
@@ -120,11 +115,8 @@ impl Args {
             stream: self.trace,
             everyone: false,
             plan,
-            filters: &self.filters,
             timing: &self.timing,
-            output: &self.output,
-            tracing: &self.tracing,
-            program: &self.program,
+            common: &self.common,
         };
         run(setup, &mut fsync)
     }
@@ -182,29 +174,19 @@ impl Command for Fsync<'_> {
 
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let Some(sums) = &mut tracer.sums else { return Ok(()) };
-        let deltas = self.differences.since(sums.iter(), &mut world.names, &world.selection);
-        let rows = self.ledger.rows(&deltas);
-        let shown = if self.args.rows == 0 { rows.len() } else { self.args.rows.min(rows.len()) };
+        let (deltas, other) = look(&mut self.differences, sums, world, interval.repeated)?;
+        let rows = self.ledger.rows(&deltas, other);
+        let shown = rows.iter().take(shown(self.args.rows, rows.len()));
         let wall_ns = u64::try_from(interval.length.as_nanos()).unwrap_or(u64::MAX);
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
-            for row in rows.iter().take(shown) {
+            for row in shown {
                 fsync_line(row, &ts, wall_ns, out)?;
             }
             return Ok(());
         }
-        if interval.repeated {
-            out.extend_from_slice(format!("{}\n", world.clock.hms(interval.end_ns)).as_bytes());
-        }
-        let cells: Vec<Vec<String>> = rows.iter().take(shown).map(|row| cells(row, wall_ns)).collect();
-        let table = Table::new(COLUMNS.iter().copied(), world.form.width);
-        out.extend_from_slice(world.form.table(&table, &cells).as_bytes());
-        if shown < rows.len() {
-            out.extend_from_slice(format!("{shown} of {} rows; -r 0 shows all\n", rows.len()).as_bytes());
-        }
-        if interval.repeated {
-            out.push(b'\n');
-        }
+        let cells: Vec<Vec<String>> = shown.map(|row| cells(row, wall_ns)).collect();
+        table(COLUMNS, &cells, rows.len(), interval, world, out);
         Ok(())
     }
 }

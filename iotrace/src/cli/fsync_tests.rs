@@ -3,8 +3,9 @@ use super::*;
 use crate::cli::{
     Cli, Command as Parsed,
     form::Form,
-    lines::tests::{APP, EVIL, HOSTILE, LOG, LONG, NGINX, counters, fsync, parsed, row, world, write},
+    lines::tests::{APP, EVIL, HOSTILE, LOG, LONG, NGINX, comm, counters, fsync, parsed, row, world, write},
 };
+use crate::view::top::Delta;
 use clap::Parser;
 use iotrace_common::sum::Counters;
 use unicode_width::UnicodeWidthStr;
@@ -119,6 +120,18 @@ fn only_syncs_reach_the_ledger() {
         command.event(Event::Io(io), &mut world, &mut out).unwrap();
     }
     assert_eq!(out, b"");
-    let seen = format!("{:?}", command.ledger);
-    assert!(seen.contains("total_count: 2"), "{seen}");
+    // It has percentiles only of a row whose syncs it saw all.
+    let file = world.names.file(LOG).cloned();
+    let delta = Delta {
+        slot: 1,
+        pid: APP,
+        tid: APP,
+        comm: comm(b"app"),
+        process: None,
+        process_start_ns: 1,
+        inode: file.as_ref().map(|file| (file.file.key.dev, file.file.key.ino)),
+        file,
+        counters: Counters { writes: 2, syncs: 1, sync_writes: 1, sync_max_ns: 6_000, ..Counters::default() },
+    };
+    assert_eq!(command.ledger.rows(&[delta], None)[0].percentiles.map(|(p50, _)| p50), Some(5));
 }

@@ -5,7 +5,7 @@ use crate::{
         Exit,
         command::{Command, Interval, Setup, World},
         lines::timestamp,
-        options::{Filters, Output, ProgramArgs, Timing, Tracing, block_op},
+        options::{Common, Timing, block_op},
         run::run,
     },
     event::Event,
@@ -54,13 +54,7 @@ pub struct Args {
     #[arg(long, value_name = "OP,...", value_delimiter = ',', value_parser = block_op)]
     op: Vec<BlockOp>,
     #[command(flatten)]
-    filters: Filters,
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    tracing: Tracing,
-    #[command(flatten)]
-    program: ProgramArgs,
+    common: Common,
 }
 
 impl Args {
@@ -79,11 +73,8 @@ impl Args {
             stream: false,
             everyone: true,
             plan: Plan { histogram, filters, ..Plan::default() },
-            filters: &self.filters,
             timing: &self.timing,
-            output: &self.output,
-            tracing: &self.tracing,
-            program: &self.program,
+            common: &self.common,
         };
         run(setup, &mut latency)
     }

@@ -46,7 +46,7 @@ fn row(key: HistogramKey, requests: impl Iterator<Item = (u64, u64)>) -> Row {
 /// 1009 writes, some of which wait long; the same every time.
 fn writes() -> Row {
     let key = HistogramKey { disk: 254 << 20, cmd_flags: 1 | 1 << 11 | 1 << 12 };
-    let wait = |number: u64| if number % 97 == 0 { 290_000_000 + number } else { number * 31 };
+    let wait = |number: u64| if number.is_multiple_of(97) { 290_000_000 + number } else { number * 31 };
     row(key, (0..1009).map(|number| (wait(number), 2_000_000 + number * number)))
 }
 

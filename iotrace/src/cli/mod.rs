@@ -14,6 +14,7 @@ pub mod program;
 pub mod run;
 pub mod signals;
 pub mod summary;
+pub mod tables;
 pub mod top;
 
 use clap::{Parser, Subcommand};

@@ -5,7 +5,7 @@ use crate::{
         Exit,
         command::{Command, Setup, World},
         lines::{errno, name_cell, open_line, open_path, path_cell, selected},
-        options::{Filters, Output, ProgramArgs, Timing, Tracing},
+        options::{Common, Timing},
         run::run,
     },
     event::{Event, open::Open},
@@ -31,13 +31,7 @@ pub struct Args {
     #[arg(short, long)]
     extended: bool,
     #[command(flatten)]
-    filters: Filters,
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    tracing: Tracing,
-    #[command(flatten)]
-    program: ProgramArgs,
+    common: Common,
 }
 
 const fn column(key: &'static str, header: &'static str, align: Align, width: usize, doc: &'static str) -> Column {
@@ -74,11 +68,8 @@ impl Args {
             stream: true,
             everyone: false,
             plan: Plan { files: FileOps { open: true, ..FileOps::default() }, kinds: ALL_KINDS, ..Plan::default() },
-            filters: &self.filters,
             timing: &Timing::stream(self.duration),
-            output: &self.output,
-            tracing: &self.tracing,
-            program: &self.program,
+            common: &self.common,
         };
         run(setup, &mut open)
     }

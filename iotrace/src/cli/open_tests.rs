@@ -74,7 +74,7 @@ fn only_what_is_selected_has_a_line() {
     let args = args(&["--path", "/etc/*"]);
     let mut command = Opens { args: &args, table: Table::new(COLUMNS.iter().copied(), None) };
     let (mut world, mut out) = (world(Form::default()), Vec::new());
-    world.selection = args.filters.selection();
+    world.selection = args.common.filters.selection();
     for open in [open(APP, LOG), failed_open(APP, b"gone"), Open { name: None, ..failed_open(APP, b"") }] {
         command.event(Event::Open(open), &mut world, &mut out).unwrap();
     }

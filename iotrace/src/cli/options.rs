@@ -16,6 +16,23 @@ use clap::{Args, ValueEnum};
 use globset::{GlobBuilder, GlobMatcher};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+/// Options of every tracing command.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Whose operations count.
+    #[command(flatten)]
+    pub filters: Filters,
+    /// Where the output goes.
+    #[command(flatten)]
+    pub output: Output,
+    /// How tracing is done.
+    #[command(flatten)]
+    pub tracing: Tracing,
+    /// What to run.
+    #[command(flatten)]
+    pub program: ProgramArgs,
+}
+
 /// Whose operations count.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
@@ -103,7 +120,8 @@ impl Filters {
 
     /// The part that needs names.
     pub fn selection(&self) -> Selection {
-        Selection { path: self.path.clone(), container: self.container.clone(), cgroup: self.cgroup.clone() }
+        let cgroup = self.cgroup.as_deref().map(control_group);
+        Selection { path: self.path.clone(), container: self.container.clone(), cgroup }
     }
 
     /// Whether --pid or --tid says whom to trace, so that a PROGRAM is not meant.
@@ -115,6 +133,21 @@ impl Filters {
     pub fn families(&self) -> Vec<u32> {
         if self.children { descendants(&self.pid) } else { Vec::new() }
     }
+}
+
+/// A control group's path below its hierarchy's root, for a path with or without the mount point of the hierarchy.
+fn control_group(path: &str) -> String {
+    let inside = path.strip_prefix("/sys/fs/cgroup").unwrap_or(path).trim_matches('/');
+    // Where v1 hierarchies are mounted, each has a directory of its own there.
+    let inside = match inside.split_once('/') {
+        Some(("unified" | "systemd" | "memory" | "cpu,cpuacct" | "cpu" | "cpuacct" | "blkio" | "pids", below))
+            if path.starts_with("/sys/fs/cgroup") =>
+        {
+            below
+        }
+        _ => inside,
+    };
+    format!("/{inside}")
 }
 
 /// Whether a thread that is not a main thread has this id.

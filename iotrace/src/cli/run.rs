@@ -72,31 +72,31 @@ impl<'a> Session<'a> {
     async fn run(mut setup: Setup<'a>, command: &'a mut dyn Command) -> Result<Exit> {
         // All that can be wrong is found out before anything is attached.
         access::check()?;
-        let mut filters = setup.filters.kernel()?;
+        let mut filters = setup.common.filters.kernel()?;
         filters.block_ops = setup.plan.filters.block_ops.take();
-        setup.tracing.apply(&mut setup.plan);
+        setup.common.tracing.apply(&mut setup.plan);
         let mut signals = Signals::new()?;
-        let mut sink = setup.output.sink()?;
-        let mut program = Program::hold(&setup.program.program, setup.output.output.is_some())?;
-        if let Some(program) = program.as_ref().filter(|_| !setup.everyone && !setup.filters.by_task()) {
+        let mut sink = setup.common.output.sink()?;
+        let mut program = Program::hold(&setup.common.program.program, setup.common.output.output.is_some())?;
+        if let Some(program) = program.as_ref().filter(|_| !setup.everyone && !setup.common.filters.by_task()) {
             filters.pids = Some(vec![program.pid]);
             filters.follow = true;
         }
         // What prints iotrace's output would otherwise be seen printing it, and so on without end.
-        if filters.pids.is_none() && setup.output.output.is_none() {
+        if filters.pids.is_none() && setup.common.output.output.is_none() {
             filters.ignored = pipeline(io::stdout().as_fd());
         }
         setup.plan.filters = filters;
         let (mut tracer, ring) = Tracer::start(&setup.plan)?;
-        follow_families(&mut tracer, setup.filters)?;
+        follow_families(&mut tracer, &setup.common.filters)?;
         let world = World {
             names: Names::default(),
             clock: Clock::now(),
-            selection: setup.filters.selection(),
+            selection: setup.common.filters.selection(),
             block: tracer.block.clone(),
-            form: Form::new(setup.output.json, setup.output.output.is_some()),
+            form: Form::new(setup.common.output.json, setup.common.output.output.is_some()),
         };
-        if !setup.output.quiet {
+        if !setup.common.output.quiet {
             eprintln!("iotrace: tracing with {}; ctrl-c to stop", tracer.mechanism);
         }
         // SAFETY: the ring buffer owns its descriptor and closes it only when it is dropped, together with this.
@@ -116,7 +116,7 @@ impl<'a> Session<'a> {
         };
         let result = session.trace_and_report(&mut program, &mut signals).await;
         match result {
-            Ok((_, losses)) if session.setup.output.strict && losses.any() => Ok(Exit::Lost),
+            Ok((_, losses)) if session.setup.common.output.strict && losses.any() => Ok(Exit::Lost),
             Ok((Some(status), _)) => Ok(status.into()),
             Ok((None, _)) => session.outlive(&mut program, &mut signals).await,
             // The reader has what it wants.

@@ -38,7 +38,3 @@ impl Signals {
         self.came = true;
     }
 }
-
-#[cfg(test)]
-#[path = "run_tests.rs"]
-mod tests;

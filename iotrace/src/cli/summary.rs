@@ -34,3 +34,7 @@ pub fn footer(losses: &Losses) -> String {
     ];
     lines.iter().filter(|(count, _)| *count > 0).map(|(count, text)| format!("lost: {count} {text}\n")).collect()
 }
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;

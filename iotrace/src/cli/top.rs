@@ -5,23 +5,21 @@ use crate::{
         Exit,
         command::{Command, Interval, Setup, World},
         lines::{name_cell, path_cell, timestamp, top_line},
-        options::{Filters, Output, ProgramArgs, Timing, Tracing},
+        options::{Common, Timing},
         run::run,
+        tables::{look, shown, table},
     },
     event::Event,
     kernel::{
         calls::FileOps,
         plan::Plan,
-        sums::SLOTS,
         tracer::{ALL_KINDS, REGULAR, Tracer},
     },
-    output::{Align, Column, Table, kib, nanos, select},
+    output::{Align, Column, escape, kib, nanos, select},
     parse::FileOp,
-    resolve::thread_exists,
     view::top::{By, Differences, Row, Sort, rows},
 };
 use anyhow::{Result, anyhow};
-use std::collections::HashSet;
 
 /// Files by I/O: reads, writes, bytes, syncs and time, with full paths
 #[derive(Debug, clap::Args)]
@@ -54,13 +52,7 @@ pub struct Args {
     #[arg(long, value_name = "COLUMN,...")]
     columns: Option<String>,
     #[command(flatten)]
-    filters: Filters,
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    tracing: Tracing,
-    #[command(flatten)]
-    program: ProgramArgs,
+    common: Common,
 }
 
 const fn column(key: &'static str, header: &'static str, align: Align, doc: &'static str) -> Column {
@@ -100,10 +92,13 @@ fn cell(key: &str, row: &Row) -> String {
         "time" => nanos(counters.total_ns()),
         "max" => nanos(counters.max_ns),
         "errors" => counters.errors.to_string(),
-        "disk" => row.disk.as_ref().map_or_else(|| "-".to_owned(), |disk| disk.disk.clone()),
+        "disk" => name_cell(row.disk.as_ref().map(|disk| disk.disk.as_bytes())),
         "fs" => row.fs.clone().unwrap_or_else(|| "-".to_owned()),
         "container" => match row.process.as_ref().and_then(|process| process.container.as_ref()) {
-            Some(container) => container.name.clone().unwrap_or_else(|| container.id.chars().take(12).collect()),
+            Some(container) => {
+                escape(container.name.clone().unwrap_or_else(|| container.id.chars().take(12).collect()).as_bytes())
+                    .into_owned()
+            }
             None => "-".to_owned(),
         },
         _ => path_cell(row.path.as_deref(), row.ino.is_some(), "-"),
@@ -166,11 +161,8 @@ impl Args {
             stream: false,
             everyone: false,
             plan: Plan { files, sum: true, kinds: if self.all { ALL_KINDS } else { REGULAR }, ..Plan::default() },
-            filters: &self.filters,
             timing: &self.timing,
-            output: &self.output,
-            tracing: &self.tracing,
-            program: &self.program,
+            common: &self.common,
         };
         run(setup, &mut top)
     }
@@ -189,43 +181,19 @@ impl Command for Top<'_> {
 
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let Some(sums) = &mut tracer.sums else { return Ok(()) };
-        let deltas = self.differences.since(sums.iter(), &mut world.names, &world.selection);
-        // What has no row has no name either, so a selection by name leaves it out.
-        let other = self.differences.other_since(sums.other()?).filter(|_| world.selection.is_empty());
-        if interval.repeated && self.differences.used() > SLOTS as usize / 2 {
-            let active: HashSet<u32> = deltas.iter().map(|delta| delta.slot).collect();
-            for (slot, key, pid) in self.differences.idle(&active) {
-                if !thread_exists(pid, key.tid) {
-                    sums.recycle(slot, &key)?;
-                    self.differences.forget(slot);
-                }
-            }
-        }
+        let (deltas, other) = look(&mut self.differences, sums, world, interval.repeated)?;
         let rows = rows(&deltas, other, self.args.by, self.args.sort);
-        let shown = if self.args.rows == 0 { rows.len() } else { self.args.rows.min(rows.len()) };
+        let shown = rows.iter().take(shown(self.args.rows, rows.len()));
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
-            for row in rows.iter().take(shown) {
+            for row in shown {
                 top_line(row, &ts, out)?;
             }
             return Ok(());
         }
-        if interval.repeated {
-            out.extend_from_slice(format!("{}\n", world.clock.hms(interval.end_ns)).as_bytes());
-        }
-        let cells: Vec<Vec<String>> = rows
-            .iter()
-            .take(shown)
-            .map(|row| self.columns.iter().map(|column| cell(column.key, row)).collect())
-            .collect();
-        let table = Table::new(self.columns.iter().copied(), world.form.width);
-        out.extend_from_slice(world.form.table(&table, &cells).as_bytes());
-        if shown < rows.len() {
-            out.extend_from_slice(format!("{shown} of {} rows; -r 0 shows all\n", rows.len()).as_bytes());
-        }
-        if interval.repeated {
-            out.push(b'\n');
-        }
+        let cells: Vec<Vec<String>> =
+            shown.map(|row| self.columns.iter().map(|column| cell(column.key, row)).collect()).collect();
+        table(&self.columns, &cells, rows.len(), interval, world, out);
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ fn table(rows: &[Row], chosen: &str, form: Form) -> String {
     let columns: Vec<Column> = select(COLUMNS, chosen).unwrap().into_iter().map(|index| COLUMNS[index]).collect();
     let cells: Vec<Vec<String>> =
         rows.iter().map(|row| columns.iter().map(|column| cell(column.key, row)).collect()).collect();
-    form.table(&Table::new(columns, form.width), &cells)
+    form.table(&crate::output::Table::new(columns, form.width), &cells)
 }
 
 fn usual() -> Vec<Row> {

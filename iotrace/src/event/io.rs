@@ -87,3 +87,7 @@ impl Io {
 pub(super) fn result(ret: i64) -> Result<u64, i32> {
     u64::try_from(ret).map_err(|_| i32::try_from(ret.saturating_neg()).unwrap_or(i32::MAX))
 }
+
+#[cfg(test)]
+#[path = "io_tests.rs"]
+mod tests;

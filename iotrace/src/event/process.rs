@@ -44,3 +44,7 @@ impl Process {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;

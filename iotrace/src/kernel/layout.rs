@@ -111,11 +111,11 @@ mod tests {
         blob.structure("dentry", 8, &[("d_foo", int, 0)]);
         let error = kernel_layout(&blob.btf()).unwrap_err();
         assert!(!error.release.is_empty());
-        let parent = error.missing.iter().find(|missing| missing.field == "dentry_parent").unwrap();
+        let parent = error.missing.iter().find(|missing| missing.field == "dentry_name").unwrap();
         assert_eq!(
             parent.to_string(),
-            "dentry_parent: tried dentry.d_parent (struct dentry has no member d_parent), \
-             dentry.__d_parent (struct dentry has no member __d_parent)"
+            "dentry_name: tried dentry.d_name.name (struct dentry has no member d_name), \
+             dentry.__d_name.name (struct dentry has no member __d_name)"
         );
         let text = error.to_string();
         assert!(text.starts_with(&format!("Linux {} lacks", error.release)), "{text}");

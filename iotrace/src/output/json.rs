@@ -4,8 +4,9 @@
 
 use crate::{output::lossy, resolve::Container};
 use schemars::{JsonSchema, Schema, schema_for};
-use serde::{Serialize, Serializer};
-use std::borrow::Cow;
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+use std::{borrow::Cow, io};
 
 /// A name of any bytes, given as text; where it is not UTF-8, as near as text comes.
 #[derive(Clone, Copy, Debug, JsonSchema)]
@@ -13,7 +14,7 @@ use std::borrow::Cow;
 pub struct Text<'a>(#[schemars(with = "String")] pub &'a [u8]);
 
 impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&lossy(self.0).0)
     }
 }
@@ -43,6 +44,9 @@ pub struct IoLine<'a> {
     pub uid: u32,
     /// Name of the thread.
     pub comm: Text<'a>,
+    /// Exact bytes of `comm` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm_bytes: Option<String>,
     /// What the process runs in.
     pub container: Option<&'a Container>,
     /// Absolute path; `null` where there is no file, or its name is not known.
@@ -94,6 +98,9 @@ pub struct OpenLine<'a> {
     pub uid: u32,
     /// Name of the thread.
     pub comm: Text<'a>,
+    /// Exact bytes of `comm` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm_bytes: Option<String>,
     /// What the process runs in.
     pub container: Option<&'a Container>,
     /// The descriptor; `null` when the open failed.
@@ -162,6 +169,9 @@ pub struct BlockLine<'a> {
     pub tid: u32,
     /// Its name.
     pub comm: Text<'a>,
+    /// Exact bytes of `comm` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm_bytes: Option<String>,
     /// What it runs in.
     pub container: Option<&'a Container>,
     /// The file: not known yet.
@@ -183,6 +193,9 @@ pub struct TopLine<'a> {
     pub tid: Option<u32>,
     /// Name of the process (of the thread, with `--by thread`).
     pub comm: Option<Text<'a>>,
+    /// Exact bytes of `comm` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm_bytes: Option<String>,
     /// What the process runs in.
     pub container: Option<&'a Container>,
     /// The file; the directory with `--by dir`; `null` where the row is of several files, or there is none.
@@ -234,6 +247,9 @@ pub struct FsyncLine<'a> {
     pub pid: Option<u32>,
     /// Name of the process.
     pub comm: Option<Text<'a>>,
+    /// Exact bytes of `comm` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm_bytes: Option<String>,
     /// What the process runs in.
     pub container: Option<&'a Container>,
     /// The file; `null` for syncs of everything.
@@ -397,13 +413,51 @@ pub fn schema() -> Schema {
     schema_for!(Line<'static>)
 }
 
+/// Writes compact JSON in which control characters stand as escapes, those too that JSON itself would allow: DEL and U+0080 to
+/// U+009F, which some terminals obey.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let control = |c: char| matches!(c, '\u{7f}'..='\u{9f}');
+        if fragment.is_ascii() && !fragment.as_bytes().contains(&0x7f) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut rest = fragment;
+        while let Some((at, found)) = rest.char_indices().find(|(_, c)| control(*c)) {
+            let (before, after) = rest.split_at(at);
+            write!(writer, "{before}\\u{:04x}", u32::from(found))?;
+            rest = after.strip_prefix(found).unwrap_or_default();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
 /// Appends a line.
 ///
 /// # Errors
 ///
 /// Never for these types; serde's signature has it.
 pub fn append(out: &mut Vec<u8>, line: &impl Serialize) -> serde_json::Result<()> {
-    serde_json::to_writer(&mut *out, line)?;
+    line.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
     out.push(b'\n');
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_back_and_holds_no_control_character(text in any::<String>()) {
+            let mut out = Vec::new();
+            append(&mut out, &text).unwrap();
+            prop_assert_eq!(&serde_json::from_slice::<String>(&out).unwrap(), &text);
+            let line = String::from_utf8(out).unwrap();
+            prop_assert!(!line.trim_end_matches('\n').chars().any(char::is_control));
+        }
+    }
 }

@@ -6,10 +6,11 @@ use crate::{
     view::top::{By, Delta, Row, Sort, rows},
 };
 use hdrhistogram::Histogram;
+use iotrace_common::sum::Counters;
 use std::collections::HashMap;
 
 /// Whose percentiles.
-type Key = (u32, Option<Vec<u8>>);
+type Key = (u32, Option<Vec<u8>>, Option<(u32, u64)>);
 
 /// A row: counters as in `top`, and percentiles of the syncs.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +36,8 @@ impl SyncRow {
 /// Collects the latencies of single syncs for their percentiles.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    latencies: HashMap<Key, Histogram<u64>>,
+    /// With the longest of each: the histogram rounds it.
+    latencies: HashMap<Key, (Histogram<u64>, u64)>,
 }
 
 impl Ledger {
@@ -45,30 +47,36 @@ impl Ledger {
             return;
         }
         let path = names.file(io.file).and_then(|file| file.file.path.clone());
-        let histogram = match self.latencies.entry((io.task.pid, path)) {
+        let inode = io.inode.map(|(ino, dev)| (dev, ino)).filter(|_| path.is_none());
+        let histogram = match self.latencies.entry((io.task.pid, path, inode)) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {
                 // Three digits, and as long as it must be.
                 let Ok(histogram) = Histogram::new(3) else { return };
-                new.insert(histogram)
+                new.insert((histogram, 0))
             }
         };
+        let (histogram, longest) = histogram;
+        *longest = io.latency_ns.max(*longest);
         let _ = histogram.record(io.latency_ns);
     }
 
     /// The rows that synced, the most expensive first; then begins anew.
-    pub fn rows(&mut self, deltas: &[Delta]) -> Vec<SyncRow> {
-        let mut found: Vec<SyncRow> = rows(deltas, None, By::ProcessFile, Sort::Syncs)
+    pub fn rows(&mut self, deltas: &[Delta], other: Option<Counters>) -> Vec<SyncRow> {
+        let mut found: Vec<SyncRow> = rows(deltas, other, By::ProcessFile, Sort::Syncs)
             .into_iter()
             .filter(|row| row.counters.syncs + row.counters.sync_writes > 0)
-            .map(|row| {
-                let seen = row.pid.and_then(|pid| self.latencies.get(&(pid, row.path.clone())));
+            .map(|mut row| {
+                let inode = row.dev.zip(row.ino).filter(|_| row.path.is_none());
+                let seen = row.pid.and_then(|pid| self.latencies.get(&(pid, row.path.clone(), inode)));
                 let all = row.counters.syncs + row.counters.sync_writes;
+                let seen = seen.filter(|(seen, _)| seen.len() == all);
+                if let Some((_, longest)) = seen {
+                    row.counters.sync_max_ns = *longest;
+                }
                 let percentiles = seen
-                    .filter(|seen| seen.len() == all)
-                    .map(|seen| (seen.value_at_quantile(0.5), seen.value_at_quantile(0.99)));
-                let max = row.counters.sync_max_ns;
-                SyncRow { row, percentiles: percentiles.map(|(p50, p99)| (p50.min(max), p99.min(max))) }
+                    .map(|(seen, max)| (seen.value_at_quantile(0.5).min(*max), seen.value_at_quantile(0.99).min(*max)));
+                SyncRow { row, percentiles }
             })
             .collect();
         found.sort_by_key(|row| std::cmp::Reverse(row.total_ns()));

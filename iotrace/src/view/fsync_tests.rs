@@ -85,23 +85,23 @@ fn percentiles(rows: &[SyncRow], path: Option<&str>) -> Option<(u64, u64)> {
 fn percentiles_are_those_of_all_syncs() {
     let latencies: Vec<u64> = (1..=100).collect();
     let mut ledger = ledger(&latencies.iter().map(|ns| (1, *ns)).collect::<Vec<_>>());
-    assert_eq!(percentiles(&ledger.rows(&[synced(1, &latencies)]), Some("/1")), Some((50, 99)));
+    assert_eq!(percentiles(&ledger.rows(&[synced(1, &latencies)], None), Some("/1")), Some((50, 99)));
 }
 
 #[test]
 fn without_every_sync_there_are_no_percentiles() {
     // One event was lost, none came, and one too many came: from just before the interval.
     for seen in [&[(1, 5)][..], &[], &[(1, 5), (1, 6), (1, 7)]] {
-        assert_eq!(percentiles(&ledger(seen).rows(&[synced(1, &[5, 6])]), Some("/1")), None);
+        assert_eq!(percentiles(&ledger(seen).rows(&[synced(1, &[5, 6])], None), Some("/1")), None);
     }
 }
 
 #[test]
 fn each_interval_has_percentiles_of_its_own() {
     let mut ledger = ledger(&[(1, 5), (1, 6)]);
-    ledger.rows(&[synced(1, &[5, 6])]);
+    ledger.rows(&[synced(1, &[5, 6])], None);
     ledger.add(&io(1, 7), &names());
-    assert_eq!(percentiles(&ledger.rows(&[synced(1, &[7])]), Some("/1")), Some((7, 7)));
+    assert_eq!(percentiles(&ledger.rows(&[synced(1, &[7])], None), Some("/1")), Some((7, 7)));
 }
 
 /// The kernel side keeps the longest of all time: in a later interval that is not known (`Counters::since`).
@@ -109,7 +109,7 @@ fn each_interval_has_percentiles_of_its_own() {
 fn an_interval_without_a_new_maximum_has_percentiles_too() {
     let mut ledger = ledger(&[(1, 900), (1, 800)]);
     let later = delta(1, Counters { syncs: 2, sync_ns: 1700, ..Counters::default() });
-    assert_eq!(percentiles(&ledger.rows(&[later]), Some("/1")), Some((800, 900)));
+    assert_eq!(percentiles(&ledger.rows(&[later], None), Some("/1")), Some((800, 900)));
 }
 
 /// One thread's longest sync of all time came now, the other's longer one before.
@@ -117,14 +117,14 @@ fn an_interval_without_a_new_maximum_has_percentiles_too() {
 fn one_threads_maximum_does_not_cut_anothers_percentiles() {
     let mut ledger = ledger(&[(1, 100), (1, 800)]);
     let (new, old) = (synced(1, &[100]), delta(1, Counters { syncs: 1, sync_ns: 800, ..Counters::default() }));
-    assert_eq!(percentiles(&ledger.rows(&[new, old]), Some("/1")), Some((100, 800)));
+    assert_eq!(percentiles(&ledger.rows(&[new, old], None), Some("/1")), Some((100, 800)));
 }
 
 #[test]
 fn the_longest_sync_is_never_shorter_than_the_mean() {
     let mut ledger = ledger(&[(1, 900), (1, 800)]);
     let later = delta(1, Counters { syncs: 2, sync_ns: 1700, ..Counters::default() });
-    let row = ledger.rows(&[later]).remove(0);
+    let row = ledger.rows(&[later], None).remove(0);
     assert!(row.row.counters.sync_max_ns >= row.total_ns() / row.syncs(), "{row:?}");
 }
 
@@ -147,33 +147,37 @@ fn writes_that_sync_by_themselves_count_and_others_do_not() {
         sync_max_ns: 60,
         ..Counters::default()
     };
-    let rows = ledger.rows(&[delta(1, counters)]);
+    let rows = ledger.rows(&[delta(1, counters)], None);
     assert_eq!((rows[0].syncs(), rows[0].total_ns(), rows[0].percentiles), (2, 100, Some((40, 60))));
 }
 
 #[test]
 fn a_file_that_was_only_written_has_no_row() {
     let written = delta(1, Counters { writes: 9, write_bytes: 9, write_ns: 9, ..Counters::default() });
-    assert_eq!(Ledger::default().rows(&[written]), []);
+    assert_eq!(Ledger::default().rows(&[written], None), []);
 }
 
 #[test]
 fn the_most_expensive_comes_first_whichever_kind_of_sync_it_is() {
-    let write = delta(2, Counters { writes: 1, write_ns: 50, sync_writes: 1, sync_write_ns: 50, ..Counters::default() });
-    let rows = Ledger::default().rows(&[synced(1, &[10, 10, 10]), write, synced(0, &[40])]);
+    let write =
+        delta(2, Counters { writes: 1, write_ns: 50, sync_writes: 1, sync_write_ns: 50, ..Counters::default() });
+    let rows = Ledger::default().rows(&[synced(1, &[10, 10, 10]), write, synced(0, &[40])], None);
     assert_eq!(rows.iter().map(SyncRow::total_ns).collect::<Vec<_>>(), [50, 40, 30]);
 }
 
 #[test]
 fn syncs_of_everything_are_a_row_of_no_file() {
-    let rows = ledger(&[(0, 7), (1, 3)]).rows(&[synced(0, &[7]), synced(1, &[3])]);
-    assert_eq!((rows[0].row.ino, percentiles(&rows, None), percentiles(&rows, Some("/1"))), (None, Some((7, 7)), Some((3, 3))));
+    let rows = ledger(&[(0, 7), (1, 3)]).rows(&[synced(0, &[7]), synced(1, &[3])], None);
+    assert_eq!(
+        (rows[0].row.ino, percentiles(&rows, None), percentiles(&rows, Some("/1"))),
+        (None, Some((7, 7)), Some((3, 3)))
+    );
 }
 
 #[test]
 fn files_without_a_path_have_percentiles_of_their_own() {
     let mut ledger = ledger(&[(3, 10), (4, 20)]);
-    let rows = ledger.rows(&[synced(3, &[10]), synced(4, &[20])]);
+    let rows = ledger.rows(&[synced(3, &[10]), synced(4, &[20])], None);
     let found: Vec<_> = rows.iter().map(|row| (row.row.ino, row.percentiles)).collect();
     assert_eq!(found, [(Some(4), Some((20, 20))), (Some(3), Some((10, 10)))]);
 }
@@ -181,7 +185,7 @@ fn files_without_a_path_have_percentiles_of_their_own() {
 #[test]
 fn a_sync_of_another_file_does_not_stand_in_for_a_lost_one() {
     // Of the two syncs of the first file one was lost.
-    let rows = ledger(&[(3, 10), (4, 2)]).rows(&[synced(3, &[10, 30]), synced(4, &[2])]);
+    let rows = ledger(&[(3, 10), (4, 2)]).rows(&[synced(3, &[10, 30]), synced(4, &[2])], None);
     assert_eq!((rows[0].row.ino, rows[0].percentiles), (Some(3), None));
 }
 
@@ -189,7 +193,7 @@ proptest! {
     #[test]
     fn percentiles_are_near_the_true_ones(latencies in prop::collection::vec(1..100_000_000_000_u64, 1..300)) {
         let mut ledger = ledger(&latencies.iter().map(|ns| (1, *ns)).collect::<Vec<_>>());
-        let (p50, p99) = percentiles(&ledger.rows(&[synced(1, &latencies)]), Some("/1")).unwrap();
+        let (p50, p99) = percentiles(&ledger.rows(&[synced(1, &latencies)], None), Some("/1")).unwrap();
         let mut sorted = latencies;
         sorted.sort_unstable();
         let at = |per_cent: usize| sorted[(sorted.len() * per_cent).div_ceil(100) - 1];

@@ -40,7 +40,7 @@ pub struct Differences {
 }
 
 impl Differences {
-    /// What came since the last call, busiest disk first.
+    /// What came since the last call, in the order of disks and operations.
     pub fn since(&mut self, now: Vec<(HistogramKey, Box<Histogram>, Extremes)>) -> Vec<Row> {
         let mut rows = Vec::new();
         for (key, histogram, extremes) in now {
@@ -61,8 +61,8 @@ impl Differences {
                     queue: part(|histogram| &histogram.queue, |extremes| extremes.queue),
                     device: part(|histogram| &histogram.device, |extremes| extremes.device),
                 });
+                self.before.insert(key, (histogram, extremes));
             }
-            self.before.insert(key, (histogram, extremes));
         }
         rows.sort_by_key(|row| (row.key.disk, row.key.cmd_flags & 0xff, row.key.cmd_flags));
         rows
@@ -79,7 +79,8 @@ impl Part {
             let count = now.buckets[bucket] - before.map_or(0, |before| before.buckets[bucket]);
             let low = bucket_low(bucket);
             let high = if bucket + 1 < BUCKETS { bucket_low(bucket + 1) - 1 } else { range.max_ns.max(low) };
-            add_to_octave(&mut octaves, low, count);
+            // The last one holds all that is longer, too.
+            add_to_octave(&mut octaves, if bucket + 1 < BUCKETS { low } else { high }, count);
             if count == 0 {
                 continue;
             }

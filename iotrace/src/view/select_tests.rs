@@ -95,9 +95,13 @@ fn a_control_group_contains_those_below_it_by_component() {
 fn a_container_is_selected_by_id_prefix_or_unit() {
     let docker = process(&format!("/system.slice/docker-{ID}.scope"));
     let service = process("/system.slice/nginx.service");
-    for (wanted, in_docker, in_service) in
-        [(ID, true, false), ("3f4a9c0f1b2d", true, false), ("3f4", false, false), ("nginx", false, true), ("ngin", false, false)]
-    {
+    for (wanted, in_docker, in_service) in [
+        (ID, true, false),
+        ("3f4a9c0f1b2d", true, false),
+        ("3f4", false, false),
+        ("nginx", false, true),
+        ("ngin", false, false),
+    ] {
         let selection = Selection { container: Some(wanted.into()), ..Selection::default() };
         assert_eq!(selection.process(Some(&docker)), in_docker, "{wanted}");
         assert_eq!(selection.process(Some(&service)), in_service, "{wanted}");

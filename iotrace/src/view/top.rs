@@ -9,11 +9,7 @@ use crate::{
     view::select::Selection,
 };
 use iotrace_common::sum::{Counters, Sum, SumKey};
-use std::{
-    cmp::Reverse,
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 /// What a row is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -134,6 +130,8 @@ struct Before {
     key: SumKey,
     pid: u32,
     counters: Counters,
+    /// The thread was gone when it was last asked for.
+    gone: bool,
     /// The slot was given back, and nobody has taken it since.
     free: bool,
 }
@@ -161,9 +159,18 @@ impl Differences {
                 self.files.remove(&slot);
             }
             let counters = known.map_or(sum.counters, |before| sum.counters.since(&before.counters));
-            let free = known.is_some_and(|before| before.free);
-            self.before.insert(slot, Before { key: sum.key, pid: sum.pid, counters: sum.counters, free });
+            // Nothing comes any more; what differs is the next owner's, whose key is not written yet.
+            if known.is_some_and(|before| before.free) {
+                continue;
+            }
+            // Read in the middle of an operation, the counts may lag behind the rest: it comes with the next look.
+            if known.is_some() && counters.is_empty() {
+                continue;
+            }
+            let gone = known.is_some_and(|before| before.gone);
+            let now = Before { key: sum.key, pid: sum.pid, counters: sum.counters, gone, free: false };
             if counters.is_empty() {
+                self.before.insert(slot, Before { counters: Counters::default(), ..now });
                 continue;
             }
             // Kept here, because the list of names forgets.
@@ -173,6 +180,11 @@ impl Differences {
             }
             let file = file.clone();
             let process = names.process(sum.pid, Some(sum.process_start_ns));
+            if file.is_none() && sum.file != 0 && selection.path.is_some() {
+                // Its record may still come.
+                continue;
+            }
+            self.before.insert(slot, now);
             let path = file.as_ref().and_then(|file| file.file.path.as_deref());
             if !selection.path(path) || !selection.process(process.as_deref()) {
                 continue;
@@ -195,8 +207,11 @@ impl Differences {
     /// What came since the last call of what found no slot.
     pub fn other_since(&mut self, other: Counters) -> Option<Counters> {
         let counters = other.since(&self.other);
+        if counters.is_empty() {
+            return None;
+        }
         self.other = other;
-        (!counters.is_empty()).then_some(counters)
+        Some(counters)
     }
 
     /// Slots that were ever seen in use.
@@ -204,21 +219,20 @@ impl Differences {
         self.before.len()
     }
 
-    /// Slots that did nothing since the last look, with their owners: their threads may be gone.
-    pub fn idle(&self, active: &HashSet<u32>) -> Vec<(u32, SumKey, u32)> {
-        self.before
-            .iter()
-            .filter(|(slot, before)| !active.contains(slot) && !before.free)
-            .map(|(slot, before)| (*slot, before.key, before.pid))
-            .collect()
-    }
-
-    /// A slot was given back: its sum is of the past.
-    pub fn forget(&mut self, slot: u32) {
-        if let Some(before) = self.before.get_mut(&slot) {
-            before.free = true;
+    /// Slots of threads that were gone when they were asked for before the last look: all that they did has been read, so the slots
+    /// may be given to others, and count as free from now on. `exists` says whether a process has a thread.
+    pub fn finished(&mut self, exists: impl Fn(u32, u32) -> bool) -> Vec<(u32, SumKey)> {
+        let mut finished = Vec::new();
+        for (slot, before) in self.before.iter_mut().filter(|(_, before)| !before.free) {
+            if before.gone {
+                before.free = true;
+                self.files.remove(slot);
+                finished.push((*slot, before.key));
+            } else {
+                before.gone = !exists(before.pid, before.key.tid);
+            }
         }
-        self.files.remove(&slot);
+        finished
     }
 }
 
@@ -285,12 +299,14 @@ pub fn rows(deltas: &[Delta], other: Option<Counters>, by: By, sort: Sort) -> Ve
     }
     rows.sort_by(|a, b| {
         let by_value = |row: &Row| Reverse(sort.value(&row.counters));
-        (by_value(a), Reverse(a.counters.total_ns()), a.pid, a.tid, &a.path).cmp(&(
+        (by_value(a), Reverse(a.counters.total_ns()), a.pid, a.tid, &a.path, a.dev, a.ino).cmp(&(
             by_value(b),
             Reverse(b.counters.total_ns()),
             b.pid,
             b.tid,
             &b.path,
+            b.dev,
+            b.ino,
         ))
     });
     rows

@@ -7,7 +7,10 @@ use crate::{
 use clap::ValueEnum;
 use iotrace_common::{file::FileKey, record::COMM_LEN};
 use proptest::prelude::*;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 
 /// A number that no process has: /proc is not asked.
 const PID: u32 = 3_000_000_000;
@@ -87,19 +90,28 @@ fn a_slot_used_again_by_another_owner_counts_from_zero() {
 }
 
 #[test]
-fn a_slot_given_back_is_idle_no_more_until_another_takes_it() {
+fn the_slot_of_a_thread_that_is_gone_is_given_back_one_look_later() {
     let (mut differences, mut names) = (Differences::default(), names());
     let (old, new) = (sum(1, &file(1, None), reads(5, 50, 500)), sum(2, &file(1, None), reads(5, 50, 500)));
     look(&mut differences, &mut names, old);
-    assert_eq!(differences.idle(&HashSet::from([1])), []);
-    assert_eq!(differences.idle(&HashSet::new()), [(1, old.key, PID)]);
-    differences.forget(1);
-    assert_eq!(differences.idle(&HashSet::new()), []);
+    assert_eq!(differences.finished(|_, _| true), []);
+    assert_eq!(differences.finished(|_, _| false), []);
+    // What it did between that look and its end is read first.
+    let last = Sum { counters: reads(6, 60, 600), ..old };
+    assert_eq!(look(&mut differences, &mut names, last).reads, 1);
+    assert_eq!(differences.finished(|_, _| false), [(1, old.key)]);
+    assert_eq!(differences.finished(|_, _| false), []);
     // The old sum stays where it was, and is not counted again.
-    assert_eq!(look(&mut differences, &mut names, old), Counters::default());
-    assert_eq!(differences.idle(&HashSet::new()), []);
+    assert_eq!(look(&mut differences, &mut names, last), Counters::default());
     assert_eq!(look(&mut differences, &mut names, new), reads(5, 50, 500));
-    assert_eq!(differences.idle(&HashSet::new()), [(1, new.key, PID)]);
+    assert_eq!(differences.finished(|_, _| false), []);
+    assert_eq!(differences.finished(|_, _| false), [(1, new.key)]);
+}
+
+/// Gives back the slots of all threads with this number.
+fn give_back(differences: &mut Differences, tid: u32) {
+    differences.finished(|_, other| other != tid);
+    differences.finished(|_, _| true);
 }
 
 /// The kernel side zeroes the counters of a slot before it writes the new owner's key.
@@ -107,7 +119,7 @@ fn a_slot_given_back_is_idle_no_more_until_another_takes_it() {
 fn a_slot_taken_during_a_look_never_counts_backwards() {
     let (mut differences, mut names) = (Differences::default(), names());
     look(&mut differences, &mut names, sum(1, &file(1, None), reads(5, 50, 500)));
-    differences.forget(1);
+    give_back(&mut differences, sum(1, &file(1, None), reads(0, 0, 0)).key.tid);
     for half in [Counters::default(), reads(1, 10, 100)] {
         let half = sum(1, &file(1, None), half);
         let deltas = differences.since([(1, half)].into_iter(), &mut names, &Selection::default());
@@ -227,8 +239,11 @@ fn deltas() -> Vec<Delta> {
     ]
 }
 
-/// Rows in order: process, thread, path and reads.
-fn shown(by: By) -> Vec<(Option<u32>, Option<u32>, Option<String>, u64)> {
+/// Process, thread, path and reads.
+type Shown = (Option<u32>, Option<u32>, Option<String>, u64);
+
+/// Rows in order.
+fn shown(by: By) -> Vec<Shown> {
     let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
     rows(&deltas(), None, by, Sort::Reads)
         .into_iter()
@@ -403,9 +418,8 @@ fn rows_that_differ_only_in_device_or_inode_have_a_fixed_order() {
     let on = |dev, path, ino| Delta { inode: Some((dev, ino)), ..delta(1, 1, path, ino, reads(1, 1, 1)) };
     let mut all: Vec<Delta> = (0..8).map(|dev| on(dev, Some("/etc/hosts"), 1)).collect();
     all.extend((0..8).map(|ino| on(VDB, None, ino)));
-    let order = |all: &[Delta]| {
-        rows(all, None, By::File, Sort::Bytes).iter().map(|row| (row.dev, row.ino)).collect::<Vec<_>>()
-    };
+    let order =
+        |all: &[Delta]| rows(all, None, By::File, Sort::Bytes).iter().map(|row| (row.dev, row.ino)).collect::<Vec<_>>();
     let first = order(&all);
     all.reverse();
     assert_eq!(order(&all), first);
@@ -413,14 +427,13 @@ fn rows_that_differ_only_in_device_or_inode_have_a_fixed_order() {
 
 #[test]
 fn a_directory_is_what_comes_before_the_last_slash() {
-    for (path, expected) in [("/a/b", "/a"), ("/a", "/"), ("/", "/"), ("…/d/f", "…/d"), ("pipe:[7]", "pipe:[7]")]
-    {
+    for (path, expected) in [("/a/b", "/a"), ("/a", "/"), ("/", "/"), ("…/d/f", "…/d"), ("pipe:[7]", "pipe:[7]")] {
         assert_eq!(directory(path.as_bytes()), expected.as_bytes());
     }
 }
 
 fn any_counters() -> impl Strategy<Value = Counters> {
-    prop::array::uniform13(0..1_u64 << 40).prop_map(|values| bytemuck::cast(values))
+    prop::array::uniform13(0..1_u64 << 40).prop_map(bytemuck::cast)
 }
 
 fn any_delta() -> impl Strategy<Value = Delta> {
@@ -504,7 +517,9 @@ proptest! {
                 Step::Operation(slot, operation) => {
                     if left.remove(&slot) || !memory.contains_key(&slot) {
                         born_ns += 1;
-                        memory.insert(slot, sum(born_ns, &file(1 + born_ns % 4, None), Counters::default()));
+                        let mut new = sum(born_ns, &file(1 + born_ns % 4, None), Counters::default());
+                        new.key.tid = slot;
+                        memory.insert(slot, new);
                     }
                     let sum = memory.get_mut(&slot).unwrap();
                     sum.counters.add(&operation);
@@ -514,7 +529,7 @@ proptest! {
                 Step::Leave(slot) => {
                     // Only a slot whose last operation was seen is given back.
                     if memory.contains_key(&slot) && !changed.contains(&slot) && left.insert(slot) {
-                        differences.forget(slot);
+                        give_back(&mut differences, slot);
                     }
                 }
                 Step::Look => {

@@ -1,0 +1,60 @@
+//! What the commands that print tables of sums have in common.
+
+use crate::{
+    cli::command::{Interval, World},
+    kernel::sums::{SLOTS, Sums},
+    output::{Column, Table},
+    resolve::thread_exists,
+    view::top::{Delta, Differences},
+};
+use anyhow::Result;
+use iotrace_common::sum::Counters;
+
+/// What came since the last look, and what came under no name of its own.
+///
+/// # Errors
+///
+/// When the kernel side's sums cannot be read.
+pub fn look(
+    differences: &mut Differences,
+    sums: &mut Sums,
+    world: &mut World,
+    repeated: bool,
+) -> Result<(Vec<Delta>, Option<Counters>)> {
+    let deltas = differences.since(sums.iter(), &mut world.names, &world.selection);
+    // What has no row has no name either, so a selection by name leaves it out.
+    let other = differences.other_since(sums.other()?).filter(|_| world.selection.is_empty());
+    if repeated && differences.used() > SLOTS as usize / 2 {
+        for (slot, key) in differences.finished(thread_exists) {
+            sums.recycle(slot, &key)?;
+        }
+    }
+    Ok((deltas, other))
+}
+
+/// Rows to print.
+pub fn shown(limit: usize, rows: usize) -> usize {
+    if limit == 0 { rows } else { limit.min(rows) }
+}
+
+/// Appends a table of the cells of the rows to print, out of `total`; a time above it where tables come at intervals.
+pub fn table(
+    columns: &[Column],
+    cells: &[Vec<String>],
+    total: usize,
+    interval: Interval,
+    world: &mut World,
+    out: &mut Vec<u8>,
+) {
+    if interval.repeated {
+        out.extend_from_slice(format!("{}\n", world.clock.hms(interval.end_ns)).as_bytes());
+    }
+    let table = Table::new(columns.iter().copied(), world.form.width);
+    out.extend_from_slice(world.form.table(&table, cells).as_bytes());
+    if cells.len() < total {
+        out.extend_from_slice(format!("{} of {total} rows; -r 0 shows all\n", cells.len()).as_bytes());
+    }
+    if interval.repeated {
+        out.push(b'\n');
+    }
+}

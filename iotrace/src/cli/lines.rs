@@ -6,7 +6,7 @@ use crate::{
     kernel::block::BlockOp,
     output::{
         Clock, errno_name, escape,
-        json::{BlockLine, FsyncLine, IoLine, OpenLine, Text, TopLine, append, exact},
+        json::{BlockLine, FsyncLine, Head, IoLine, OpenLine, Owner, Place, Text, TopLine, append, exact},
         open_flags,
     },
     resolve::{
@@ -43,6 +43,52 @@ pub fn selected(world: &mut World, task: &Task, path: Option<&[u8]>) -> Option<O
     world.selection.process(process.as_deref()).then_some(process)
 }
 
+fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'a ProcessInfo>) -> Head<'a> {
+    Head {
+        ts: timestamp(clock, begin_ns).into(),
+        mono_ns: begin_ns,
+        pid: task.pid,
+        tid: task.tid,
+        uid: task.uid,
+        comm: Text(task.comm.bytes()),
+        comm_bytes: exact(Some(task.comm.bytes())),
+        container: process.and_then(|process| process.container.as_deref()),
+    }
+}
+
+fn place<'a>(path: Option<&'a [u8]>, dev: Option<u32>, file: Option<&'a FileInfo>, ino: Option<u64>) -> Place<'a> {
+    Place {
+        path: path.map(Text),
+        path_bytes: exact(path),
+        dev: dev.map(dev_text),
+        disk: whole_disk(file),
+        fs: file.map(|file| file.file.fs.as_str()),
+        ino,
+    }
+}
+
+fn row_place(row: &Row) -> Place<'_> {
+    Place {
+        path: row.path.as_deref().map(Text),
+        path_bytes: exact(row.path.as_deref()),
+        dev: row.dev_text(),
+        disk: row.disk.as_ref().map(|disk| disk.disk.as_str()),
+        fs: row.fs.as_deref(),
+        ino: row.ino,
+    }
+}
+
+fn owner(row: &Row) -> Owner<'_> {
+    let comm = row.comm.as_ref().map(|comm| comm.bytes());
+    Owner {
+        pid: row.pid,
+        tid: row.tid,
+        comm: comm.map(Text),
+        comm_bytes: exact(comm),
+        container: row.process.as_ref().and_then(|process| process.container.as_deref()),
+    }
+}
+
 fn whole_disk(file: Option<&FileInfo>) -> Option<&str> {
     file?.disk.as_ref().map(|disk| disk.disk.as_str())
 }
@@ -60,20 +106,8 @@ pub fn io_line(io: &Io, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
     let line = IoLine {
         kind: io.operation.name(),
         call: io.call,
-        ts: timestamp(&mut world.clock, io.begin_ns).into(),
-        mono_ns: io.begin_ns,
-        pid: io.task.pid,
-        tid: io.task.tid,
-        uid: io.task.uid,
-        comm: Text(io.task.comm.bytes()),
-        comm_bytes: exact(Some(io.task.comm.bytes())),
-        container: process.as_ref().and_then(|process| process.container.as_deref()),
-        path: path.map(Text),
-        path_bytes: exact(path),
-        dev: io.inode.map(|(_, dev)| dev_text(dev)),
-        disk: whole_disk(file.as_deref()),
-        fs: file.as_ref().map(|file| file.file.fs.as_str()),
-        ino: io.inode.map(|(ino, _)| ino),
+        head: head(&io.task, io.begin_ns, &mut world.clock, process.as_deref()),
+        place: place(path, io.inode.map(|(_, dev)| dev), file.as_deref(), io.inode.map(|(ino, _)| ino)),
         offset: io.offset,
         requested: io.requested,
         bytes: moves.then(|| io.result.unwrap_or(0)),
@@ -110,26 +144,14 @@ pub fn open_line(open: &Open, world: &mut World, out: &mut Vec<u8>) -> Result<()
     let line = OpenLine {
         kind: "open",
         call: open.call,
-        ts: timestamp(&mut world.clock, open.begin_ns).into(),
-        mono_ns: open.begin_ns,
-        pid: open.task.pid,
-        tid: open.task.tid,
-        uid: open.task.uid,
-        comm: Text(open.task.comm.bytes()),
-        comm_bytes: exact(Some(open.task.comm.bytes())),
-        container: process.as_ref().and_then(|process| process.container.as_deref()),
+        head: head(&open.task, open.begin_ns, &mut world.clock, process.as_deref()),
         fd: open.result.ok(),
         errno: errno(open.result),
         flags: open_flags(open.flags as u32),
         mode: (open.flags & CREATES != 0).then(|| format!("{:04o}", open.mode & 0o7777)),
         name: name.map(Text),
         name_bytes: exact(name),
-        path: path.map(Text),
-        path_bytes: exact(path),
-        dev: open.inode.map(|(_, dev)| dev_text(dev)),
-        disk: whole_disk(file.as_deref()),
-        fs: file.as_ref().map(|file| file.file.fs.as_str()),
-        ino: open.inode.map(|(ino, _)| ino),
+        place: place(path, open.inode.map(|(_, dev)| dev), file.as_deref(), open.inode.map(|(ino, _)| ino)),
         latency_ns: open.latency_ns,
     };
     Ok(append(out, &line)?)
@@ -175,22 +197,12 @@ pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result
 ///
 /// See [`append`].
 pub fn top_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
-    let path = row.path.as_deref();
     let counters = &row.counters;
     let line = TopLine {
         kind: "top",
         ts,
-        pid: row.pid,
-        tid: row.tid,
-        comm: row.comm.as_ref().map(|comm| Text(comm.bytes())),
-        comm_bytes: exact(row.comm.as_ref().map(|comm| comm.bytes())),
-        container: row.process.as_ref().and_then(|process| process.container.as_deref()),
-        path: path.map(Text),
-        path_bytes: exact(path),
-        dev: row.dev_text(),
-        disk: row.disk.as_ref().map(|disk| disk.disk.as_str()),
-        fs: row.fs.as_deref(),
-        ino: row.ino,
+        owner: owner(row),
+        place: row_place(row),
         reads: counters.reads,
         writes: counters.writes,
         read_bytes: counters.read_bytes,
@@ -213,22 +225,13 @@ pub fn top_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
 /// See [`append`].
 pub fn fsync_line(sync: &SyncRow, ts: &str, wall_ns: u64, out: &mut Vec<u8>) -> Result<()> {
     let row = &sync.row;
-    let path = row.path.as_deref();
     let counters = &row.counters;
     let per_sync = |value: u64| value as f64 / sync.syncs().max(1) as f64;
     let line = FsyncLine {
         kind: "fsync",
         ts,
-        pid: row.pid,
-        comm: row.comm.as_ref().map(|comm| Text(comm.bytes())),
-        comm_bytes: exact(row.comm.as_ref().map(|comm| comm.bytes())),
-        container: row.process.as_ref().and_then(|process| process.container.as_deref()),
-        path: path.map(Text),
-        path_bytes: exact(path),
-        dev: row.dev_text(),
-        disk: row.disk.as_ref().map(|disk| disk.disk.as_str()),
-        fs: row.fs.as_deref(),
-        ino: row.ino,
+        owner: owner(row),
+        place: row_place(row),
         syncs: counters.syncs,
         sync_writes: counters.sync_writes,
         writes: counters.writes,

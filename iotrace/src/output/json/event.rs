@@ -1,0 +1,153 @@
+//! Lines about single events.
+
+use super::Text;
+use crate::resolve::Container;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// When and who.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Head<'a> {
+    /// When it began, UTC.
+    pub ts: Cow<'a, str>,
+    /// When it began, nanoseconds of CLOCK_MONOTONIC.
+    pub mono_ns: u64,
+    /// Process id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Name of the thread.
+    pub comm: Text<'a>,
+    /// Exact bytes of `comm` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm_bytes: Option<String>,
+    /// What the process runs in.
+    pub container: Option<&'a Container>,
+}
+
+/// Which file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Place<'a> {
+    /// Absolute path; `null` where there is no file, its name is not known, or the row is of several. The directory, with `--by dir`.
+    pub path: Option<Text<'a>>,
+    /// Exact bytes of `path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// Device of the file system, `MAJOR:MINOR`.
+    pub dev: Option<String>,
+    /// Whole disk it is on.
+    pub disk: Option<&'a str>,
+    /// File system type.
+    pub fs: Option<&'a str>,
+    /// Inode number; `null` where several files had the path.
+    pub ino: Option<u64>,
+}
+
+/// A finished read, write or sync.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct IoLine<'a> {
+    /// `read`, `write` or `fsync`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The system call.
+    pub call: &'static str,
+    /// When and who.
+    #[serde(flatten)]
+    pub head: Head<'a>,
+    /// Which file.
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    /// Position in the file.
+    pub offset: Option<u64>,
+    /// Bytes asked for.
+    pub requested: Option<u64>,
+    /// Bytes moved; `null` for syncs, 0 for what failed.
+    pub bytes: Option<u64>,
+    /// Name of the error.
+    pub errno: Option<Cow<'static, str>>,
+    /// From entry to return.
+    pub latency_ns: u64,
+    /// Flags of the open file.
+    pub flags: Vec<&'static str>,
+    /// A write that syncs by itself.
+    pub sync: bool,
+}
+
+/// A finished open.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OpenLine<'a> {
+    /// `open`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The system call.
+    pub call: &'static str,
+    /// When and who.
+    #[serde(flatten)]
+    pub head: Head<'a>,
+    /// The descriptor; `null` when the open failed.
+    pub fd: Option<u64>,
+    /// Name of the error.
+    pub errno: Option<Cow<'static, str>>,
+    /// The flags asked for.
+    pub flags: Vec<&'static str>,
+    /// The permission bits asked for, octal; `null` when nothing is created.
+    pub mode: Option<String>,
+    /// The name as it was asked for.
+    pub name: Option<Text<'a>>,
+    /// Exact bytes of `name` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_bytes: Option<String>,
+    /// Which file: the one that was opened; of a failed open, the absolute path that was asked for.
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    /// From entry to return.
+    pub latency_ns: u64,
+}
+
+/// A completed block request.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BlockLine<'a> {
+    /// `block`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// When it entered the block layer, UTC.
+    pub ts: Cow<'a, str>,
+    /// When it entered the block layer, nanoseconds of CLOCK_MONOTONIC.
+    pub mono_ns: u64,
+    /// `read`, `write`, `flush`, `discard`, ...
+    pub op: &'static str,
+    /// `sync`, `meta`, `fua`, ...
+    pub flags: Vec<&'static str>,
+    /// The partition where known, else the disk, `MAJOR:MINOR`.
+    pub dev: String,
+    /// The whole disk.
+    pub disk: Option<&'a str>,
+    /// First sector of 512 bytes, on the whole disk; `null` where the operation has none.
+    pub sector: Option<u64>,
+    /// Bytes completed.
+    pub bytes: u64,
+    /// Until given to the device.
+    pub queue_ns: u64,
+    /// In the device.
+    pub device_ns: u64,
+    /// Both.
+    pub latency_ns: u64,
+    /// Name of the error.
+    pub errno: Option<Cow<'static, str>>,
+    /// Process that put it into the queue.
+    pub pid: u32,
+    /// Thread that put it into the queue.
+    pub tid: u32,
+    /// Its name.
+    pub comm: Text<'a>,
+    /// Exact bytes of `comm` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm_bytes: Option<String>,
+    /// What it runs in.
+    pub container: Option<&'a Container>,
+    /// The file: not known yet.
+    pub path: Option<Text<'a>>,
+}

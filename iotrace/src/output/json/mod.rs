@@ -1,0 +1,108 @@
+//! JSON lines: one object a line, `type` first, bytes and nanoseconds as integers, unknown is `null`.
+//!
+//! Fields are added, never renamed. [`schema`] describes every line; `docs/json.md` says what each field means.
+
+mod event;
+mod row;
+mod summary;
+
+pub use event::{BlockLine, Head, IoLine, OpenLine, Place};
+pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, TopLine};
+pub use summary::SummaryLine;
+
+use crate::output::lossy;
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+use std::io;
+
+/// A name of any bytes, given as text; where it is not UTF-8, as near as text comes.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(transparent)]
+pub struct Text<'a>(#[schemars(with = "String")] pub &'a [u8]);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&lossy(self.0).0)
+    }
+}
+
+/// The exact bytes, in base64, of a name that is not UTF-8.
+pub fn exact(name: Option<&[u8]>) -> Option<String> {
+    name.and_then(|name| lossy(name).1)
+}
+
+/// Any line of output.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, clippy::large_enum_variant)] // only for the schema
+pub enum Line<'a> {
+    /// A read, write or sync.
+    Io(IoLine<'a>),
+    /// An open.
+    Open(OpenLine<'a>),
+    /// A block request.
+    Block(BlockLine<'a>),
+    /// A row of `top`.
+    Top(TopLine<'a>),
+    /// A row of the sync ledger.
+    Fsync(FsyncLine<'a>),
+    /// A row of `latency`.
+    Latency(LatencyLine<'a>),
+    /// The last line.
+    Summary(SummaryLine<'a>),
+}
+
+/// JSON Schema of every line that any command prints.
+pub fn schema() -> Schema {
+    schema_for!(Line<'static>)
+}
+
+/// Writes compact JSON in which control characters stand as escapes, those too that JSON itself would allow: DEL and U+0080 to
+/// U+009F, which some terminals obey.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let control = |c: char| matches!(c, '\u{7f}'..='\u{9f}');
+        if fragment.is_ascii() && !fragment.as_bytes().contains(&0x7f) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut rest = fragment;
+        while let Some((at, found)) = rest.char_indices().find(|(_, c)| control(*c)) {
+            let (before, after) = rest.split_at(at);
+            write!(writer, "{before}\\u{:04x}", u32::from(found))?;
+            rest = after.strip_prefix(found).unwrap_or_default();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+/// Appends a line.
+///
+/// # Errors
+///
+/// Never for these types; serde's signature has it.
+pub fn append(out: &mut Vec<u8>, line: &impl Serialize) -> serde_json::Result<()> {
+    line.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
+    out.push(b'\n');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_back_and_holds_no_control_character(text in any::<String>()) {
+            let mut out = Vec::new();
+            append(&mut out, &text).unwrap();
+            prop_assert_eq!(&serde_json::from_slice::<String>(&out).unwrap(), &text);
+            let line = String::from_utf8(out).unwrap();
+            prop_assert!(!line.trim_end_matches('\n').chars().any(char::is_control));
+        }
+    }
+}

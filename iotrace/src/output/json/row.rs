@@ -1,0 +1,167 @@
+//! Rows of tables.
+
+use super::{Place, Text};
+use crate::resolve::Container;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Whose row.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Owner<'a> {
+    /// Process id; `null` where the row is of several processes.
+    pub pid: Option<u32>,
+    /// Thread id, with `--by thread`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tid: Option<u32>,
+    /// Name of the process (of the thread, with `--by thread`).
+    pub comm: Option<Text<'a>>,
+    /// Exact bytes of `comm` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm_bytes: Option<String>,
+    /// What the process runs in.
+    pub container: Option<&'a Container>,
+}
+
+/// A row of `top`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TopLine<'a> {
+    /// `top`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// End of the interval, UTC.
+    pub ts: &'a str,
+    /// Who.
+    #[serde(flatten)]
+    pub owner: Owner<'a>,
+    /// Which file.
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    /// Read calls, failed ones included.
+    pub reads: u64,
+    /// Write calls, failed ones included.
+    pub writes: u64,
+    /// Bytes that reads returned.
+    pub read_bytes: u64,
+    /// Bytes that writes returned.
+    pub write_bytes: u64,
+    /// Sync calls, failed ones included.
+    pub syncs: u64,
+    /// Writes that sync by themselves.
+    pub sync_writes: u64,
+    /// Time in reads.
+    pub read_ns: u64,
+    /// Time in writes.
+    pub write_ns: u64,
+    /// Time in syncs.
+    pub sync_ns: u64,
+    /// Longest operation; 0 in an interval after the one that had it.
+    pub max_ns: u64,
+    /// Calls that failed.
+    pub errors: u64,
+}
+
+/// A row of the sync ledger.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FsyncLine<'a> {
+    /// `fsync`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// End of the interval, UTC.
+    pub ts: &'a str,
+    /// Who.
+    #[serde(flatten)]
+    pub owner: Owner<'a>,
+    /// Which file.
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    /// Sync calls, failed ones included.
+    pub syncs: u64,
+    /// Writes that sync by themselves.
+    pub sync_writes: u64,
+    /// Write calls.
+    pub writes: u64,
+    /// Bytes written.
+    pub write_bytes: u64,
+    /// Bytes written per sync, both kinds.
+    pub bytes_per_sync: f64,
+    /// Writes per sync, both kinds.
+    pub writes_per_sync: f64,
+    /// Time in syncs, both kinds.
+    pub total_ns: u64,
+    /// Mean time of a sync.
+    pub avg_ns: u64,
+    /// Median; `null` when events were lost.
+    pub p50_ns: Option<u64>,
+    /// 99th percentile; `null` when events were lost.
+    pub p99_ns: Option<u64>,
+    /// Longest sync.
+    pub max_ns: u64,
+    /// Time in syncs, in per cent of the time traced; over 100 where several threads sync at once.
+    pub wall_pct: f64,
+    /// Calls that failed.
+    pub errors: u64,
+}
+
+/// Part of a latency.
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
+pub struct Distribution {
+    /// Sum of all values.
+    pub sum_ns: u64,
+    /// Shortest.
+    pub min_ns: u64,
+    /// Longest.
+    pub max_ns: u64,
+    /// Median.
+    pub p50_ns: u64,
+    /// 90th percentile.
+    pub p90_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// 99.9th percentile.
+    pub p999_ns: u64,
+}
+
+/// A bar of a histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Bucket {
+    /// Values up to this one, and above the bucket before.
+    pub le_ns: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// A row of `latency`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LatencyLine<'a> {
+    /// `latency`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// End of the interval, UTC.
+    pub ts: &'a str,
+    /// The whole disk; `null` when it has no name any more.
+    pub disk: Option<&'a str>,
+    /// The whole disk, `MAJOR:MINOR`.
+    pub dev: String,
+    /// `read`, `write`, `flush`, `discard`, ...
+    pub op: &'static str,
+    /// Flags of the requests, with `--by-flags`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<Vec<&'static str>>,
+    /// Requests.
+    pub count: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// From entering the block layer to completion.
+    #[serde(flatten)]
+    pub total: Distribution,
+    /// Until given to the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Distribution>,
+    /// In the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Distribution>,
+    /// The whole latency by powers of two.
+    pub buckets: Vec<Bucket>,
+}

@@ -34,6 +34,9 @@ pub const COMPAT: u32 = 1 << 13;
 /// `Config::flags`: not the processes in the `IGNORED` map.
 pub const IGNORE: u32 = 1 << 14;
 
+/// `Config::flags`: opens count.
+pub const OPENS: u32 = 1 << 15;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

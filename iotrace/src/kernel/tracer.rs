@@ -212,6 +212,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         (!filters.ignored.is_empty(), config::IGNORE),
         (btf.function_exists("bpf_find_vma"), config::FIND_VMA),
         (compat, config::COMPAT),
+        (plan.files.open, config::OPENS),
     ];
     Config {
         min_latency_ns: filters.min_latency_ns,

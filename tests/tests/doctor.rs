@@ -1,8 +1,13 @@
 //! `iotrace doctor`: what this machine allows.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
 
-use iotrace_tests::{harness::*, need};
+use iotrace_tests::{harness::*, need, skip};
 use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn it_exits_0_where_the_main_job_runs() {
@@ -11,8 +16,50 @@ fn it_exits_0_where_the_main_job_runs() {
     for word in ["BTF", "CAP_BPF", "fentry", "kprobe", "tracepoint"] {
         assert!(text.stdout.contains(word), "{word} is not in {}", text.stdout);
     }
+    assert!(text.stdout.lines().all(|line| line.chars().count() <= 80), "{}", text.stdout);
     let json = Iotrace::new("doctor").json().run().exited(0);
     assert!(json.stdout.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{}", json.stdout);
+    assert_eq!(json.summary["command"], "doctor");
+    assert_eq!(json.summary["ok"], true);
+}
+
+#[test]
+fn each_mechanism_is_tried_and_a_refusal_has_a_reason() {
+    need!(bpf);
+    let run = Iotrace::new("doctor").json().run().exited(0);
+    assert!(run.rows.iter().all(|row| row["type"] == "doctor"));
+    let attempts: Vec<&Value> = run.rows.iter().filter(|row| row["mechanism"].is_string()).collect();
+    let tried: BTreeSet<&str> = attempts.iter().filter_map(|row| row["mechanism"].as_str()).collect();
+    assert_eq!(tried, BTreeSet::from(["fentry", "kprobe", "tracepoint"]));
+    for row in &attempts {
+        assert!(!row["detail"].as_str().unwrap().is_empty(), "{row}");
+        assert_eq!(row["used"], row["mechanism"] == run.summary["mechanism"], "{row}");
+        assert!(row["used"] == false || row["state"] == "ok", "{row}");
+    }
+}
+
+#[test]
+fn it_takes_less_than_a_second_and_leaves_nothing_attached() {
+    need!(bpf);
+    let Some(before) = programs() else { skip!("needs bpftool") };
+    let run = || {
+        let start = Instant::now();
+        Iotrace::new("doctor").run().exited(0);
+        start.elapsed()
+    };
+    // The best of three, since other tests run at the same time.
+    let took = [run(), run(), run()].into_iter().min().unwrap();
+    assert!(took < Duration::from_secs(1), "took {took:?}");
+    // Other tests load programs too, but not for long.
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let left: Vec<u64> = programs().unwrap().difference(&before).copied().collect();
+        if left.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < until, "programs left: {left:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]
@@ -21,4 +68,25 @@ fn it_fails_without_the_right_to_trace_and_says_what_to_do() {
     let run = Iotrace::new("doctor").user(65_534).run().exited(1);
     let all = run.stdout + &run.stderr;
     assert!(all.contains("CAP_BPF") && all.contains("sudo"), "{all}");
+    // What needs no rights is shown all the same.
+    assert!(all.contains("BTF") && all.contains("Linux "), "{all}");
+    let json = Iotrace::new("doctor").json().user(65_534).run().exited(1);
+    assert_eq!(json.summary["ok"], false);
+    assert!(json.summary["problems"][0].as_str().unwrap().contains("CAP_BPF"), "{}", json.summary);
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    need!(bpf);
+    let command = format!("{} doctor | head -n 1", binary().display());
+    let output = Command::new("bash").args(["-o", "pipefail", "-c", &command]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+/// Ids of all programs in the kernel.
+fn programs() -> Option<BTreeSet<u64>> {
+    let output = Command::new("bpftool").args(["--json", "prog", "list"]).output().ok()?;
+    let programs: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    Some(programs.iter().map(|program| program["id"].as_u64().unwrap()).collect())
 }

@@ -10,7 +10,6 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
-use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     borrow::Cow,
@@ -28,9 +27,11 @@ const NARROWEST: usize = 60;
 ///
 /// Tries each mechanism by loading its programs and attaching them for a moment. Exits with 0 if `iotrace top` can run, else with 1.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  sudo iotrace doctor\n  sudo iotrace doctor --json | jq -c 'select(.state == \"refused\")'"
-)]
+#[command(after_help = "\
+Examples:
+  sudo iotrace doctor                  before the first trace on a host
+  iotrace doctor                       what an ordinary user lacks
+  sudo iotrace doctor --json | jq -c 'select(.state == \"refused\")'")]
 pub struct Args {
     /// Write JSON lines
     #[arg(long)]
@@ -56,7 +57,7 @@ impl Args {
 }
 
 /// Something that was looked at.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 struct CheckLine<'a> {
     /// `doctor`.
     #[serde(rename = "type")]
@@ -74,7 +75,7 @@ struct CheckLine<'a> {
 }
 
 /// A mechanism tried for a subject.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 struct MechanismLine<'a> {
     /// `doctor`.
     #[serde(rename = "type")]
@@ -96,7 +97,7 @@ struct MechanismLine<'a> {
 }
 
 /// The last line.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 struct SummaryLine<'a> {
     /// `summary`.
     #[serde(rename = "type")]

@@ -5,6 +5,7 @@ pub mod attach;
 pub mod block;
 pub mod btf;
 pub mod calls;
+pub mod doctor;
 pub mod histograms;
 pub mod layout;
 pub mod log;

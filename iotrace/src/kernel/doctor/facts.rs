@@ -6,7 +6,8 @@ use crate::kernel::{
     layout::{kernel_layout, missing_optional},
     mechanism::Subject,
 };
-use iotrace_common::layout::KernelLayout;
+use iotrace_common::layout::{FIELDS, KernelLayout};
+use nix::errno::Errno;
 use procfs::{FromRead, process::Status};
 use std::{
     fs, io,
@@ -18,6 +19,8 @@ use std::{
 pub struct Facts {
     /// The kernel's release, such as `6.12.48`.
     pub release: Option<String>,
+    /// Its architecture, as Rust calls it.
+    pub architecture: &'static str,
     /// Its types.
     pub types: Types,
     /// What this process may do.
@@ -35,10 +38,19 @@ pub struct Facts {
 pub struct Types {
     /// Bytes of BTF, or why there is none.
     pub btf: Result<usize, String>,
-    /// Optional members that this kernel lacks, or which required ones; `None` without BTF.
-    pub layout: Option<Result<Vec<&'static str>, String>>,
+    /// Members that programs read, or which are missing; `None` without BTF.
+    pub layout: Option<Result<Members, String>>,
     /// Whether there is the helper that finds the file at an address.
     pub find_vma: bool,
+}
+
+/// Members of structures that programs read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members {
+    /// How many are required, all of them found.
+    pub required: usize,
+    /// Optional ones that this kernel lacks.
+    pub absent: Vec<&'static str>,
 }
 
 /// Types as programs need them.
@@ -171,6 +183,13 @@ pub struct Words {
     pub text: String,
 }
 
+impl Facts {
+    /// Whether any subject can be traced with tracepoints.
+    pub fn tracepoints_work(&self) -> bool {
+        self.trials.iter().any(|trial| trial.way == Way::Tracepoint && trial.outcome.is_ok())
+    }
+}
+
 /// The kernel's release.
 pub fn release(root: &Path) -> Option<String> {
     Some(fs::read_to_string(root.join("proc/sys/kernel/osrelease")).ok()?.trim_end().to_owned())
@@ -196,9 +215,11 @@ impl Types {
             Err(reason) => return (Self { btf: Err(reason), layout: None, find_vma: false }, None),
         };
         let layout = kernel_layout(&btf).map_err(|error| error.to_string());
+        let required = FIELDS.iter().filter(|field| field.required).count();
+        let members = |layout| Members { required, absent: missing_optional(layout) };
         let types = Self {
             btf: Ok(bytes),
-            layout: Some(layout.as_ref().map(missing_optional).map_err(Clone::clone)),
+            layout: Some(layout.as_ref().map(members).map_err(Clone::clone)),
             find_vma: btf.function_exists("bpf_find_vma"),
         };
         (types, layout.ok().map(|layout| KnownTypes { path, btf, layout }))
@@ -227,7 +248,7 @@ impl Settings {
         let setting = |name: &str| -> Result<i64, Unread> {
             let text = fs::read_to_string(root.join("proc/sys").join(name)).map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => Unread::NotThere,
-                _ => Unread::Unreadable(error.to_string()),
+                _ => Unread::Unreadable(words(&error)),
             })?;
             text.trim().parse().map_err(|_| Unread::Unreadable(format!("not a number: {}", text.trim())))
         };
@@ -257,9 +278,14 @@ impl Lockdown {
                     false => Self::NotMounted,
                 }
             }
-            Err(error) => Self::Unreadable(error.to_string()),
+            Err(error) => Self::Unreadable(words(&error)),
         }
     }
+}
+
+/// The system's words without the number, which means nothing to people.
+fn words(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |errno| Errno::from_raw(errno).desc().into())
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub fn examine() -> Report {
     let (types, known) = Types::read(root);
     judge::report(&Facts {
         release: facts::release(root),
+        // The program's own: it has 64 bits, and no 64-bit kernel runs those of another.
+        architecture: std::env::consts::ARCH,
         types,
         rights: Rights::read(root),
         settings: Settings::read(root),

@@ -1,7 +1,6 @@
 //! The verdict: rows to be shown, and what follows from them.
 
 use crate::kernel::mechanism::Subject;
-use serde::Serialize;
 use std::fmt;
 
 /// A way into the kernel that is tried; those of [`crate::kernel::mechanism::Mechanism`] are used.
@@ -26,8 +25,7 @@ impl fmt::Display for Way {
 }
 
 /// How something stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// As it should be.
     Ok,
@@ -99,10 +97,18 @@ pub struct Report {
     pub advice: Vec<String>,
 }
 
+impl Report {
+    /// The mechanism that is used for files.
+    pub fn mechanism(&self) -> Option<Way> {
+        let files = self.attempts.iter().find(|attempt| attempt.used && attempt.subject == Subject::Files);
+        files.map(|attempt| attempt.way)
+    }
+}
+
 /// What the tracepoint mechanism cannot see.
 pub const UNSEEN: [&str; 3] = [
-    "I/O by io_uring",
-    "page faults on mapped files (their msync is seen)",
+    "reads and writes by io_uring (their block requests are seen)",
+    "page faults on mapped files (their msync and their block requests are seen)",
     "what the kernel reads and writes by itself: writeback, readahead, swap, NFS server (their block requests are seen)",
 ];
 

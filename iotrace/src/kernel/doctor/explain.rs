@@ -1,0 +1,120 @@
+//! Words for what came of a trial.
+
+use super::{
+    checks::missing_capabilities,
+    facts::{Facts, Memlock, Refusal, Rights, Step, Trial, Words},
+    report::{Attempt, State, Way},
+};
+
+/// ENOTSUPP of include/linux/errno.h: meant for the kernel itself, but 6.1 on arm64 answers with it when trampolines are attached.
+const ENOTSUPP: i32 = 524;
+
+/// What is made of a refusal.
+struct Said {
+    state: State,
+    errno: Option<i32>,
+    detail: String,
+    advice: Option<String>,
+}
+
+impl Said {
+    fn new(state: State, errno: Option<i32>, detail: impl Into<String>) -> Self {
+        Self { state, errno, detail: detail.into(), advice: None }
+    }
+
+    fn advise(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+}
+
+/// A trial as a row.
+pub fn attempt(trial: &Trial, facts: &Facts) -> Attempt {
+    let used = trial.way == Way::Tracepoint && trial.outcome.is_ok();
+    let said = match &trial.outcome {
+        Ok(()) => Said::new(State::Ok, None, if used { "used" } else { "works, not used yet" }),
+        Err(refusal) => explain(trial.way, refusal, facts),
+    };
+    let Said { state, errno, detail, advice } = said;
+    Attempt { way: trial.way, subject: trial.subject, state, used, errno, detail, advice }
+}
+
+fn explain(way: Way, refusal: &Refusal, facts: &Facts) -> Said {
+    match refusal {
+        Refusal::NoTypes => Said::new(
+            State::Missing,
+            None,
+            match &facts.types.btf {
+                Ok(_) => "not tried: see layout",
+                Err(_) => "not tried: needs BTF",
+            },
+        ),
+        Refusal::NoProbes => Said::new(
+            State::Missing,
+            None,
+            "the kernel has none: built without CONFIG_KPROBES, or CONFIG_KPROBE_EVENTS",
+        ),
+        Refusal::Object(words) => {
+            let other = format!("cannot make the maps: {}", words.text);
+            refused(way, None, words, other, facts)
+        }
+        Refusal::Program { program, step, words } => {
+            let other = match step {
+                Some(Step::Load) => format!("{program} cannot be loaded: {}", words.text),
+                Some(Step::Attach) => format!("{program} cannot be attached: {}", words.text),
+                None => format!("{program}: {}", words.text),
+            };
+            refused(way, *step, words, other, facts)
+        }
+    }
+}
+
+/// What the kernel's error means; `other` says it where it means nothing in particular.
+fn refused(way: Way, step: Option<Step>, words: &Words, other: String, facts: &Facts) -> Said {
+    let Some(errno) = words.errno else { return Said::new(State::Refused, None, other) };
+    let said = |detail: &str| Said::new(State::Refused, Some(errno), detail);
+    match (errno, way, step) {
+        (libc::EPERM | libc::EACCES, ..) => forbidden(way, errno, facts),
+        (libc::ENOSYS, ..) => Said::new(
+            State::Missing,
+            Some(errno),
+            "the kernel has no bpf system call: built without CONFIG_BPF_SYSCALL",
+        ),
+        (libc::ENOMEM, _, None) => {
+            said("no memory for the maps").advise("free memory, or raise the control group's limit")
+        }
+        (ENOTSUPP | libc::EOPNOTSUPP, Way::Fentry, _) => {
+            Said::new(State::Missing, Some(errno), "the kernel has no trampolines on this architecture")
+        }
+        (libc::EBUSY, Way::Fentry, Some(Step::Attach)) => said("another tracer or a live patch holds the function"),
+        (libc::EINVAL, Way::Kprobe, Some(Step::Load)) => {
+            Said::new(State::Missing, Some(errno), "the kernel knows no such programs: built without CONFIG_BPF_EVENTS")
+        }
+        (libc::ENOENT | libc::EINVAL | libc::EOPNOTSUPP | ENOTSUPP, Way::Kprobe, Some(Step::Attach)) => {
+            said("the kernel takes no probe on this function")
+        }
+        _ => Said::new(State::Refused, Some(errno), other),
+    }
+}
+
+/// Why one may not.
+fn forbidden(way: Way, errno: i32, facts: &Facts) -> Said {
+    let said = |detail: &str| Said::new(State::Refused, Some(errno), detail);
+    let missing = missing_capabilities(facts.rights);
+    match facts.rights {
+        _ if !missing.is_empty() => said(&format!("needs {}", missing.join(" and "))),
+        Rights { user_namespace: true, .. } => said("capabilities of a user namespace are not enough"),
+        _ if facts.tracepoints_work() && way == Way::Fentry => {
+            said("this kernel allows no trampolines on its functions")
+        }
+        _ if facts.tracepoints_work() => said("this kernel allows no probes on its functions"),
+        _ if matches!(facts.maps.memlock, Memlock::Counted(Some(_))) => said("the limit of locked memory is too low"),
+        Rights { seccomp: true, .. } => said("a filter of system calls (seccomp) forbids it, as in containers")
+            .advise("allow bpf and perf_event_open in the container's seccomp profile, or run iotrace on the host"),
+        _ => said("forbidden in spite of the capabilities: by lockdown or a security module")
+            .advise("look for the refusal in the kernel's log: dmesg, or the audit log"),
+    }
+}
+
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod tests;

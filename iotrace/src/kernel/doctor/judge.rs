@@ -1,0 +1,72 @@
+//! From facts to a verdict: pure.
+
+use super::{
+    checks, explain,
+    facts::{Facts, Rights},
+    report::{Attempt, Check, Report, State, Way},
+};
+use crate::kernel::mechanism::Subject;
+
+/// Subjects without which `iotrace top` cannot run.
+const MAIN: [Subject; 2] = [Subject::Files, Subject::Processes];
+
+/// What is made of the facts.
+pub fn report(facts: &Facts) -> Report {
+    let checks = checks::all(facts);
+    let attempts: Vec<Attempt> = facts.trials.iter().map(|trial| explain::attempt(trial, facts)).collect();
+    let used = |subject| attempts.iter().any(|attempt| attempt.subject == subject && attempt.used);
+    // The trials have the last word: a check that fails though the programs run is none that matters here.
+    let ok = facts.maps.ring_buffer == Ok(true) && MAIN.into_iter().all(used);
+    let failed: Vec<&Check> = checks.iter().filter(|check| !ok && check.needed && check.state != State::Ok).collect();
+    let unused: Vec<&Attempt> =
+        attempts.iter().filter(|attempt| attempt.way == Way::Tracepoint && !attempt.used).collect();
+
+    let mut problems = if ok { Vec::new() } else { denied(facts.rights) };
+    let is_told =
+        |check: &&&Check| matches!(check.state, State::Missing | State::Refused) && !check.name.starts_with("CAP_");
+    problems.extend(failed.iter().filter(is_told).map(|check| check.detail.clone()));
+    if problems.is_empty() {
+        problems = untraced(&unused);
+    }
+    let mut advice: Vec<String> = failed.iter().filter_map(|check| check.advice.clone()).collect();
+    advice.extend(unused.iter().filter_map(|attempt| attempt.advice.clone()));
+    // Where nothing that is needed failed, what is only harmful may be the reason.
+    if !ok && advice.is_empty() {
+        advice.extend(checks.iter().filter_map(|check| check.advice.clone()));
+    }
+    dedup(&mut problems);
+    dedup(&mut advice);
+    Report { checks, attempts, ok, problems, advice }
+}
+
+/// What of this user's rights stops everything.
+fn denied(rights: Rights) -> Vec<String> {
+    let missing = checks::missing_capabilities(rights);
+    match missing.as_slice() {
+        [] if rights.user_namespace => vec!["the capabilities hold in this user namespace only".into()],
+        [] => Vec::new(),
+        missing => vec![format!("needs {}, which this user does not have", missing.join(" and "))],
+    }
+}
+
+/// What cannot be traced, said once for each reason.
+fn untraced(attempts: &[&Attempt]) -> Vec<String> {
+    let mut reasons: Vec<&str> = attempts.iter().map(|attempt| attempt.detail.as_str()).collect();
+    reasons.dedup();
+    let line = |reason: &str| {
+        let with_it = attempts.iter().filter(|attempt| attempt.detail == reason);
+        let subjects: Vec<String> = with_it.map(|attempt| attempt.subject.to_string()).collect();
+        format!("{} cannot be traced: {reason}", subjects.join(", "))
+    };
+    reasons.into_iter().map(line).collect()
+}
+
+/// Removes what was said before.
+fn dedup(lines: &mut Vec<String>) {
+    let mut seen = std::collections::HashSet::new();
+    lines.retain(|line| seen.insert(line.clone()));
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -1,0 +1,94 @@
+use super::*;
+use crate::kernel::doctor::{
+    facts::{Memlock, Refusal, Step},
+    sample::{distribution, hardened, ordinary_user, refused, trials, without_btf, words},
+};
+
+#[test]
+fn tracepoints_are_enough() {
+    for facts in [distribution(), hardened()] {
+        let report = report(&facts);
+        assert!(report.ok);
+        assert_eq!(report.mechanism(), Some(Way::Tracepoint));
+        assert!(report.problems.is_empty() && report.advice.is_empty(), "{:?} {:?}", report.problems, report.advice);
+    }
+}
+
+#[test]
+fn an_ordinary_user_is_told_once_what_is_missing_and_what_to_do() {
+    let report = report(&ordinary_user());
+    assert!(!report.ok);
+    assert_eq!(report.mechanism(), None);
+    assert_eq!(report.problems, ["needs CAP_BPF and CAP_PERFMON, which this user does not have"]);
+    assert_eq!(report.advice, ["run it as root: sudo iotrace top"]);
+}
+
+#[test]
+fn without_btf_one_sentence_says_why() {
+    let report = report(&without_btf());
+    assert!(!report.ok);
+    assert_eq!(report.problems, ["no BTF at /sys/kernel/btf/vmlinux: kernel built without CONFIG_DEBUG_INFO_BTF"]);
+    assert_eq!(report.advice.len(), 1);
+}
+
+#[test]
+fn capabilities_of_a_user_namespace_do_not_count() {
+    let mut facts = distribution();
+    facts.rights.user_namespace = true;
+    facts.maps.ring_buffer = Err(Some(libc::EPERM));
+    let eperm = Err(Refusal::Object(words(libc::EPERM)));
+    facts.trials = trials(eperm.clone(), eperm.clone(), eperm);
+    let report = report(&facts);
+    assert_eq!(report.problems, ["the capabilities hold in this user namespace only"]);
+    assert_eq!(report.advice.len(), 1);
+}
+
+#[test]
+fn a_low_limit_of_locked_memory_is_the_problem_and_not_security() {
+    let mut facts = distribution();
+    facts.maps.memlock = Memlock::Counted(Some(65536));
+    let eperm = Err(Refusal::Object(words(libc::EPERM)));
+    facts.trials = trials(eperm.clone(), eperm.clone(), eperm);
+    let report = report(&facts);
+    assert_eq!(report.problems, ["maps count as locked memory, as before Linux 5.11, and the limit is 64KiB"]);
+    assert!(report.attempts.iter().all(|attempt| attempt.detail == "the limit of locked memory is too low"));
+}
+
+#[test]
+fn block_alone_may_fail_but_is_told() {
+    let mut facts = distribution();
+    for trial in facts.trials.iter_mut().filter(|trial| trial.subject == Subject::Block) {
+        trial.outcome = Err(refused("block_rq_issue", Step::Load, libc::EACCES));
+    }
+    let report = report(&facts);
+    assert!(report.ok);
+    assert_eq!(report.problems.len(), 1);
+    assert!(report.problems.iter().all(|problem| problem.starts_with("block cannot be traced: ")));
+}
+
+#[test]
+fn the_trial_has_the_last_word_over_the_checks() {
+    let mut facts = distribution();
+    facts.rights.capabilities = Some(0);
+    assert!(report(&facts).ok, "rights by other means, such as a BPF token");
+    let mut facts = distribution();
+    facts.trials.retain(|trial| trial.subject != Subject::Processes);
+    assert!(!report(&facts).ok);
+    let mut facts = distribution();
+    facts.maps.ring_buffer = Ok(false);
+    assert!(!report(&facts).ok);
+}
+
+#[test]
+fn when_nothing_needed_is_missing_the_refusals_are_the_problem() {
+    let mut facts = distribution();
+    let eperm = Err(Refusal::Object(words(libc::EPERM)));
+    facts.trials = trials(eperm.clone(), eperm.clone(), eperm);
+    let report = report(&facts);
+    let reason = "forbidden in spite of the capabilities: by lockdown or a security module";
+    assert_eq!(
+        report.problems,
+        [format!("process, children, block, read/write/fsync/open cannot be traced: {reason}")]
+    );
+    assert_eq!(report.advice, ["look for the refusal in the kernel's log: dmesg, or the audit log"]);
+}

@@ -26,16 +26,14 @@ pub const FILTER_DISK: u32 = 1 << 9;
 pub const FILTER_FAILED: u32 = 1 << 10;
 /// `Config::flags`: children of processes in `PIDS` join it.
 pub const FOLLOW: u32 = 1 << 11;
-/// `Config::flags`: the kernel has `bpf_find_vma` (Linux 5.17).
-pub const FIND_VMA: u32 = 1 << 12;
 /// `Config::flags`: some 32-bit system call is traced.
-pub const COMPAT: u32 = 1 << 13;
+pub const COMPAT: u32 = 1 << 12;
 
 /// `Config::flags`: not the processes in the `IGNORED` map.
-pub const IGNORE: u32 = 1 << 14;
+pub const IGNORE: u32 = 1 << 13;
 
 /// `Config::flags`: opens count.
-pub const OPENS: u32 = 1 << 15;
+pub const OPENS: u32 = 1 << 14;
 
 /// Settings of one run.
 #[repr(C)]

@@ -78,9 +78,9 @@ pub fn argument(thread: &Thread, index: u8) -> u64 {
     if index == NONE { 0 } else { thread.args[(index & 7) as usize] }
 }
 
-/// Beginning of a system call.
+/// Beginning of a system call. `FIND`: see [`mapping::file_at`].
 #[inline(always)]
-pub fn enter(regs: Pointer, number: i64) -> Option<()> {
+pub fn enter<const FIND: bool>(regs: Pointer, number: i64) -> Option<()> {
     let (spec, compat) = spec(number)?;
     let pid_tgid = bpf_get_current_pid_tgid();
     if !filter::thread_wanted(pid_tgid) {
@@ -96,7 +96,7 @@ pub fn enter(regs: Pointer, number: i64) -> Option<()> {
     thread.side[READ_SIDE].wanted = 0;
     thread.side[WRITE_SIDE].wanted = 0;
     if member!(spec.action) != call::OPEN {
-        files(thread, spec, pid_tgid)?;
+        files::<FIND>(thread, spec, pid_tgid)?;
     }
     thread.call = member!(spec.call) as u32;
     thread.begin_ns = now();
@@ -135,7 +135,7 @@ unsafe fn arguments(thread: *mut Thread, regs: Pointer, compat: bool) {
 
 /// Finds the files of a call; `None` when it does not count after all.
 #[inline(always)]
-fn files(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Option<()> {
+fn files<const FIND: bool>(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Option<()> {
     let action = member!(spec.action);
     thread.requested = UNKNOWN;
     if enabled!(STREAM_IO) {
@@ -157,7 +157,7 @@ fn files(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Option<()> {
             if thread.args[2] & MS_SYNC == 0 {
                 return None;
             }
-            mapping::file_at(thread.args[0])
+            mapping::file_at::<FIND>(thread.args[0])
         }
         _ if write_fd != NONE => file::of_descriptor(current(), argument(thread, write_fd) as i32),
         _ => return Some(()),

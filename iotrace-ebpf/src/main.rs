@@ -26,11 +26,22 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 
-/// `sys_enter(struct pt_regs *regs, long id)`
+/// `sys_enter(struct pt_regs *regs, long id)`, where the kernel has `bpf_find_vma`
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
-    if calls::enter(ctx.arg(0), ctx.arg(1)).is_some() {
-        debug!(&ctx, "enter call {}", ctx.arg::<i64>(1));
+    enter::<true>(&ctx)
+}
+
+/// The same until 5.16
+#[btf_tracepoint(function = "sys_enter")]
+pub fn sys_enter_no_vma(ctx: BtfTracePointContext) -> i32 {
+    enter::<false>(&ctx)
+}
+
+#[inline(always)]
+fn enter<const FIND: bool>(ctx: &BtfTracePointContext) -> i32 {
+    if calls::enter::<FIND>(ctx.arg(0), ctx.arg(1)).is_some() {
+        debug!(ctx, "enter call {}", ctx.arg::<i64>(1));
     }
     0
 }

@@ -1,17 +1,16 @@
 //! Which file is mapped at an address (`msync`).
 
-use crate::{
-    kernel::{Pointer, load, offset},
-    maps::enabled,
-};
+use crate::kernel::{Pointer, load, offset};
 use aya_ebpf::{cty::c_void, helpers::generated};
 
-/// The file mapped at an address of the current task; null when nothing is, or when this kernel cannot tell
-/// (`bpf_find_vma` is of 5.17).
+/// The file mapped at an address of the current task; null when nothing is.
+///
+/// `FIND`: whether the kernel has `bpf_find_vma` (5.17). A constant and not a setting: a kernel before 5.13 refuses a program that
+/// holds a callback, reachable or not. Without it nothing is found.
 #[inline(always)]
-pub fn file_at(address: u64) -> Pointer {
+pub fn file_at<const FIND: bool>(address: u64) -> Pointer {
     let mut file: u64 = 0;
-    if enabled!(FIND_VMA) {
+    if FIND {
         // SAFETY: the helper calls `found` with the mapping and the address of `file`, which outlives the call.
         unsafe {
             generated::bpf_find_vma(

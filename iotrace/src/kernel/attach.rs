@@ -41,6 +41,8 @@ pub fn applies(entry: &Entry, btf: &Btf, block: &BlockFacts) -> bool {
         When::IfPresent => btf.tracepoint_parameters(entry.tracepoint).is_some(),
         When::QueueFirst => block.queue_argument,
         When::RequestFirst => !block.queue_argument,
+        When::FindsMappings => btf.function_exists("bpf_find_vma"),
+        When::NoMappings => !btf.function_exists("bpf_find_vma"),
     }
 }
 
@@ -83,7 +85,12 @@ pub fn refusal(program: &'static str, error: &ProgramError) -> AttachError {
     let reason = match (error, errno) {
         (ProgramError::LoadError { verifier_log, io_error }, _) => {
             let log = verifier_log.to_string();
-            let end: Vec<&str> = log.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
+            // Statistics come after the reason.
+            let statistics = |line: &str| {
+                ["verification time", "stack depth", "processed "].iter().any(|start| line.starts_with(start))
+            };
+            let lines = log.lines().rev().filter(|line| !line.trim().is_empty() && !statistics(line));
+            let end: Vec<&str> = lines.take(3).collect();
             let end: Vec<&str> = end.into_iter().rev().collect();
             if end.is_empty() { io_error.to_string() } else { format!("{io_error}: {}", end.join(" | ")) }
         }

@@ -57,6 +57,10 @@ pub enum When {
     QueueFirst,
     /// Where they do not.
     RequestFirst,
+    /// Where the kernel can find the mapping at an address (`bpf_find_vma`, since 5.17).
+    FindsMappings,
+    /// Where it cannot.
+    NoMappings,
 }
 
 /// One program of the object and where it attaches.
@@ -78,7 +82,13 @@ const fn entry(program: &'static str, tracepoint: &'static str, when: When) -> E
 pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
     match (subject, mechanism) {
         (Subject::Files, Mechanism::Tracepoint) => {
-            const { &[entry("sys_exit", "sys_exit", When::Always), entry("sys_enter", "sys_enter", When::Always)] }
+            const {
+                &[
+                    entry("sys_exit", "sys_exit", When::Always),
+                    entry("sys_enter", "sys_enter", When::FindsMappings),
+                    entry("sys_enter_no_vma", "sys_enter", When::NoMappings),
+                ]
+            }
         }
         (Subject::Block, Mechanism::Tracepoint) => {
             const {

@@ -85,12 +85,9 @@ fn object(known: Option<&KnownTypes>) -> Result<Ebpf, Words> {
     let all = FileOps { read: true, write: true, sync: true, open: true };
     let (calls, compat) = calls::table(all);
     let mut flags = config::SUM | config::STREAM_SYNC | config::STREAM_IO | config::STREAM_BLOCK | config::HISTOGRAM;
-    flags |= config::FILTER_PID | config::FOLLOW;
+    flags |= config::FILTER_PID | config::FOLLOW | config::OPENS;
     if compat {
         flags |= config::COMPAT;
-    }
-    if known.is_some_and(|known| known.btf.function_exists("bpf_find_vma")) {
-        flags |= config::FIND_VMA;
     }
     // Without block operations that count, and with an empty map of processes, nothing is recorded while attached.
     let config = Config { flags, self_pid: std::process::id(), kinds: u32::MAX, ..Config::default() };

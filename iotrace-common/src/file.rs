@@ -6,6 +6,9 @@ use bytemuck::{Pod, Zeroable};
 /// Bit of [`FileKey::state`]: the name was removed while the file was open (`d_unlinked`, include/linux/dcache.h).
 pub const STATE_DELETED: u32 = 1 << 16;
 
+/// Bit of [`FileKey::state`]: no file, but all file systems (`sync`).
+pub const STATE_EVERYTHING: u32 = 1 << 17;
+
 /// What makes a file *this* file under *this* name: two operations with equal keys have the same path.
 ///
 /// The addresses are identities only; they never leave the program.
@@ -24,7 +27,7 @@ pub struct FileKey {
     pub dev: u32,
     /// `i_generation`: differs when an inode number is used again, where the file system keeps one.
     pub generation: u32,
-    /// `i_mode` in the low 16 bits, [`STATE_DELETED`] above. 0 means: no file.
+    /// `i_mode` in the low 16 bits, [`STATE_DELETED`] or [`STATE_EVERYTHING`] above. 0 means: no file.
     pub state: u32,
     /// Not used.
     pub _pad: u32,

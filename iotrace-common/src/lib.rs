@@ -39,5 +39,6 @@ map_types!(
     process::ProcessState,
     sum::Sum,
     sum::SumKey,
+    sum::FreeSlots,
     thread::Thread,
 );

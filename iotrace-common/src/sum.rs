@@ -104,6 +104,16 @@ impl Counters {
     }
 }
 
+/// A run of free slots that a CPU takes at once and hands out one by one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct FreeSlots {
+    /// The next one.
+    pub next: u32,
+    /// Behind the last one.
+    pub end: u32,
+}
+
 /// One slot of the array of sums. Written by one thread only; `key.tid` is 0 while the slot is free.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

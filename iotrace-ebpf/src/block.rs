@@ -4,7 +4,7 @@ use crate::{
     filter,
     kernel::{Pointer, load, now, offset, present},
     latency,
-    maps::{EVENTS, REQUESTS, config, count, enabled},
+    maps::{BEGAN, EVENTS, REQUESTS, config, count, enabled},
     task,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -90,8 +90,7 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
         return None;
     }
     let Some(state) = REQUESTS.get_ptr_mut(request as u64) else {
-        // A request of no bytes is the shell of a flush, which is counted by its own request (block/blk-flush.c).
-        if bytes != 0 && config!(flags) & BY_THREAD == 0 {
+        if config!(flags) & BY_THREAD == 0 && missed(request, bytes) {
             count(loss::UNMATCHED);
         }
         return None;
@@ -141,6 +140,21 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
         entry.submit(0);
     }
     Some(())
+}
+
+/// Whether a request without a known begin is one that should have been seen.
+#[inline(always)]
+fn missed(request: Pointer, bytes: u32) -> bool {
+    // A request of no bytes is the shell of a flush, which is counted by its own request (block/blk-flush.c).
+    if bytes == 0 {
+        return false;
+    }
+    // What began before tracing did is not part of it.
+    let began = match BEGAN.get(0) {
+        Some(began) => *began,
+        None => 0,
+    };
+    began != 0 && (!present!(rq_start) || started_ns(request) >= began)
 }
 
 /// The whole disk of a request; 0 when it has none (any more).

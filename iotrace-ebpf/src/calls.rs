@@ -147,7 +147,7 @@ fn files<const FIND: bool>(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Op
         io::begin(thread, READ_SIDE, file, Place::of_file(file), pid_tgid);
         if enabled!(STREAM_IO) {
             thread.side[READ_SIDE].offset =
-                io::offset_at(thread, file, member!(spec.offset), member!(spec.read_offset));
+                io::offset_at(thread, READ_SIDE, file, member!(spec.offset), member!(spec.read_offset));
         }
     }
     let write_fd = member!(spec.write_fd);
@@ -169,7 +169,8 @@ fn files<const FIND: bool>(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Op
         io::begin(thread, WRITE_SIDE, file, place, pid_tgid);
     }
     if enabled!(STREAM_IO) {
-        thread.side[WRITE_SIDE].offset = io::offset_at(thread, file, member!(spec.offset), member!(spec.write_offset));
+        thread.side[WRITE_SIDE].offset =
+            io::offset_at(thread, WRITE_SIDE, file, member!(spec.offset), member!(spec.write_offset));
     }
     Some(())
 }

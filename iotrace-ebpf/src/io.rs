@@ -10,7 +10,7 @@ use crate::{
 };
 use iotrace_common::{
     call::{self, NONE, OFFSET_POINTER, OFFSET_UNKNOWN, OFFSET_VALUE},
-    file::{FileKey, kind_bit},
+    file::{FileKey, STATE_EVERYTHING, kind_bit},
     io::{IO_SYNC, IoRecord, OP_READ, OP_SYNC, OP_WRITE, UNKNOWN},
     loss,
     record::{Header, IO},
@@ -27,6 +27,11 @@ const RWF_APPEND: u64 = 0x10;
 const S_SYNC: u32 = 1;
 /// SB_SYNCHRONOUS of include/linux/fs.h.
 const SB_SYNCHRONOUS: u64 = 16;
+/// File types of include/uapi/linux/stat.h; those that have no position.
+const S_IFMT: u32 = 0o170000;
+const S_IFIFO: u32 = 0o010000;
+const S_IFSOCK: u32 = 0o140000;
+const S_IFCHR: u32 = 0o020000;
 /// Elements of an iovec that are added up; longer ones have no known length.
 const IOVECS: usize = 16;
 
@@ -45,7 +50,8 @@ pub fn begin(thread: &mut Thread, index: usize, file: Pointer, place: Place, pid
 pub fn begin_all(thread: &mut Thread, pid_tgid: u64) {
     if !enabled!(FILTER_DISK) {
         let nowhere = Place { mnt: core::ptr::null(), dentry: core::ptr::null(), inode: core::ptr::null() };
-        begin_at(thread, WRITE_SIDE, core::ptr::null(), FileKey::default(), nowhere, pid_tgid);
+        let key = FileKey { state: STATE_EVERYTHING, ..FileKey::default() };
+        begin_at(thread, WRITE_SIDE, core::ptr::null(), key, nowhere, pid_tgid);
     }
 }
 
@@ -110,7 +116,7 @@ pub fn requested(thread: &Thread, spec: Spec) -> u64 {
 
 /// Where in the file a call begins; for what has no position, [`UNKNOWN`].
 #[inline(always)]
-pub fn offset_at(thread: &Thread, file: Pointer, how: u8, argument: u8) -> u64 {
+pub fn offset_at(thread: &Thread, index: usize, file: Pointer, how: u8, argument: u8) -> u64 {
     if how == OFFSET_UNKNOWN {
         return UNKNOWN;
     }
@@ -127,7 +133,11 @@ pub fn offset_at(thread: &Thread, file: Pointer, how: u8, argument: u8) -> u64 {
             return read_user(address).unwrap_or(UNKNOWN);
         }
     }
-    if file.is_null() { UNKNOWN } else { read(file, offset!(file_pos)) }
+    let kind = thread.side[index].key.mode() & S_IFMT;
+    if file.is_null() || kind == S_IFIFO || kind == S_IFSOCK || kind == S_IFCHR {
+        return UNKNOWN;
+    }
+    read(file, offset!(file_pos))
 }
 
 /// The operation on one side of a call ends.
@@ -146,29 +156,30 @@ pub fn end(thread: &Thread, spec: Spec, index: usize, ret: i64, latency_ns: u64)
         NONE => 0,
         argument => thread.args[(argument & 7) as usize],
     };
-    let sync = op == OP_WRITE && (side.sync != 0 || side.file_flags & O_DSYNC != 0 || rw_flags & RWF_DSYNC_SYNC != 0);
+    let sync = op == OP_WRITE
+        && ret > 0
+        && (side.sync != 0 || side.file_flags & O_DSYNC != 0 || rw_flags & RWF_DSYNC_SYNC != 0);
     count(loss::SEEN);
     if enabled!(SUM) {
         sum::add(side.sum, op, sync, ret, latency_ns);
     }
-    if enabled!(STREAM_IO) || (enabled!(STREAM_SYNC) && (op == OP_SYNC || (sync && ret > 0))) {
-        send(thread, side, member!(spec.call), op, sync, rw_flags, ret, latency_ns);
+    if enabled!(STREAM_IO) || (enabled!(STREAM_SYNC) && (op == OP_SYNC || sync)) {
+        let positioned = member!(spec.write_offset) != NONE;
+        let append = side.file_flags & O_APPEND != 0 || rw_flags & RWF_APPEND != 0;
+        let mut offset = if op == OP_SYNC || !enabled!(STREAM_IO) { UNKNOWN } else { side.offset };
+        if op == OP_WRITE && append && offset != UNKNOWN {
+            // The end of the file was found inside the call: the position, unless the call left it alone, is now behind it.
+            let end =
+                if ret > 0 && !positioned { read::<u64>(side.address as Pointer, offset!(file_pos)) } else { UNKNOWN };
+            offset = if end == UNKNOWN { UNKNOWN } else { end.wrapping_sub(ret as u64) };
+        }
+        send(thread, side, member!(spec.call), op, sync, offset, ret, latency_ns);
     }
 }
 
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // one call site; a structure for it would only be spilled
-fn send(thread: &Thread, side: &Side, call: u8, op: u8, sync: bool, rw_flags: u64, ret: i64, latency_ns: u64) {
-    let mut offset = if op == OP_SYNC { UNKNOWN } else { side.offset };
-    let append = side.file_flags & O_APPEND != 0 || rw_flags & RWF_APPEND != 0;
-    if op == OP_WRITE && append && side.address != 0 {
-        // The file's end was found inside the call: its position is now behind what was written.
-        offset = if ret > 0 && side.file_flags & O_APPEND != 0 {
-            read::<u64>(side.address as Pointer, offset!(file_pos)).wrapping_sub(ret as u64)
-        } else {
-            UNKNOWN
-        };
-    }
+fn send(thread: &Thread, side: &Side, call: u8, op: u8, sync: bool, offset: u64, ret: i64, latency_ns: u64) {
     let Some(mut entry) = EVENTS.reserve::<IoRecord>(0) else {
         return count(loss::EVENTS);
     };

@@ -14,7 +14,7 @@ use iotrace_common::{
     latency::{Extremes, Histogram, HistogramKey},
     loss,
     process::ProcessState,
-    sum::{Sum, SumKey},
+    sum::{FreeSlots, Sum, SumKey},
     thread::Thread,
 };
 
@@ -45,7 +45,7 @@ pub static NEW_THREAD: Array<Thread> = Array::with_max_entries(1, 0);
 
 /// Files whose path was sent. The oldest go first: their path is then sent again.
 #[map]
-pub static FILES: LruHashMap<FileKey, u64> = LruHashMap::with_max_entries(32768, 0);
+pub static FILES: LruHashMap<FileKey, u64> = LruHashMap::with_max_entries(65536, 0);
 
 /// Processes that were announced, by process id.
 #[map]
@@ -53,15 +53,19 @@ pub static PROCESSES: HashMap<u32, ProcessState> = HashMap::with_max_entries(163
 
 /// Sums by thread and file. Slot 0 is never used.
 #[map]
-pub static SUMS: Array<Sum> = Array::with_max_entries(16384, BPF_F_MMAPABLE);
+pub static SUMS: Array<Sum> = Array::with_max_entries(65536, BPF_F_MMAPABLE);
 
 /// Which slot of `SUMS` belongs to whom.
 #[map]
-pub static SUM_INDEX: HashMap<SumKey, u32> = HashMap::with_max_entries(16384, 0);
+pub static SUM_INDEX: HashMap<SumKey, u32> = HashMap::with_max_entries(65536, 0);
 
 /// Free slots of `SUMS`, filled by user space.
 #[map]
-pub static FREE_SUMS: Queue<u32> = Queue::with_max_entries(16384, 0);
+pub static FREE_SUMS: Queue<FreeSlots> = Queue::with_max_entries(65536, 0);
+
+/// Free slots that a CPU has taken.
+#[map]
+pub static CPU_SUMS: PerCpuArray<FreeSlots> = PerCpuArray::with_max_entries(1, 0);
 
 /// Sum of what found no free slot.
 #[map]
@@ -70,6 +74,10 @@ pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(1, 0);
 /// Requests between insert or issue and completion, by address.
 #[map]
 pub static REQUESTS: HashMap<u64, RequestState> = HashMap::with_max_entries(16384, 0);
+
+/// When all programs were attached, nanoseconds of CLOCK_MONOTONIC; 0 before.
+#[map]
+pub static BEGAN: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Latency by disk and operation.
 #[map]

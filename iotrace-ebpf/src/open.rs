@@ -3,6 +3,7 @@
 use crate::{
     calls::{Spec, argument, member},
     file::{self, Place},
+    filter,
     kernel::{Pointer, current, offset, read, read_user},
     maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, count},
     task,
@@ -28,7 +29,6 @@ const CREAT: u64 = 0o100 | 0o1 | 0o1000;
 /// An open ends.
 #[inline(always)]
 pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
-    count(loss::SEEN);
     let buffer = SCRATCH.get_ptr_mut(SCRATCH_OPEN)?.cast::<u8>();
     let record = buffer.cast::<OpenRecord>();
     let task = current();
@@ -53,12 +53,15 @@ pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()>
         }
     }
     let (mut id, mut base) = (0, 0);
+    // The device of the file, or of the directory where a failed open looked for it.
+    let mut dev = 0;
     let mut key = FileKey::default();
     if ret >= 0 {
         let file = file::of_descriptor(task, ret as i32);
         if !file.is_null() {
             let place = Place::of_file(file);
             key = place.key();
+            dev = key.dev;
             id = file::number(&key, place, SCRATCH_EXIT);
         }
     } else if name_argument != NONE {
@@ -80,9 +83,14 @@ pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()>
         };
         if let Some(place) = place {
             let key = place.key();
+            dev = key.dev;
             base = file::number(&key, place, SCRATCH_EXIT);
         }
     }
+    if !filter::device_wanted(dev) {
+        return None;
+    }
+    count(loss::SEEN);
     let (open_flags, open_mode) = how(thread, spec);
     // SAFETY: a mask of one register: the verifier must see the bound here. Then the head of this CPU's own buffer, and a record
     // of at most the buffer's length.

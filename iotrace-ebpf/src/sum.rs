@@ -1,13 +1,13 @@
 //! Adding up by thread and file, in place.
 
 use crate::{
-    maps::{FREE_SUMS, OTHER_SUMS, SUM_INDEX, SUMS, count},
+    maps::{CPU_SUMS, FREE_SUMS, OTHER_SUMS, SUM_INDEX, SUMS, count},
     task,
 };
 use iotrace_common::{
     io::{OP_READ, OP_WRITE},
     loss,
-    sum::{Counters, Sum, SumKey},
+    sum::{Counters, FreeSlots, Sum, SumKey},
     thread::{Side, Thread},
 };
 
@@ -19,10 +19,13 @@ pub fn slot(thread: &Thread, tid: u32, pid: u32, side: &Side) -> u32 {
         // SAFETY: the map returned a valid pointer.
         return unsafe { *slot };
     }
-    let Ok(Some(slot)) = FREE_SUMS.pop() else { return 0 };
+    let slot = take();
+    if slot == 0 {
+        return 0;
+    }
     let Some(sum) = SUMS.get_ptr_mut(slot) else { return 0 };
     if SUM_INDEX.insert(key, slot, 0).is_err() {
-        let _ = FREE_SUMS.push(slot, 0);
+        let _ = FREE_SUMS.push(FreeSlots { next: slot, end: slot + 1 }, 0);
         return 0;
     }
     let who = task::describe();
@@ -36,6 +39,21 @@ pub fn slot(thread: &Thread, tid: u32, pid: u32, side: &Side) -> u32 {
         (*sum).comm = who.comm;
         (*sum).key = key;
     }
+    slot
+}
+
+/// A free slot, 0 when there is none. The programs that call this run without preemption, so a CPU's slots are its own.
+#[inline(always)]
+fn take() -> u32 {
+    let Some(free) = CPU_SUMS.get_ptr_mut(0) else { return 0 };
+    // SAFETY: the map returned a valid pointer to this CPU's value.
+    let free = unsafe { &mut *free };
+    if free.next >= free.end {
+        let Ok(Some(more)) = FREE_SUMS.pop() else { return 0 };
+        *free = more;
+    }
+    let slot = free.next;
+    free.next += 1;
     slot
 }
 
@@ -65,7 +83,7 @@ pub fn add(slot: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
         counters.writes += 1;
         counters.write_bytes += bytes;
         counters.write_ns += latency_ns;
-        if sync && ret > 0 {
+        if sync {
             counters.sync_writes += 1;
             counters.sync_write_ns += latency_ns;
         }
@@ -73,7 +91,7 @@ pub fn add(slot: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
         counters.syncs += 1;
         counters.sync_ns += latency_ns;
     }
-    let synced = if op == OP_WRITE { sync && ret > 0 } else { op != OP_READ };
+    let synced = if op == OP_WRITE { sync } else { op != OP_READ };
     if synced && latency_ns > counters.sync_max_ns {
         counters.sync_max_ns = latency_ns;
     }

@@ -56,6 +56,11 @@ fn letters_zero_and_unknown_words() {
     refuses(Iotrace::new("top").args(["--min-latency", "long"]), &["long"]);
     refuses(Iotrace::new("top").args(["--mechanism", "magic"]), &["magic"]);
     refuses(Iotrace::new("top").args(["--path", "[a"]), &["[a"]);
+    refuses(Iotrace::new("top").args(["--columns", "pid,colour"]), &["colour", "path"]);
+    refuses(Iotrace::new("top").args(["--op", "open"]), &["open"]);
+    refuses(Iotrace::new("latency").args(["--op", "fly"]), &["fly", "flush"]);
+    refuses(Iotrace::new("latency").args(["--path", "/var/*"]), &["--path"]);
+    refuses(Iotrace::new("latency").args(["--container", "x"]), &["--container"]);
     refuses(Iotrace::new("nonsense"), &["nonsense"]);
 }
 

@@ -49,7 +49,7 @@ fn it_takes_less_than_a_second_and_leaves_nothing_attached() {
     };
     // The best of three, since other tests run at the same time.
     let took = [run(), run(), run()].into_iter().min().unwrap();
-    assert!(took < Duration::from_secs(1), "took {took:?}");
+    assert!(took < Duration::from_secs(1) * slowdown(), "took {took:?}");
     // Other tests load programs too, but not for long.
     let until = Instant::now() + Duration::from_secs(10);
     loop {

@@ -74,6 +74,34 @@ fn a_read_that_a_signal_ends_is_a_failed_read() {
 }
 
 #[test]
+fn offsets_are_where_the_bytes_went() {
+    need!(bpf);
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("file");
+    let script = "dd if=/dev/zero of=$0 bs=7 count=3; dd if=/dev/zero of=$0 bs=7 count=2 oflag=append conv=notrunc
+        dd if=/dev/zero of=$0 bs=5 count=2 seek=4 conv=notrunc oflag=dsync; dd if=$0 of=/dev/null bs=11 count=2 skip=1
+        echo x | cat";
+    let program = ["sh".as_ref(), "-c".as_ref(), script.as_ref(), file.as_os_str()];
+    let run = Iotrace::new("events").program(program).run().complete();
+    let of_file = |event: &&Value| event["path"] == file.to_str().unwrap() && event["type"] != "open";
+    let seen: Vec<(String, u64)> = run
+        .rows
+        .iter()
+        .filter(of_file)
+        .map(|event| (event["type"].to_string(), event["offset"].as_u64().unwrap_or(u64::MAX)))
+        .collect();
+    let expected =
+        [("write", 0), ("write", 7), ("write", 14), ("write", 21), ("write", 28), ("write", 20), ("write", 25)];
+    let expected = expected.into_iter().chain([("read", 11), ("read", 22)]);
+    let expected: Vec<(String, u64)> = expected.map(|(kind, offset)| (format!("{kind:?}"), offset)).collect();
+    assert_eq!(seen, expected);
+    let pipes: Vec<&Value> =
+        run.rows.iter().filter(|event| event["path"].as_str().is_some_and(|path| path.starts_with("pipe:["))).collect();
+    assert!(pipes.len() >= 2, "{pipes:?}");
+    assert!(pipes.iter().all(|event| event["offset"].is_null()), "a pipe has no position: {pipes:?}");
+}
+
+#[test]
 fn every_line_fits_the_schema() {
     need!(bpf, loop_devices);
     let schema = Iotrace::new("events").args(["--schema"]).run().exited(0);

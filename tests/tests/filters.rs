@@ -108,6 +108,21 @@ fn path_is_a_pattern_over_whole_paths() {
 }
 
 #[test]
+fn disk_shows_the_opens_on_one_disk() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(8);
+    let (there, gone) = (disk.dir().join("there"), disk.dir().join("gone"));
+    let script = "echo x > $0; cat $0 $1 /etc/hostname";
+    let program = ["sh".as_ref(), "-c".as_ref(), script.as_ref(), there.as_os_str(), gone.as_os_str()];
+    let run = Iotrace::new("open").json().args(["--disk", disk.name()]).program(program).run().exited(1);
+    let seen: Vec<(&str, bool)> =
+        run.rows.iter().map(|row| (row["path"].as_str().unwrap(), row["errno"].is_null())).collect();
+    let (there, gone) = (there.to_str().unwrap(), gone.to_str().unwrap());
+    // A failed open is where its directory is: an absolute name counts from the root, which is on another disk.
+    assert_eq!(seen, [(there, true), (there, true)], "{gone} is looked for from the root");
+}
+
+#[test]
 fn disk_shows_the_files_of_one_disk() {
     need!(bpf, loop_devices);
     let (scene, disk) = (Scene::new(WORKLOAD), LoopDisk::new(8));

@@ -34,6 +34,23 @@ fn ledger(rows: &[Value], scene: &Scene, truth: &Ledger) -> Ledger {
 }
 
 #[test]
+fn a_sync_of_a_closed_descriptor_is_no_sync_of_everything() {
+    need!(bpf);
+    let scene = Scene::new(WORKLOAD);
+    let run = Iotrace::new("fsync").program(scene.command("calls", &["--sync"])).run().exited(0);
+    let log = scene.log();
+    let everything: u64 = log.ops.iter().filter(|op| op.call == "sync").map(|op| op.count).sum();
+    let syncs: u64 = run
+        .stdout
+        .lines()
+        .filter(|line| line.ends_with("(all file systems)"))
+        .map(|line| line.split_whitespace().nth(2).unwrap().parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(syncs, everything, "{}", run.stdout);
+    assert!(everything > 0);
+}
+
+#[test]
 fn every_row_is_equal_to_the_log_and_files_that_never_synced_have_none() {
     need!(bpf);
     let scene = Scene::new(WORKLOAD);

@@ -20,7 +20,7 @@ fn head(args: &[&str]) -> (Option<i32>, String, String) {
         .unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(30) * slowdown();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;

@@ -180,14 +180,34 @@ fn sort_keys_order_the_rows() {
 }
 
 #[test]
-fn rows_limits_the_rows_and_20_is_the_default() {
+fn rows_limits_the_rows_and_a_table_has_20_by_default() {
     need!(bpf);
     for (args, rows) in [(&["-r", "3"][..], 3), (&[][..], 20)] {
         let scene = Scene::new(WORKLOAD);
-        let run = Iotrace::new("top").json().args(["-a"]).args(args);
-        let run = run.program(scene.command("calls", &[])).run().complete();
-        assert_eq!(run.rows.len(), rows);
+        let run = Iotrace::new("top").args(["-a"]).args(args).program(scene.command("calls", &[])).run().exited(0);
+        // The header, and the line that says that there are more.
+        assert_eq!(run.stdout.lines().count(), rows + 2, "{}", run.stdout);
+        assert!(run.stdout.contains(&format!("{rows} of ")), "{}", run.stdout);
     }
+    let scene = Scene::new(WORKLOAD);
+    let run = Iotrace::new("top").json().args(["-a", "-r", "3"]).program(scene.command("calls", &[])).run().complete();
+    assert_eq!(run.rows.len(), 3);
+}
+
+#[test]
+fn json_has_all_rows_unless_it_is_asked_for_less() {
+    need!(bpf);
+    let scene = Scene::new(WORKLOAD);
+    let run = Iotrace::new("top").json().args(["-a"]).program(scene.command("calls", &[])).run().complete();
+    assert_rows(&scene, &scene.log(), &run.rows, |_| true);
+}
+
+#[test]
+fn a_program_that_ends_before_the_last_of_a_count_of_tables_is_counted_to_its_end() {
+    need!(bpf);
+    let scene = Scene::new(WORKLOAD);
+    let run = top(&scene, "calls", &[], &["-a", "-i", "20s", "-n", "5"]);
+    assert_rows(&scene, &scene.log(), &run.rows, |_| true);
 }
 
 #[test]

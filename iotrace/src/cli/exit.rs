@@ -5,6 +5,11 @@ use std::{
     process::{ExitCode, ExitStatus},
 };
 
+/// A command line that makes no sense, though clap could not know.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misused(pub String);
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

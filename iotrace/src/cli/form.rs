@@ -53,6 +53,13 @@ impl Form {
         }
     }
 
+    /// Ends the line in which the terminal has shown `^C`.
+    pub fn new_line(&self) {
+        if io::stdin().is_terminal() && io::stderr().is_terminal() {
+            eprintln!();
+        }
+    }
+
     /// What bars are drawn with.
     pub fn bars(&self) -> Bars {
         if self.utf8 { Bars::Blocks } else { Bars::Ascii }

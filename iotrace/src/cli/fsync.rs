@@ -4,7 +4,9 @@ use crate::{
     cli::{
         Exit,
         command::{Command, Interval, Setup, World},
-        lines::{UNKNOWN, errno, fsync_line, io_line, name_cell, path_cell, selected, timestamp},
+        lines::{
+            EVERYTHING, UNKNOWN, errno, fsync_line, io_line, name_cell, path_cell, row_path_cell, selected, timestamp,
+        },
         options::{Common, Timing},
         run::run,
         tables::{look, shown, table},
@@ -32,14 +34,14 @@ Examples:
   iotrace fsync --min-latency 10ms     only slow syncs
   iotrace fsync -- ./agent             all syncs of a program")]
 pub struct Args {
-    #[command(flatten)]
-    timing: Timing,
-    /// Print each sync as it ends instead of a table
+    /// Print each sync as it ends instead of a table; until Ctrl-C unless -d says how long
     #[arg(long)]
     trace: bool,
-    /// Rows to print; 0 for all
-    #[arg(short, long, value_name = "N", default_value_t = 20)]
-    rows: usize,
+    /// Rows to print; 0 for all [default: 20, all with --json]
+    #[arg(short, long, value_name = "N")]
+    rows: Option<usize>,
+    #[command(flatten)]
+    timing: Timing,
     #[command(flatten)]
     common: Common,
 }
@@ -73,9 +75,6 @@ pub const TRACE_COLUMNS: &[Column] = &[
     column("path", "PATH", Align::Left, 0, "The file; `(all file systems)` for sync()"),
 ];
 
-/// What sync() syncs.
-const ALL: &str = "(all file systems)";
-
 fn cells(sync: &SyncRow, wall_ns: u64) -> Vec<String> {
     let row = &sync.row;
     let counters = &row.counters;
@@ -89,7 +88,7 @@ fn cells(sync: &SyncRow, wall_ns: u64) -> Vec<String> {
         sync.percentiles.map_or_else(|| UNKNOWN.to_owned(), |(_, p99)| nanos(p99)),
         nanos(counters.sync_max_ns),
         percent(sync.total_ns(), wall_ns),
-        path_cell(row.path.as_deref(), row.ino.is_some(), ALL),
+        row_path_cell(row),
     ]
 }
 
@@ -146,7 +145,7 @@ impl Fsync<'_> {
             io.call.to_owned(),
             nanos(io.latency_ns),
             errno(io.result).map_or_else(|| "-".to_owned(), |name| name.into_owned()),
-            path_cell(path, io.inode.is_some(), if io.call == "sync" { ALL } else { "-" }),
+            path_cell(path, io.inode.is_some(), if io.call == "sync" { EVERYTHING } else { "-" }),
         ]);
         out.extend_from_slice(row.as_bytes());
         Ok(())
@@ -176,7 +175,7 @@ impl Command for Fsync<'_> {
         let Some(sums) = &mut tracer.sums else { return Ok(()) };
         let (deltas, other) = look(&mut self.differences, sums, world, interval.repeated)?;
         let rows = self.ledger.rows(&deltas, other);
-        let shown = rows.iter().take(shown(self.args.rows, rows.len()));
+        let shown = rows.iter().take(shown(self.args.rows, world.form.json, rows.len()));
         let wall_ns = u64::try_from(interval.length.as_nanos()).unwrap_or(u64::MAX);
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);

@@ -25,7 +25,7 @@ fn ledger() -> Vec<SyncRow> {
     let mut world = world(Form::default());
     let few = Counters { syncs: 3, sync_ns: 3_000, sync_max_ns: 2_000, ..Counters::default() };
     let long = row(&mut world, NGINX, Some(b"/var/lib/docker/containers/3f4a9c0f1b2d/app.log"), counters());
-    let all = crate::view::top::Row { ino: None, ..row(&mut world, APP, None, few) };
+    let all = crate::view::top::Row { ino: None, everything: true, ..row(&mut world, APP, None, few) };
     vec![
         SyncRow { row: long, percentiles: Some((1_000_000, 290_000_000)) },
         SyncRow { row: row(&mut world, APP, Some(EVIL), few), percentiles: None },
@@ -131,6 +131,7 @@ fn only_syncs_reach_the_ledger() {
         process_start_ns: 1,
         inode: file.as_ref().map(|file| (file.file.key.dev, file.file.key.ino)),
         file,
+        everything: false,
         counters: Counters { writes: 2, syncs: 1, sync_writes: 1, sync_max_ns: 6_000, ..Counters::default() },
     };
     assert_eq!(command.ledger.rows(&[delta], None)[0].percentiles.map(|(p50, _)| p50), Some(5));

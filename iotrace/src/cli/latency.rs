@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{
-        Exit,
+        Exit, Misused,
         command::{Command, Interval, Setup, World},
         lines::timestamp,
         options::{Common, Timing, block_op},
@@ -39,8 +39,6 @@ Examples:
   iotrace latency --op flush           what makes fsync slow
   iotrace latency -- fio job.fio       while a program runs: requests of all, since writeback is not its own")]
 pub struct Args {
-    #[command(flatten)]
-    timing: Timing,
     /// One histogram per disk and operation (the default)
     #[arg(short = 'D', long, conflicts_with = "by_flags")]
     by_disk: bool,
@@ -54,6 +52,8 @@ pub struct Args {
     #[arg(long, value_name = "OP,...", value_delimiter = ',', value_parser = block_op)]
     op: Vec<BlockOp>,
     #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -64,6 +64,10 @@ impl Args {
     ///
     /// See [`run`].
     pub fn run(self) -> Result<Exit> {
+        if self.common.filters.by_name() {
+            let text = "--path, --container and --cgroup do not go with latency: requests are added up without names";
+            return Err(Misused(text.to_owned()).into());
+        }
         let filters =
             KernelFilters { block_ops: (!self.op.is_empty()).then(|| self.op.clone()), ..KernelFilters::default() };
         let histogram = Some(if self.by_flags { u32::MAX } else { OPERATION });

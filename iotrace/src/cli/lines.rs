@@ -258,6 +258,14 @@ pub fn path_cell(path: Option<&[u8]>, exists: bool, nothing: &str) -> String {
     }
 }
 
+/// What `sync` syncs.
+pub const EVERYTHING: &str = "(all file systems)";
+
+/// The path of a row in a table.
+pub fn row_path_cell(row: &Row) -> String {
+    path_cell(row.path.as_deref(), row.ino.is_some(), if row.everything { EVERYTHING } else { "-" })
+}
+
 /// A name in a table.
 pub fn name_cell(name: Option<&[u8]>) -> String {
     name.map_or_else(|| "-".to_owned(), |name| escape(name).into_owned())

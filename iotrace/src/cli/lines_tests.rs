@@ -165,6 +165,7 @@ pub(in crate::cli) fn row(world: &mut World, pid: u32, path: Option<&[u8]>, coun
         disk: Some(Arc::new(disk)),
         fs: Some("ext4".into()),
         ino: Some(12),
+        everything: false,
         counters,
     }
 }

@@ -11,6 +11,7 @@ pub mod lines;
 pub mod open;
 pub mod options;
 pub mod program;
+pub mod progress;
 pub mod run;
 pub mod signals;
 pub mod summary;
@@ -18,7 +19,7 @@ pub mod tables;
 pub mod top;
 
 use clap::{Parser, Subcommand};
-pub use exit::Exit;
+pub use exit::{Exit, Misused};
 use std::{ffi::OsString, process::ExitCode};
 
 /// Who does which I/O to which file, in which container, on which disk, and what it waits for.
@@ -61,7 +62,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("iotrace: {error:#}");
-            Exit::Failed.into()
+            if error.is::<Misused>() { Exit::Usage } else { Exit::Failed }.into()
         }
     }
 }

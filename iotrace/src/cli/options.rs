@@ -8,7 +8,7 @@ use crate::{
     },
     output::{Sink, SinkError},
     parse::{CommGlob, duration, latency, size},
-    resolve::{Disks, descendants, exists, thread_exists, uid_of},
+    resolve::{Disks, Mounts, descendants, exists, thread_exists, uid_of},
     view::select::Selection,
 };
 use anyhow::{Result, bail};
@@ -38,13 +38,13 @@ pub struct Common {
 #[command(next_help_heading = "Filters")]
 pub struct Filters {
     /// Only these processes, with all their threads
-    #[arg(short, long, value_name = "PID,...", value_delimiter = ',')]
+    #[arg(short, long, value_name = "PID,...", value_delimiter = ',', value_parser = number)]
     pub pid: Vec<u32>,
     /// With --pid: their children too, present and future
     #[arg(long, requires = "pid")]
     children: bool,
     /// Only these threads
-    #[arg(long, value_name = "TID,...", value_delimiter = ',')]
+    #[arg(long, value_name = "TID,...", value_delimiter = ',', value_parser = number)]
     tid: Vec<u32>,
     /// Only threads whose name matches
     #[arg(long, value_name = "GLOB")]
@@ -78,7 +78,16 @@ fn path_glob(text: &str) -> Result<GlobMatcher, String> {
     Ok(glob.compile_matcher())
 }
 
+fn number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "not the number of a process or thread".to_owned())
+}
+
 impl Filters {
+    /// Whether a filter needs names that block requests do not have yet.
+    pub fn by_name(&self) -> bool {
+        self.path.is_some() || self.container.is_some() || self.cgroup.is_some()
+    }
+
     /// The part that the kernel side applies.
     ///
     /// # Errors
@@ -99,9 +108,16 @@ impl Filters {
         if let Some(name) = &self.disk {
             let known = Disks::new();
             let mut devs = known.find(name)?;
-            // Requests are seen where they are queued: at the disks below a stacked device.
+            // Requests are seen where they are queued, at the disks below a stacked device; files where their file system is: on
+            // a stacked device above, or under an anonymous number (btrfs).
             let below: Vec<u32> = devs.iter().flat_map(|dev| known.slaves(*dev)).collect();
+            let above: Vec<u32> = devs.iter().flat_map(|dev| known.holders(*dev)).collect();
+            devs.extend(above);
+            let anonymous = Mounts::new().anonymous_on(&devs);
+            devs.extend(anonymous);
             devs.extend(below);
+            devs.sort_unstable();
+            devs.dedup();
             disks = Some(devs);
         }
         Ok(KernelFilters {
@@ -169,10 +185,10 @@ pub struct Timing {
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "times")]
     count: Option<u64>,
     /// Interval, as with -i
-    #[arg(value_name = "INTERVAL", value_parser = duration)]
+    #[arg(value_name = "INTERVAL", value_parser = duration, help_heading = "Arguments")]
     every: Option<Duration>,
     /// Count, as with -n
-    #[arg(value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_name = "COUNT", help_heading = "Arguments", value_parser = clap::value_parser!(u64).range(1..))]
     times: Option<u64>,
 }
 
@@ -263,7 +279,7 @@ impl Tracing {
 #[derive(Clone, Debug, Default, Args)]
 pub struct ProgramArgs {
     /// Run PROGRAM, trace it and all its descendants, and end with it
-    #[arg(last = true, value_name = "PROGRAM")]
+    #[arg(last = true, value_name = "PROGRAM", help_heading = "Arguments", display_order = 100)]
     pub program: Vec<OsString>,
 }
 

@@ -7,17 +7,21 @@ use crate::{
         form::Form,
         options::Filters,
         program::Program,
+        progress::Progress,
         signals::Signals,
         summary,
     },
     event::{Event, decode},
-    kernel::{access, losses::Losses, tracer::Tracer},
+    kernel::{
+        access,
+        losses::Losses,
+        tracer::{Tracer, monotonic_ns},
+    },
     output::{Clock, Sink, SinkError, json::append},
     resolve::{names::Names, pipeline},
 };
 use anyhow::{Context, Result};
 use aya::maps::{MapData, RingBuf};
-use nix::time::{ClockId, clock_gettime};
 use std::{
     future::pending,
     io,
@@ -64,8 +68,10 @@ struct Session<'a> {
     out: Vec<u8>,
     began: Instant,
     interval_began: Instant,
-    /// Operations whose record came.
-    received: u64,
+    /// As many tables as were asked for have been printed.
+    counted: bool,
+    /// How much time is left, on a terminal.
+    progress: Progress,
 }
 
 impl<'a> Session<'a> {
@@ -112,7 +118,8 @@ impl<'a> Session<'a> {
             out,
             began: Instant::now(),
             interval_began: Instant::now(),
-            received: 0,
+            counted: false,
+            progress: Progress::default(),
         };
         let result = session.trace_and_report(&mut program, &mut signals).await;
         match result {
@@ -136,13 +143,18 @@ impl<'a> Session<'a> {
             program.release();
         }
         let status = self.trace(program, signals).await?;
+        self.progress.clear();
+        if signals.came {
+            // The terminal has written ^C where the table would begin.
+            self.world.form.new_line();
+        }
         self.tracer.detach();
         while self.drain()? {
             self.hand_over_unless(signals).await?;
         }
         self.tracer.flush_log();
-        // With a count of tables, the last one has been printed already.
-        if self.setup.timing.count().is_none() {
+        // After the last of a count of tables nothing is left to print.
+        if !self.counted {
             self.report()?;
         }
         let losses = self.summary()?;
@@ -167,6 +179,7 @@ impl<'a> Session<'a> {
         let timing = self.setup.timing;
         let default = !self.setup.stream && timing.interval().is_none() && program.is_none();
         let deadline = timing.duration.or(default.then_some(DEFAULT_DURATION)).map(|length| self.began + length);
+        self.progress = Progress::new(deadline.filter(|_| default && !self.setup.common.output.quiet));
         let mut remaining = timing.count();
         let mut beat = interval_at((self.began + BEAT).into(), BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -186,11 +199,13 @@ impl<'a> Session<'a> {
                     self.hand_over().await?;
                     remaining = remaining.map(|remaining| remaining - 1);
                     if remaining == Some(0) {
+                        self.counted = true;
                         return Ok(None);
                     }
                 }
                 _ = beat.tick() => {
                     self.world.clock.resample();
+                    self.progress.show();
                     self.tracer.flush_log();
                     more |= self.drain()?;
                     self.hand_over_unless(signals).await?;
@@ -264,10 +279,7 @@ impl<'a> Session<'a> {
             match decode(&record).context("the kernel side sent a record that makes no sense")? {
                 Event::File(file) => self.world.names.add_file(file),
                 Event::Process(process) => self.world.names.add_process(process),
-                event => {
-                    self.received += 1;
-                    self.command.event(event, &mut self.world, &mut self.out)?;
-                }
+                event => self.command.event(event, &mut self.world, &mut self.out)?,
             }
             if self.out.len() >= CHUNK {
                 return Ok(true);
@@ -333,13 +345,6 @@ fn follow_families(tracer: &mut Tracer, filters: &Filters) -> Result<()> {
         }
         known.extend(found);
     }
-}
-
-/// Now, nanoseconds of CLOCK_MONOTONIC.
-fn monotonic_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
-        u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
-    })
 }
 
 async fn until(deadline: Option<Instant>) {

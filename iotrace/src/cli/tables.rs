@@ -32,9 +32,15 @@ pub fn look(
     Ok((deltas, other))
 }
 
-/// Rows to print.
-pub fn shown(limit: usize, rows: usize) -> usize {
-    if limit == 0 { rows } else { limit.min(rows) }
+/// Rows of a table when nobody says how many.
+const ROWS: usize = 20;
+
+/// Rows to print: what machines read is complete unless they ask for less.
+pub fn shown(limit: Option<usize>, json: bool, rows: usize) -> usize {
+    match limit.unwrap_or(if json { 0 } else { ROWS }) {
+        0 => rows,
+        limit => limit.min(rows),
+    }
 }
 
 /// Appends a table of the cells of the rows to print, out of `total`; a time above it where tables come at intervals.

@@ -2,9 +2,9 @@
 
 use crate::{
     cli::{
-        Exit,
+        Exit, Misused,
         command::{Command, Interval, Setup, World},
-        lines::{name_cell, path_cell, timestamp, top_line},
+        lines::{name_cell, row_path_cell, timestamp, top_line},
         options::{Common, Timing},
         run::run,
         tables::{look, shown, table},
@@ -19,7 +19,7 @@ use crate::{
     parse::FileOp,
     view::top::{By, Differences, Row, Sort, rows},
 };
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 /// Files by I/O: reads, writes, bytes, syncs and time, with full paths
 #[derive(Debug, clap::Args)]
@@ -31,17 +31,15 @@ Examples:
   iotrace top --path '/var/log/**'     only logs
   iotrace top --json -- ./job.sh       all I/O of a program and its children")]
 pub struct Args {
-    #[command(flatten)]
-    timing: Timing,
     /// What a row is of
     #[arg(long, value_enum, default_value_t)]
     by: By,
     /// Sort by, largest first
     #[arg(short, long, value_enum, default_value_t)]
     sort: Sort,
-    /// Rows to print; 0 for all
-    #[arg(short, long, value_name = "N", default_value_t = 20)]
-    rows: usize,
+    /// Rows to print; 0 for all [default: 20, all with --json]
+    #[arg(short, long, value_name = "N")]
+    rows: Option<usize>,
     /// Pipes, sockets, terminals, devices and directories too
     #[arg(short, long)]
     all: bool,
@@ -51,6 +49,8 @@ pub struct Args {
     /// Columns to print, in this order
     #[arg(long, value_name = "COLUMN,...")]
     columns: Option<String>,
+    #[command(flatten)]
+    timing: Timing,
     #[command(flatten)]
     common: Common,
 }
@@ -101,7 +101,7 @@ fn cell(key: &str, row: &Row) -> String {
             }
             None => "-".to_owned(),
         },
-        _ => path_cell(row.path.as_deref(), row.ino.is_some(), "-"),
+        _ => row_path_cell(row),
     }
 }
 
@@ -134,7 +134,7 @@ pub fn file_ops(named: &[FileOp], shown: FileOps) -> Result<FileOps> {
             FileOp::Open => (&mut ops.open, shown.open),
         };
         if !can {
-            return Err(anyhow!("this command does not show the operation {op}"));
+            return Err(Misused(format!("this command does not show the operation {op}")).into());
         }
         *wanted = true;
     }
@@ -151,7 +151,7 @@ impl Args {
         let files = file_ops(&self.op, FileOps { read: true, write: true, sync: true, open: false })?;
         let chosen = self.columns.as_deref().unwrap_or(default_columns(self.by));
         let columns: Vec<Column> = select(COLUMNS, chosen)
-            .map_err(|error| anyhow!(error))?
+            .map_err(Misused)?
             .into_iter()
             .filter_map(|index| COLUMNS.get(index).copied())
             .collect();
@@ -183,7 +183,7 @@ impl Command for Top<'_> {
         let Some(sums) = &mut tracer.sums else { return Ok(()) };
         let (deltas, other) = look(&mut self.differences, sums, world, interval.repeated)?;
         let rows = rows(&deltas, other, self.args.by, self.args.sort);
-        let shown = rows.iter().take(shown(self.args.rows, rows.len()));
+        let shown = rows.iter().take(shown(self.args.rows, world.form.json, rows.len()));
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
             for row in shown {

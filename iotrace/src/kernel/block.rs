@@ -121,8 +121,12 @@ impl BlockOp {
 
     /// All names, for messages.
     pub fn list() -> String {
-        let mut names: Vec<&str> = Self::NAMES.iter().map(|(_, op)| op.name()).collect();
-        names.dedup();
+        let mut names: Vec<&str> = Vec::new();
+        for (_, op) in Self::NAMES {
+            if !names.contains(&op.name()) {
+                names.push(op.name());
+            }
+        }
         names.join(", ")
     }
 }

@@ -33,7 +33,8 @@ pub struct Losses {
 impl Losses {
     /// Whether anything is missing from the output.
     pub fn any(&self) -> bool {
-        self.events + self.paths + self.processes + self.unmatched + self.maps_full + self.skipped > 0
+        self.events + self.paths + self.processes + self.unmatched + self.maps_full + self.other_files + self.skipped
+            > 0
     }
 }
 

@@ -5,19 +5,21 @@ use aya::{
     Ebpf,
     maps::{HashMap, Map, MapData, PerCpuArray, Queue},
 };
-use iotrace_common::sum::{Counters, Sum, SumKey};
+use iotrace_common::sum::{Counters, FreeSlots, Sum, SumKey};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::{ffi::c_void, num::NonZeroUsize, os::fd::AsFd, ptr::NonNull};
 
 /// Slots for sums: so many pairs of thread and file have a row of their own.
-pub const SLOTS: u32 = 16384;
+pub const SLOTS: u32 = 65536;
+/// Slots that a CPU takes at once.
+const RUN: u32 = 64;
 
 /// Reader of the sums. The map's memory is shared with the kernel side, so reading needs no system call.
 pub struct Sums {
     memory: NonNull<c_void>,
     length: NonZeroUsize,
     index: HashMap<MapData, SumKey, u32>,
-    free: Queue<MapData, u32>,
+    free: Queue<MapData, FreeSlots>,
     other: PerCpuArray<MapData, Sum>,
     // Keeps the map alive as long as its memory is mapped.
     _map: MapData,
@@ -41,20 +43,29 @@ impl Sums {
         // SAFETY: a fresh mapping at an address of the kernel's choice, kept until drop.
         let memory = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) }
             .context("mapping the sums")?;
-        for slot in 1..SLOTS {
-            free.push(slot, 0).context("handing out the slots of the sums")?;
+        for run in (0..SLOTS).step_by(RUN as usize) {
+            // Slot 0 means: none.
+            let slots = FreeSlots { next: run.max(1), end: run + RUN };
+            free.push(slots, 0).context("handing out the slots of the sums")?;
         }
         Ok(Self { memory, length, index, free, other, _map: map })
     }
 
     /// Every sum in use, with its slot.
     pub fn iter(&self) -> impl Iterator<Item = (u32, Sum)> + '_ {
-        (1..SLOTS).filter_map(|slot| {
-            // SAFETY: the slot lies inside the mapping. The kernel side may write at the same time: each counter is read whole,
-            // and they only grow.
-            let sum = unsafe { self.memory.cast::<Sum>().add(slot as usize).read_volatile() };
-            (sum.key.born_ns != 0).then_some((slot, sum))
-        })
+        // Runs are handed out in order, and their first slot is used at once.
+        (0..SLOTS)
+            .step_by(RUN as usize)
+            .take_while(|run| self.sum((*run).max(1)).key.born_ns != 0)
+            .flat_map(|run| run.max(1)..run + RUN)
+            .map(|slot| (slot, self.sum(slot)))
+            .filter(|(_, sum)| sum.key.born_ns != 0)
+    }
+
+    fn sum(&self, slot: u32) -> Sum {
+        // SAFETY: all slots lie inside the mapping. The kernel side may write at the same time: each counter is read whole, and
+        // they only grow.
+        unsafe { self.memory.cast::<Sum>().add(slot as usize).read_volatile() }
     }
 
     /// What found no slot.
@@ -77,7 +88,7 @@ impl Sums {
     /// When the kernel refuses.
     pub fn recycle(&mut self, slot: u32, key: &SumKey) -> Result<()> {
         self.index.remove(key).context("removing a finished sum")?;
-        self.free.push(slot, 0).context("handing out a slot again")
+        self.free.push(FreeSlots { next: slot, end: slot + 1 }, 0).context("handing out a slot again")
     }
 }
 

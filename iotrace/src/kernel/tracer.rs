@@ -16,13 +16,14 @@ use crate::kernel::{
 use anyhow::{Context, Result};
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{HashMap, Map, MapData, RingBuf},
+    maps::{Array, HashMap, Map, MapData, RingBuf},
     programs::tp_btf::BtfTracePointLink,
 };
 use iotrace_common::{
     config::{self, CommFilter, Config},
     file::kind_bit,
 };
+use nix::time::{ClockId, clock_gettime};
 
 /// The compiled kernel side.
 pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("IOTRACE_BPF_OBJECT"));
@@ -108,6 +109,7 @@ impl Tracer {
         for pid in plan.filters.pids.iter().flatten() {
             pids.insert(pid, 1, 0).context("giving the process ids to the kernel side")?;
         }
+        let mut began = Array::<_, u64>::try_from(take(&mut ebpf, "BEGAN")?)?;
         let mut tracer = Self {
             ebpf,
             attached: Vec::new(),
@@ -130,6 +132,7 @@ impl Tracer {
         for subject in subjects {
             tracer.attach(subject, &btf, &stub)?;
         }
+        began.set(0, monotonic_ns(), 0).context("telling the kernel side that tracing began")?;
         Ok((tracer, events))
     }
 
@@ -176,6 +179,13 @@ impl Tracer {
     pub fn detach(&mut self) {
         self.links.clear();
     }
+}
+
+/// Now, nanoseconds of CLOCK_MONOTONIC.
+pub fn monotonic_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
+        u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
+    })
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {

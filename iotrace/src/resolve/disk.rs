@@ -114,6 +114,27 @@ impl Disks {
         }
     }
 
+    /// The stacked devices (device-mapper, md) that stand on a device, and their partitions, in ascending order.
+    #[must_use]
+    pub fn holders(&self, dev: u32) -> Vec<u32> {
+        let mut above = BTreeSet::new();
+        self.collect_holders(dev, STACK_MAX, &mut above);
+        above.into_iter().collect()
+    }
+
+    fn collect_holders(&self, dev: u32, depth: usize, above: &mut BTreeSet<u32>) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        for holder in entries(&self.directory(dev).join("holders")).iter().filter_map(|path| number(path)) {
+            let partitions =
+                entries(&self.directory(holder)).into_iter().filter(|path| path.join("partition").exists());
+            for found in partitions.filter_map(|path| number(&path)).chain([holder]) {
+                if above.insert(found) {
+                    self.collect_holders(found, depth, above);
+                }
+            }
+        }
+    }
+
     fn directory(&self, dev: u32) -> PathBuf {
         self.sys.join("dev/block").join(dev_text(dev))
     }

@@ -57,6 +57,9 @@ impl Host {
         for slave in slaves {
             let name = slave.rsplit('/').next().unwrap();
             symlink(Path::new("../..").join(slave), own.join("slaves").join(name)).unwrap();
+            let holders = self.sys().join("devices/block").join(slave).join("holders");
+            fs::create_dir_all(&holders).unwrap();
+            symlink(&own, holders.join(path)).unwrap();
         }
         for (directory, link) in [("dev/block", number), ("class/block", name)] {
             fs::create_dir_all(self.sys().join(directory)).unwrap();
@@ -149,6 +152,23 @@ fn slaves_are_the_whole_disks_at_the_bottom() {
     assert_eq!(below("259:0"), ["254:16", "254:32"]);
     assert_eq!(below("254:0"), [""; 0]);
     assert_eq!(below("254:99"), [""; 0]);
+}
+
+#[test]
+fn holders_are_all_that_stands_on_a_device() {
+    let disks = Host::new();
+    let host = disks.disks();
+    // Whatever stands on a disk or partition has that disk at its bottom.
+    let mut seen = 0;
+    for bottom in ["254:0", "254:16", "254:32"] {
+        let parts = host.find(&host.read(dev(bottom)).unwrap().name).unwrap();
+        for holder in parts.iter().flat_map(|part| host.holders(*part)) {
+            assert!(host.slaves(holder).contains(&dev(bottom)), "{} on {bottom}", dev_text(holder));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+    assert_eq!(host.holders(dev("253:0")), [0; 0]);
 }
 
 #[test]

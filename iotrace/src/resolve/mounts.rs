@@ -56,6 +56,14 @@ impl Mounts {
     }
 }
 
+impl Mounts {
+    /// The anonymous numbers of mounted file systems that are on one of these block devices.
+    pub fn anonymous_on(&mut self, devs: &[u32]) -> Vec<u32> {
+        self.known = fs::read(&self.table).map(|table| parse(&table, block_number)).unwrap_or_default();
+        self.known.iter().filter(|(_, dev)| devs.contains(dev)).map(|(anonymous, _)| *anonymous).collect()
+    }
+}
+
 /// Anonymous device to block device, of each line whose source is a device by the judgement of `number`.
 ///
 /// Line by line, because one mount point that is not UTF-8 must not hide the others.

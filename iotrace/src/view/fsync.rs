@@ -10,7 +10,9 @@ use iotrace_common::sum::Counters;
 use std::collections::HashMap;
 
 /// Whose percentiles.
-type Key = (u32, Option<Vec<u8>>, Option<(u32, u64)>);
+///
+/// The last part: syncs of all file systems, which have no file either.
+type Key = (u32, Option<Vec<u8>>, Option<(u32, u64)>, bool);
 
 /// A row: counters as in `top`, and percentiles of the syncs.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +50,7 @@ impl Ledger {
         }
         let path = names.file(io.file).and_then(|file| file.file.path.clone());
         let inode = io.inode.map(|(ino, dev)| (dev, ino)).filter(|_| path.is_none());
-        let histogram = match self.latencies.entry((io.task.pid, path, inode)) {
+        let histogram = match self.latencies.entry((io.task.pid, path, inode, io.call == "sync")) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {
                 // Three digits, and as long as it must be.
@@ -68,7 +70,7 @@ impl Ledger {
             .filter(|row| row.counters.syncs + row.counters.sync_writes > 0)
             .map(|mut row| {
                 let inode = row.dev.zip(row.ino).filter(|_| row.path.is_none());
-                let seen = row.pid.and_then(|pid| self.latencies.get(&(pid, row.path.clone(), inode)));
+                let seen = row.pid.and_then(|pid| self.latencies.get(&(pid, row.path.clone(), inode, row.everything)));
                 let all = row.counters.syncs + row.counters.sync_writes;
                 let seen = seen.filter(|(seen, _)| seen.len() == all);
                 if let Some((_, longest)) = seen {

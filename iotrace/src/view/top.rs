@@ -8,7 +8,10 @@ use crate::{
     },
     view::select::Selection,
 };
-use iotrace_common::sum::{Counters, Sum, SumKey};
+use iotrace_common::{
+    file::STATE_EVERYTHING,
+    sum::{Counters, Sum, SumKey},
+};
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 /// What a row is of.
@@ -87,6 +90,8 @@ pub struct Row {
     pub fs: Option<String>,
     /// Inode number, when all operations were on one inode.
     pub ino: Option<u64>,
+    /// The row is of syncs of all file systems.
+    pub everything: bool,
     /// The counters.
     pub counters: Counters,
 }
@@ -120,6 +125,8 @@ pub struct Delta {
     pub file: Option<Arc<FileInfo>>,
     /// Device and inode number, when there is a file.
     pub inode: Option<(u32, u64)>,
+    /// Syncs of all file systems.
+    pub everything: bool,
     /// What came since the last look.
     pub counters: Counters,
 }
@@ -197,7 +204,8 @@ impl Differences {
                 process,
                 process_start_ns: sum.process_start_ns,
                 file,
-                inode: (sum.key.file.state != 0).then_some((sum.key.file.dev, sum.key.file.ino)),
+                inode: (sum.key.file.mode() != 0).then_some((sum.key.file.dev, sum.key.file.ino)),
+                everything: sum.key.file.state & STATE_EVERYTHING != 0,
                 counters,
             });
         }
@@ -245,6 +253,7 @@ struct Key {
     path: Option<Vec<u8>>,
     // A file whose path is not known is at least told apart by its inode.
     ino: Option<u64>,
+    everything: bool,
 }
 
 /// Groups by what rows are of, sorted, largest first; ties in the order of pid and path.
@@ -271,6 +280,7 @@ pub fn rows(deltas: &[Delta], other: Option<Counters>, by: By, sort: Sort) -> Ve
             tid: (by == By::Thread).then_some(delta.tid),
             dev,
             ino: ino.filter(|_| shown_path.is_none()),
+            everything: of_file && delta.everything,
             path: shown_path.clone(),
         };
         let row = groups.entry(key).or_insert_with(|| Row {
@@ -286,6 +296,7 @@ pub fn rows(deltas: &[Delta], other: Option<Counters>, by: By, sort: Sort) -> Ve
             disk: if by == By::Process { None } else { disk },
             fs: delta.file.as_ref().filter(|_| of_file || by == By::Dir).map(|file| file.file.fs.clone()),
             ino,
+            everything: of_file && delta.everything,
             counters: Counters::default(),
         });
         if row.ino != ino {

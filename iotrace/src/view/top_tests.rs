@@ -224,6 +224,7 @@ fn delta(pid: u32, tid: u32, path: Option<&str>, ino: u64, counters: Counters) -
         process_start_ns: pid.into(),
         file: Some(Arc::new(FileInfo { file, disk: Some(Arc::new(disk)) })),
         inode: Some((VDA1, ino)),
+        everything: false,
         counters,
     }
 }

@@ -185,10 +185,10 @@ pub struct Timing {
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "times")]
     count: Option<u64>,
     /// Interval, as with -i
-    #[arg(value_name = "INTERVAL", value_parser = duration, help_heading = "Arguments")]
+    #[arg(value_name = "INTERVAL", value_parser = duration, help_heading = "Arguments", display_order = 1001)]
     every: Option<Duration>,
     /// Count, as with -n
-    #[arg(value_name = "COUNT", help_heading = "Arguments", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_name = "COUNT", help_heading = "Arguments", display_order = 1002, value_parser = clap::value_parser!(u64).range(1..))]
     times: Option<u64>,
 }
 
@@ -279,7 +279,7 @@ impl Tracing {
 #[derive(Clone, Debug, Default, Args)]
 pub struct ProgramArgs {
     /// Run PROGRAM, trace it and all its descendants, and end with it
-    #[arg(last = true, value_name = "PROGRAM", help_heading = "Arguments", display_order = 100)]
+    #[arg(last = true, value_name = "PROGRAM", help_heading = "Arguments", display_order = 1003)]
     pub program: Vec<OsString>,
 }
 

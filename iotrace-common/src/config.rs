@@ -35,6 +35,9 @@ pub const IGNORE: u32 = 1 << 13;
 /// `Config::flags`: opens count.
 pub const OPENS: u32 = 1 << 14;
 
+/// `Config::flags`: the kernel has `bpf_get_current_task_btf` (Linux 5.11).
+pub const TASK_BTF: u32 = 1 << 15;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

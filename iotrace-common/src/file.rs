@@ -27,14 +27,14 @@ pub struct FileKey {
     pub dev: u32,
     /// `i_generation`: differs when an inode number is used again, where the file system keeps one.
     pub generation: u32,
-    /// `i_mode` in the low 16 bits, [`STATE_DELETED`] or [`STATE_EVERYTHING`] above. 0 means: no file.
+    /// File type (S_IFMT bits of `i_mode`) in the low 16 bits, [`STATE_DELETED`] or [`STATE_EVERYTHING`] above. 0 means: no file.
     pub state: u32,
     /// Not used.
     pub _pad: u32,
 }
 
 impl FileKey {
-    /// `i_mode`: type and permission bits.
+    /// File type: S_IFMT bits of `i_mode`.
     pub const fn mode(&self) -> u32 {
         self.state & 0xffff
     }

@@ -42,7 +42,7 @@ pub struct IoRecord {
     pub dev: u32,
     /// `f_flags` of the open file (O_APPEND and so on).
     pub file_flags: u32,
-    /// `i_mode`.
+    /// File type: S_IFMT bits of `i_mode`.
     pub mode: u16,
     /// Number of the system call in [`crate::call::NAMES`].
     pub call: u8,

@@ -35,7 +35,7 @@ pub struct OpenRecord {
     pub open_mode: u32,
     /// Device, as in [`crate::file::FileKey::dev`].
     pub dev: u32,
-    /// `i_mode` of the opened file.
+    /// File type of the opened file: S_IFMT bits of `i_mode`.
     pub mode: u32,
     /// Number of the system call in [`crate::call::NAMES`].
     pub call: u32,

@@ -21,6 +21,8 @@ pub struct Side {
     pub file: u64,
     /// Address of the `struct file` of the call in flight.
     pub address: u64,
+    /// Address of the `struct inode` of the last file.
+    pub inode: u64,
     /// Position, or [`crate::io::UNKNOWN`].
     pub offset: u64,
     /// `f_flags`.

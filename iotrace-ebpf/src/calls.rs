@@ -143,7 +143,7 @@ fn files<const FIND: bool>(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Op
     }
     let read_fd = member!(spec.read_fd);
     if read_fd != NONE {
-        let file = file::of_descriptor(current(), argument(thread, read_fd) as i32);
+        let file = file::of_descriptor(argument(thread, read_fd) as i32);
         io::begin(thread, READ_SIDE, file, Place::of_file(file), pid_tgid);
         if enabled!(STREAM_IO) {
             thread.side[READ_SIDE].offset =
@@ -159,7 +159,7 @@ fn files<const FIND: bool>(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Op
             }
             mapping::file_at::<FIND>(thread.args[0])
         }
-        _ if write_fd != NONE => file::of_descriptor(current(), argument(thread, write_fd) as i32),
+        _ if write_fd != NONE => file::of_descriptor(argument(thread, write_fd) as i32),
         _ => return Some(()),
     };
     let place = if action == call::SYNC_FS { Place::of_mount(file) } else { Place::of_file(file) };

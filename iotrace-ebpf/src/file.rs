@@ -1,11 +1,15 @@
 //! Which file: from a descriptor or a path to an identity.
 
 use crate::{
-    kernel::{Pointer, offset, read},
-    maps::FILES,
+    kernel::{Pointer, current, load, offset, read},
+    maps::{FILES, enabled},
     path,
 };
+use aya_ebpf::helpers::generated;
 use iotrace_common::file::{FileKey, STATE_DELETED};
+
+/// File type bits of `i_mode` (include/uapi/linux/stat.h); permissions may change, and are no part of an identity.
+const S_IFMT: u32 = 0o170000;
 
 /// Where a file hangs: what its path is made from.
 #[derive(Clone, Copy)]
@@ -22,11 +26,14 @@ impl Place {
     /// Of an open file.
     #[inline(always)]
     pub fn of_file(file: Pointer) -> Self {
-        Self {
-            mnt: read(file, offset!(file_mnt)),
-            dentry: read(file, offset!(file_dentry)),
-            inode: read(file, offset!(file_inode)),
-        }
+        let (mnt, dentry) = if offset!(file_dentry) == offset!(file_mnt) + 8 {
+            // struct path: one read for both.
+            let [mnt, dentry]: [Pointer; 2] = read(file, offset!(file_mnt));
+            (mnt, dentry)
+        } else {
+            (read(file, offset!(file_mnt)), read(file, offset!(file_dentry)))
+        };
+        Self { mnt, dentry, inode: read(file, offset!(file_inode)) }
     }
 
     /// Of a `struct path` (a working directory, say).
@@ -44,37 +51,76 @@ impl Place {
         Self { mnt, dentry, inode: read(dentry, offset!(dentry_inode)) }
     }
 
-    /// The identity of what is there.
+    /// The identity of what is there. `last`: what was found for the inode at the address `last_inode`, which need not be looked up
+    /// again when it is the same inode of the same mount.
     #[inline(always)]
-    pub fn key(&self) -> FileKey {
-        let sb: Pointer = read(self.inode, offset!(inode_sb));
-        let parent: Pointer = read(self.dentry, offset!(dentry_parent));
+    pub fn key(&self, last: &FileKey, last_inode: u64) -> FileKey {
+        let (hashed, parent, name) = self.name();
         // d_unlinked() of include/linux/dcache.h: not in the hash of names any more, and not a root.
-        let hashed: u64 = read(self.dentry, offset!(dentry_hash_pprev));
-        let deleted = if hashed == 0 && parent != self.dentry { STATE_DELETED } else { 0 };
-        FileKey {
-            ino: read(self.inode, offset!(inode_ino)),
-            mnt: self.mnt as u64,
-            parent: parent as u64,
-            name: read(self.dentry, offset!(dentry_hash_len)),
-            dev: read(sb, offset!(sb_dev)),
-            generation: read(self.inode, offset!(inode_generation)),
-            state: read::<u16>(self.inode, offset!(inode_mode)) as u32 | deleted,
-            _pad: 0,
+        let deleted = if hashed == 0 && parent != self.dentry as u64 { STATE_DELETED } else { 0 };
+        let ino: u64 = read(self.inode, offset!(inode_ino));
+        let generation: u32 = read(self.inode, offset!(inode_generation));
+        let same = self.inode as u64 == last_inode
+            && self.mnt as u64 == last.mnt
+            && ino == last.ino
+            && generation == last.generation;
+        let (dev, mode) = if same {
+            (last.dev, last.mode())
+        } else {
+            let sb: Pointer = read(self.inode, offset!(inode_sb));
+            (read(sb, offset!(sb_dev)), read::<u16>(self.inode, offset!(inode_mode)) as u32 & S_IFMT)
+        };
+        FileKey { ino, mnt: self.mnt as u64, parent, name, dev, generation, state: mode | deleted, _pad: 0 }
+    }
+
+    /// `d_hash.pprev`, `d_parent` and `d_name.hash_len` of the dentry.
+    #[inline(always)]
+    fn name(&self) -> (u64, u64, u64) {
+        let first = offset!(dentry_hash_pprev);
+        if offset!(dentry_parent) == first + 8 && offset!(dentry_hash_len) == first + 16 {
+            // They stand in a row in every kernel so far: one read for all.
+            let [hashed, parent, name]: [u64; 3] = read(self.dentry, first);
+            return (hashed, parent, name);
         }
+        (
+            read(self.dentry, first),
+            read(self.dentry, offset!(dentry_parent)),
+            read(self.dentry, offset!(dentry_hash_len)),
+        )
+    }
+
+    /// The identity of something that was not looked at before.
+    #[inline(always)]
+    pub fn new_key(&self) -> FileKey {
+        self.key(&FileKey::default(), 0)
     }
 }
 
-/// The `struct file` behind a descriptor of a task, null when there is none.
+/// The `struct file` behind a descriptor of the current task, null when there is none.
 #[inline(always)]
-pub fn of_descriptor(task: Pointer, fd: i32) -> Pointer {
-    let files: Pointer = read(task, offset!(task_files));
-    let table: Pointer = read(files, offset!(files_fdt));
-    let length: u32 = read(table, offset!(fdt_max));
+pub fn of_descriptor(fd: i32) -> Pointer {
+    let (length, array): (u32, Pointer) = if enabled!(TASK_BTF) {
+        // SAFETY: the helper has no preconditions; what is loaded from its result the verifier tracks.
+        unsafe {
+            let task = generated::bpf_get_current_task_btf() as Pointer;
+            let files: Pointer = load(task, offset!(task_files));
+            if files.is_null() {
+                return core::ptr::null();
+            }
+            let table: Pointer = load(files, offset!(files_fdt));
+            if table.is_null() {
+                return core::ptr::null();
+            }
+            (load(table, offset!(fdt_max)), load(table, offset!(fdt_fd)))
+        }
+    } else {
+        let files: Pointer = read(current(), offset!(task_files));
+        let table: Pointer = read(files, offset!(files_fdt));
+        (read(table, offset!(fdt_max)), read(table, offset!(fdt_fd)))
+    };
     if fd as u32 >= length {
         return core::ptr::null();
     }
-    let array: Pointer = read(table, offset!(fdt_fd));
     read(array, fd as u32 as usize * size_of::<Pointer>())
 }
 

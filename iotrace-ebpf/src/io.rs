@@ -38,7 +38,8 @@ const IOVECS: usize = 16;
 /// An operation on an open file begins. `file` is null where the descriptor is not open, or nothing is mapped.
 #[inline(always)]
 pub fn begin(thread: &mut Thread, index: usize, file: Pointer, place: Place, pid_tgid: u64) {
-    let key = if file.is_null() { FileKey::default() } else { place.key() };
+    let last = &thread.side[index];
+    let key = if file.is_null() { FileKey::default() } else { place.key(&last.key, last.inode) };
     // Kind 0 is "no file".
     if config!(kinds) & kind_bit(key.mode()) != 0 && filter::device_wanted(key.dev) {
         begin_at(thread, index, file, key, place, pid_tgid);
@@ -65,6 +66,7 @@ fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, plac
         return;
     }
     side.key = key;
+    side.inode = place.inode as u64;
     side.sync = 0;
     side.file = 0;
     if !file.is_null() {

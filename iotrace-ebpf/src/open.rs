@@ -57,10 +57,10 @@ pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()>
     let mut dev = 0;
     let mut key = FileKey::default();
     if ret >= 0 {
-        let file = file::of_descriptor(task, ret as i32);
+        let file = file::of_descriptor(ret as i32);
         if !file.is_null() {
             let place = Place::of_file(file);
-            key = place.key();
+            key = place.new_key();
             dev = key.dev;
             id = file::number(&key, place, SCRATCH_EXIT);
         }
@@ -70,8 +70,7 @@ pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()>
             NONE => AT_FDCWD,
             index => argument(thread, index) as i32,
         };
-        let file =
-            if !absolute && directory != AT_FDCWD { file::of_descriptor(task, directory) } else { core::ptr::null() };
+        let file = if !absolute && directory != AT_FDCWD { file::of_descriptor(directory) } else { core::ptr::null() };
         let place = if absolute {
             Some(Place::of_path(fs.wrapping_add(offset!(fs_root))))
         } else if directory == AT_FDCWD {
@@ -82,7 +81,7 @@ pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()>
             Some(Place::of_file(file))
         };
         if let Some(place) = place {
-            let key = place.key();
+            let key = place.new_key();
             dev = key.dev;
             base = file::number(&key, place, SCRATCH_EXIT);
         }

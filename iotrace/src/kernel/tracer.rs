@@ -64,7 +64,7 @@ impl Tracer {
         let layout = kernel_layout(&btf)?;
         let block = BlockFacts::from_btf(&btf);
         let (calls, compat) = calls::table(plan.files);
-        let config = config(plan, &block, compat);
+        let config = config(plan, &btf, &block, compat);
         let comm = plan.filters.comm.as_deref().copied().unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
 
         let mut loader = EbpfLoader::new();
@@ -204,7 +204,7 @@ fn fill<K: Pod>(ebpf: &mut Ebpf, name: &str, members: Option<&[K]>) -> Result<()
 }
 
 /// Settings for the kernel side.
-fn config(plan: &Plan, block: &BlockFacts, compat: bool) -> Config {
+fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
     let filters = &plan.filters;
     let flags = [
         (plan.sum, config::SUM),
@@ -222,6 +222,7 @@ fn config(plan: &Plan, block: &BlockFacts, compat: bool) -> Config {
         (!filters.ignored.is_empty(), config::IGNORE),
         (compat, config::COMPAT),
         (plan.files.open, config::OPENS),
+        (btf.function_exists("bpf_get_current_task_btf"), config::TASK_BTF),
     ];
     Config {
         min_latency_ns: filters.min_latency_ns,

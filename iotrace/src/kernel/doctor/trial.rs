@@ -86,6 +86,9 @@ fn object(known: Option<&KnownTypes>) -> Result<Ebpf, Words> {
     let (calls, compat) = calls::table(all);
     let mut flags = config::SUM | config::STREAM_SYNC | config::STREAM_IO | config::STREAM_BLOCK | config::HISTOGRAM;
     flags |= config::FILTER_PID | config::FOLLOW | config::OPENS;
+    if known.is_some_and(|known| known.btf.function_exists("bpf_get_current_task_btf")) {
+        flags |= config::TASK_BTF;
+    }
     if compat {
         flags |= config::COMPAT;
     }

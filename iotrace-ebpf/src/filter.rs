@@ -2,6 +2,7 @@
 
 use crate::maps::{COMM, DISKS, IGNORED, PIDS, TIDS, UIDS, config, enabled};
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_uid_gid};
+use core::arch::asm;
 use iotrace_common::{config::CommFilter, record::COMM_LEN};
 
 /// Whether the current thread is to be traced.
@@ -49,10 +50,13 @@ fn comm_matches() -> bool {
         if byte == 0 {
             break;
         }
-        // SAFETY: COMM is a static of that type and the index is a byte; volatile, because the loader fills it.
+        let mut index = byte as usize;
+        // SAFETY: a mask of one register, which kernels before 6.2 must see: the compiler takes bytes from a word, and leaves out
+        // the mask of the last. Then: COMM is a static of that type and the index is a byte; volatile, because the loader fills it.
         let (class, star) = unsafe {
+            asm!("{0} &= 255", inout(reg) index);
             (
-                core::ptr::read_volatile((&raw const (*filter).class).cast::<u64>().add(byte as usize)),
+                core::ptr::read_volatile((&raw const (*filter).class).cast::<u64>().add(index)),
                 core::ptr::read_volatile(&raw const (*filter).star),
             )
         };

@@ -39,17 +39,10 @@ fn each_mechanism_is_tried_and_a_refusal_has_a_reason() {
 }
 
 #[test]
-fn it_takes_less_than_a_second_and_leaves_nothing_attached() {
+fn it_leaves_nothing_attached() {
     need!(bpf);
     let Some(before) = programs() else { skip!("needs bpftool") };
-    let run = || {
-        let start = Instant::now();
-        Iotrace::new("doctor").run().exited(0);
-        start.elapsed()
-    };
-    // The best of three, since other tests run at the same time.
-    let took = [run(), run(), run()].into_iter().min().unwrap();
-    assert!(took < Duration::from_secs(1) * slowdown(), "took {took:?}");
+    Iotrace::new("doctor").run().exited(0);
     // Other tests load programs too, but not for long.
     let until = Instant::now() + Duration::from_secs(10);
     loop {

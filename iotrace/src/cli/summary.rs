@@ -29,7 +29,10 @@ pub fn footer(losses: &Losses) -> String {
         (losses.unmatched, "operations ended whose begin was not seen, and are not counted"),
         (losses.maps_full, "threads, requests or disks found no room in the kernel's maps, and are not counted"),
         (losses.other_files, "operations found no row of their own: they are under (other files)"),
-        (losses.skipped, "runs of a kernel program were skipped, because it interrupted itself"),
+        (
+            losses.skipped,
+            "runs of a kernel program were skipped by the kernel, because another run of it was not finished on that CPU",
+        ),
         (losses.cut, "paths were too long, and are cut at their front"),
     ];
     lines.iter().filter(|(count, _)| *count > 0).map(|(count, text)| format!("lost: {count} {text}\n")).collect()

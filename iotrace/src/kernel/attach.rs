@@ -100,7 +100,8 @@ pub fn refusal(program: &'static str, error: &ProgramError) -> AttachError {
     AttachError::Refused { program, reason, errno }
 }
 
-/// Runs of a program that the kernel skipped because it interrupted itself (`bpf_prog_info.recursion_misses`, since 5.12).
+/// Runs of a program that the kernel skipped because another run of it was not finished on that CPU: an interrupt came, or, where
+/// tracepoints run with preemption on (seen on 7.2), another thread (`bpf_prog_info.recursion_misses`, since 5.12).
 pub fn misses(ebpf: &Ebpf, name: &str) -> u64 {
     let Some(Program::BtfTracePoint(program)) = ebpf.program(name) else { return 0 };
     program.fd().ok().and_then(|fd| info(fd.as_fd())).map_or(0, |info| info.recursion_misses)

@@ -26,7 +26,7 @@ pub struct Losses {
     pub maps_full: u64,
     /// Operations that found no free sum: counted under `(other files)`.
     pub other_files: u64,
-    /// Runs of a program that the kernel skipped, because it interrupted itself.
+    /// Runs of a program that the kernel skipped, because another run of it was not finished on that CPU.
     pub skipped: u64,
 }
 

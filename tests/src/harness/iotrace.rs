@@ -13,8 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// No run takes longer.
+/// No run takes longer, on a real machine.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How many times slower this machine is: `IOTRACE_TEST_SLOWDOWN`, 1 unless it is set.
+pub fn slowdown() -> u32 {
+    std::env::var("IOTRACE_TEST_SLOWDOWN").map_or(1, |text| text.parse().expect("IOTRACE_TEST_SLOWDOWN is a number"))
+}
+
+/// The commands that `IOTRACE_TEST_MECHANISM` concerns: it forces a mechanism on every run that does not name one.
+const TRACING_COMMANDS: [&str; 5] = ["top", "fsync", "open", "latency", "events"];
 
 /// The line on stderr that says that tracing has begun.
 const TRACING: &str = "iotrace: tracing with ";
@@ -96,6 +104,12 @@ impl Iotrace {
             copy = Some(place);
         }
         command.args(&self.args);
+        if let Some(mechanism) = std::env::var_os("IOTRACE_TEST_MECHANISM")
+            && TRACING_COMMANDS.iter().any(|name| self.args[0] == *name)
+            && self.args.iter().all(|arg| arg != "--mechanism")
+        {
+            command.arg("--mechanism").arg(mechanism);
+        }
         if !self.program.is_empty() {
             command.arg("--").args(&self.program);
         }
@@ -114,7 +128,7 @@ impl Iotrace {
             }
         });
         let stdin = child.stdin.take();
-        let until = Instant::now() + LIMIT;
+        let until = Instant::now() + LIMIT * slowdown();
         let stdout = child.stdout.take();
         let mut running = Running {
             child,
@@ -223,7 +237,7 @@ impl Running {
     fn check_time(&mut self) {
         if Instant::now() > self.until {
             self.kill();
-            panic!("iotrace took more than {LIMIT:?}: {}", self.stderr());
+            panic!("iotrace took more than {:?}: {}", LIMIT * slowdown(), self.stderr());
         }
     }
 

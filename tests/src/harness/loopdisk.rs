@@ -106,6 +106,8 @@ impl LoopDisk {
         let dir = File::open(self.dir()).unwrap();
         // SAFETY: the descriptor is open.
         assert_eq!(unsafe { libc::syncfs(dir.as_raw_fd()) }, 0);
+        // Since Linux 5.13 ext4 reads its block bitmaps some seconds after a mount. This file makes it read them now.
+        fs::read(format!("/proc/fs/ext4/{}/mb_groups", self.name)).unwrap();
     }
 }
 

@@ -8,7 +8,7 @@ mod rows;
 mod scene;
 
 pub use blockstat::BlockStat;
-pub use iotrace::{Iotrace, Output, Running, binary};
+pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
 pub use need::{bpf, loop_devices, note_skip, root};
 pub use rows::{

@@ -29,6 +29,6 @@ pub struct SummaryLine<'a> {
     pub maps_full: u64,
     /// Operations counted under `(other files)`.
     pub other_files: u64,
-    /// Runs of a kernel program that were skipped, because it interrupted itself.
+    /// Runs of a kernel program that the kernel skipped, because another run of it was not finished on that CPU.
     pub skipped: u64,
 }

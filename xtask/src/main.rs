@@ -1,9 +1,11 @@
 //! `cargo xtask`: all automation of this workspace.
 
+mod bench;
 mod ebpf;
 mod lint;
 mod packages;
 mod test;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -23,9 +25,11 @@ struct Cli {
 /// One variant, and one module, per command.
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Ebpf(ebpf::Args),
     Lint(lint::Args),
     Test(test::Args),
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,9 +38,11 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let result = Workspace::locate().and_then(|workspace| match cli.command {
+        Command::Bench(args) => bench::run(&workspace, &args),
         Command::Ebpf(args) => ebpf::run(&workspace, &args),
         Command::Lint(args) => lint::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
+        Command::Vm(args) => vm::run(&workspace, &args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

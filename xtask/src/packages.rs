@@ -20,6 +20,14 @@ pub(crate) const TESTS: &[&str] = &[
     "util-linux", // mount, losetup, unshare, setpriv
 ];
 
+/// What runs virtual machines, besides what the tests need.
+pub(crate) const MACHINES: &[&str] = &[
+    "busybox-static",  // first processes of the guest
+    "cpio",            // its first file system
+    "qemu-system-x86", // the machine
+    "xz-utils",        // kernel modules are compressed
+];
+
 /// Names of those packages that are not installed. All of them where dpkg does not exist.
 pub(crate) fn missing(shell: &Shell, packages: &[&'static str]) -> Vec<&'static str> {
     packages.iter().copied().filter(|package| !is_installed(shell, package)).collect()

@@ -1,0 +1,126 @@
+//! Virtual machines: starting them, side by side, and ending them in time.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use anyhow::{Context, Result};
+
+use super::console::{Console, Event};
+use super::image::Image;
+use super::report::Run;
+use super::{Args, Job, initrd};
+use crate::workspace::Workspace;
+
+/// Runs all jobs, as many at a time as asked for, and gives their results in the jobs' order.
+pub(crate) fn run_all(workspace: &Workspace, image: &Image, jobs: &[Job<'_>], args: &Args) -> Result<Vec<Run>> {
+    let dir = super::scratch(workspace)?;
+    let mut prepared = VecDeque::new();
+    for (number, job) in jobs.iter().enumerate() {
+        prepared.push_back((number, job, initrd::build(workspace, job.kernel)?));
+    }
+    let (queue, done) = (Mutex::new(prepared), Mutex::new(Vec::new()));
+    let lock = |queue: &Mutex<VecDeque<_>>| queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    thread::scope(|scope| {
+        for _ in 0..args.jobs.max(1) {
+            scope.spawn(|| {
+                while let Some((number, job, initrd)) = lock(&queue) {
+                    let log = dir.join(format!("{}.log", job.title().replace(' ', "-")));
+                    let run = run(job, image, &initrd, &log, args.limit);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, run));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, run)| run).collect()
+}
+
+impl Job<'_> {
+    /// Kernel and mechanism, for people.
+    fn title(&self) -> String {
+        format!("{} {}", self.kernel.name, self.mechanism.unwrap_or("auto"))
+    }
+
+    /// Whether the kernel is known to have the mechanism.
+    fn must_work(&self) -> bool {
+        self.kernel.lacks.is_some_and(|lacks| self.mechanism.is_none_or(|mechanism| !lacks.contains(&mechanism)))
+    }
+}
+
+/// Runs one machine to its end, or to the limit.
+fn run(job: &Job<'_>, image: &Image, initrd: &Path, log: &Path, limit: Duration) -> Result<Run> {
+    let (title, began) = (job.title(), Instant::now());
+    let mut file = fs::File::create(log).with_context(|| format!("create {}", log.display()))?;
+    let mut machine = Machine(command(job, image, initrd).spawn().context("start of qemu-system-x86_64")?);
+    let output = machine.0.stdout.take().context("console")?;
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            if send.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let (mut console, mut last) = (Console::default(), began);
+    let out_of_time = loop {
+        match lines.recv_timeout(limit.saturating_sub(began.elapsed())) {
+            Ok(line) => {
+                let line = line.trim_end_matches('\r');
+                writeln!(file, "{line}").context("log of the console")?;
+                if let Some(Event { test, result }) = console.add_line(line) {
+                    println!("{title}: {test} {result} ({:.1} s)", last.elapsed().as_secs_f64());
+                    last = Instant::now();
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break false,
+            Err(mpsc::RecvTimeoutError::Timeout) => break true,
+        }
+    };
+    drop(machine);
+    Ok(Run {
+        kernel: job.kernel.name.clone(),
+        mechanism: job.mechanism.unwrap_or("auto").to_owned(),
+        must_work: job.must_work(),
+        results: console.finish(out_of_time),
+        log: log.to_path_buf(),
+        took: began.elapsed(),
+    })
+}
+
+/// Emulated and not virtualized: a hypervisor is often not to be had where tests run, or broken, and so all run the same.
+fn command(job: &Job<'_>, image: &Image, initrd: &Path) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    // One thread for both processors: before QEMU 8.1 (its commit deba78709a) a processor may run a breakpoint that another
+    // has just taken away again, and a kernel that patches itself, as tracing makes it do, dies of "Oops: int3".
+    command.args(["-accel", "tcg,thread=single", "-smp", "2", "-m", "2G"]);
+    command.args(["-no-reboot", "-no-user-config", "-nodefaults"]);
+    command.args(["-display", "none", "-serial", "stdio"]);
+    command.arg("-kernel").arg(&job.kernel.image).arg("-initrd").arg(initrd);
+    let drive = format!(
+        "file={},if=virtio,format=raw,cache=unsafe,snapshot=on",
+        image.path.display().to_string().replace(',', ",,")
+    );
+    command.args(["-drive", &drive]);
+    // What the kernel does not know goes into the environment of its first process.
+    let mut words = "console=ttyS0 panic=-1 quiet loglevel=1 mitigations=off".to_owned();
+    words += &format!(" MECHANISM={} FILTERS={}", job.mechanism.unwrap_or_default(), job.filters.join(","));
+    command.args(["-append", &words]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+}
+
+/// A running machine. Dropped, it ends.
+struct Machine(Child);
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

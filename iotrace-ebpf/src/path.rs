@@ -99,8 +99,6 @@ unsafe fn walk(names: *mut u8, mnt: Pointer, dentry: Pointer) -> (usize, bool) {
         unsafe { asm!("{0} &= 4095", inout(reg) position) };
         let parent: Pointer = read(dentry, offset!(dentry_parent));
         let root: Pointer = read(mnt, offset!(vfsmount_root));
-        // A file of no directory (memfd, eventfd): its own name is all there is.
-        let alone = dentry == parent && dentry != root;
         if dentry == root {
             let mount = mnt.wrapping_sub(offset!(mount_vfsmount));
             let above: Pointer = read(mount, offset!(mount_parent));
@@ -125,7 +123,8 @@ unsafe fn walk(names: *mut u8, mnt: Pointer, dentry: Pointer) -> (usize, bool) {
             break;
         }
         position += length as usize;
-        if alone {
+        if dentry == parent {
+            // A file of no directory (memfd, eventfd): its own name is all there is.
             cut = false;
             break;
         }

@@ -6,23 +6,29 @@ use aya::{
     maps::{HashMap, Map, MapData, PerCpuArray, Queue},
 };
 use iotrace_common::sum::{Counters, FreeSlots, Sum, SumKey};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use std::{ffi::c_void, num::NonZeroUsize, os::fd::AsFd, ptr::NonNull};
+use nix::{
+    sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
+    unistd::{SysconfVar, sysconf},
+};
+use std::{cell::Cell, ffi::c_void, num::NonZeroUsize, os::fd::AsFd, ptr::NonNull};
 
 /// Slots for sums: so many pairs of thread and file have a row of their own.
 pub const SLOTS: u32 = 65536;
 /// Slots that a CPU takes at once.
 const RUN: u32 = 64;
+/// Bytes that are mapped at once, whole pages of any size.
+const WINDOW: usize = 1 << 20;
 
 /// Reader of the sums. The map's memory is shared with the kernel side, so reading needs no system call.
 pub struct Sums {
     memory: NonNull<c_void>,
     length: NonZeroUsize,
+    /// Bytes from the start that are mapped: memory of the kernel counts as resident here as soon as it is mapped.
+    mapped: Cell<usize>,
     index: HashMap<MapData, SumKey, u32>,
     free: Queue<MapData, FreeSlots>,
     other: PerCpuArray<MapData, Sum>,
-    // Keeps the map alive as long as its memory is mapped.
-    _map: MapData,
+    map: MapData,
 }
 
 impl Sums {
@@ -37,18 +43,20 @@ impl Sums {
         let index = HashMap::try_from(take("SUM_INDEX")?)?;
         let mut free = Queue::try_from(take("FREE_SUMS")?)?;
         let other = PerCpuArray::try_from(take("OTHER_SUMS")?)?;
-        let page = 4096;
+        let page =
+            sysconf(SysconfVar::PAGE_SIZE)?.and_then(|size| usize::try_from(size).ok()).context("no page size")?;
+        // As long as the map is, no page more.
         let length =
             NonZeroUsize::new((SLOTS as usize * size_of::<Sum>()).next_multiple_of(page)).context("no slots")?;
-        // SAFETY: a fresh mapping at an address of the kernel's choice, kept until drop.
-        let memory = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) }
-            .context("mapping the sums")?;
+        // SAFETY: a fresh mapping at an address of the kernel's choice, kept until drop. It only reserves addresses.
+        let memory = unsafe { mmap_anonymous(None, length, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }
+            .context("reserving addresses for the sums")?;
         for run in (0..SLOTS).step_by(RUN as usize) {
             // Slot 0 means: none.
             let slots = FreeSlots { next: run.max(1), end: run + RUN };
             free.push(slots, 0).context("handing out the slots of the sums")?;
         }
-        Ok(Self { memory, length, index, free, other, _map: map })
+        Ok(Self { memory, length, mapped: Cell::new(0), index, free, other, map })
     }
 
     /// Every sum in use, with its slot.
@@ -62,10 +70,31 @@ impl Sums {
             .filter(|(_, sum)| sum.key.born_ns != 0)
     }
 
+    /// The sum in a slot; an empty one when it cannot be mapped.
     fn sum(&self, slot: u32) -> Sum {
-        // SAFETY: all slots lie inside the mapping. The kernel side may write at the same time: each counter is read whole, and
-        // they only grow.
+        let end = (slot as usize + 1) * size_of::<Sum>();
+        while self.mapped.get() < end {
+            if self.map_window().is_err() {
+                return Sum::default();
+            }
+        }
+        // SAFETY: the slot lies in the part that is mapped. The kernel side may write at the same time: each counter is read whole,
+        // and they only grow.
         unsafe { self.memory.cast::<Sum>().add(slot as usize).read_volatile() }
+    }
+
+    fn map_window(&self) -> Result<()> {
+        let start = self.mapped.get();
+        let window = NonZeroUsize::new(WINDOW.min(self.length.get() - start)).context("no more slots")?;
+        // SAFETY: inside the addresses reserved in `new`, where nothing is mapped yet.
+        unsafe {
+            let at = NonZeroUsize::new(self.memory.as_ptr() as usize + start).context("no address")?;
+            let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
+            mmap(Some(at), window, ProtFlags::PROT_READ, flags, self.map.fd().as_fd(), start as libc::off_t)
+        }
+        .context("mapping the sums")?;
+        self.mapped.set(start + window.get());
+        Ok(())
     }
 
     /// What found no slot.

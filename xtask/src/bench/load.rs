@@ -21,7 +21,7 @@ use super::stats::median;
 pub(crate) const SLICE: Duration = Duration::from_millis(2);
 /// Before each slice, so that a tracer can take in what it was sent: an event that finds no room costs less than one
 /// that is sent.
-pub(crate) const PAUSE: Duration = Duration::from_millis(2);
+pub(crate) const PAUSE: Duration = Duration::from_millis(4);
 /// On a busy machine, a measurement ends after so many times what it would take alone.
 const PATIENCE: u32 = 2;
 /// But not before it has so many slices.

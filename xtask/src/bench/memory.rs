@@ -1,7 +1,7 @@
 //! Memory after 10,000 files.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -12,12 +12,18 @@ use super::tracer::{Memory, Output, Tracer};
 /// Files written while the command traces.
 pub(crate) const FILES: u32 = 10_000;
 
-/// As typed. `top` reads its sums when it prints, so it has to print.
-const COMMANDS: [&str; 3] = ["top -i 500ms", "open", "events"];
+/// Commands, as typed, and when to look: `top` reads its sums when it prints, so it has to print all files in one table.
+const COMMANDS: [(&str, Duration); 3] = [
+    ("top -i 4s", Duration::from_millis(4800)),
+    ("open", Duration::from_millis(1500)),
+    ("events", Duration::from_millis(1500)),
+];
+/// At least, to take in what the ring buffer holds.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// Memory of one command.
 pub(crate) struct Use {
-    /// As typed.
+    /// As typed, without the process filter.
     pub(crate) command: &'static str,
     /// When it traced, before the files.
     pub(crate) before: Memory,
@@ -27,16 +33,16 @@ pub(crate) struct Use {
 
 /// Starts each command, has the files written and looks.
 pub(crate) fn measure(bench: &mut Bench) -> Result<Vec<Use>> {
-    /// For two tables, and to take in what the ring buffer holds.
-    const SETTLE: Duration = Duration::from_millis(1200);
     let mut uses = Vec::new();
-    for command in COMMANDS {
+    for (command, moment) in COMMANDS {
         eprintln!("xtask: memory of iotrace {command}");
-        let arguments: Vec<String> = command.split(' ').map(str::to_owned).collect();
+        let pid = bench.worker.pid().to_string();
+        let arguments: Vec<_> = command.split(' ').chain(["--pid", &pid]).map(str::to_owned).collect();
         let tracer = Tracer::start(&bench.iotrace, &arguments, Output::Discarded)?;
+        let began = Instant::now();
         let before = tracer.memory()?;
         bench.worker.ask(&Request::Files { count: FILES })?;
-        thread::sleep(SETTLE);
+        thread::sleep(moment.saturating_sub(began.elapsed()).max(SETTLE));
         let after = tracer.memory()?;
         tracer.stop()?;
         uses.push(Use { command, before, after });

@@ -69,7 +69,7 @@ struct Plan {
 impl Plan {
     fn new(args: &Args) -> Self {
         let (rounds, slices, starts, flood, pace) =
-            if args.quick { (3, 25, 5, 1000, 500) } else { (9, 60, 11, 2000, 1000) };
+            if args.quick { (3, 16, 3, 800, 500) } else { (9, 40, 11, 2000, 1000) };
         let (flood, pace) = (Duration::from_millis(flood), Duration::from_millis(pace));
         Self { rounds: args.rounds.map_or(rounds, |rounds| rounds as usize), slices, starts, flood, pace }
     }

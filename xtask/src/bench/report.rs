@@ -130,7 +130,7 @@ the command adds to them. Medians of {rounds} rounds.
 - {lost}
 - {disturbed}
 
-Measured by a process bound to one core, which repeats each operation in slices of 2 ms with pauses of 2 ms, in which a
+Measured by a process bound to one core, which repeats each operation in slices of 2 ms with pauses of 4 ms, in which a
 tracer can take in what it was sent, and tells the median slice. Time is CPU time of its thread, so that what others run
 on that core meanwhile does not count. Each command's measurement stands between two untraced ones, and is compared with
 their mean; the order of the commands changes from round to round. Output goes to /dev/null."
@@ -168,9 +168,10 @@ fn memory(uses: &[Use]) -> Section {
         })
         .collect();
     let text = format!(
-        "MiB. Resident (`VmRSS`) before and after another process has created {FILES} files and written a byte to each;
-anonymous is the part of the latter that no file backs (`RssAnon`). Peak is `VmHWM`. Maps are kernel memory, as their descriptors
-tell it, and not in the others. Goal: a peak of {MEMORY_GOAL_MIB} MiB or less."
+        "MiB. Resident (`VmRSS`) before and after another process, to which the command is filtered, has created {FILES} files
+and written a byte to each; anonymous is the part of the latter that no file backs (`RssAnon`). Peak is `VmHWM`. Maps
+are kernel memory, as their descriptors tell it; what iotrace maps of it counts as resident too. `top` prints all files
+in one table. Goal: a peak of {MEMORY_GOAL_MIB} MiB or less."
     );
     let table = table(&["command", "before", "after", "anonymous", "peak", "maps", "goal met"], &rows);
     Section { title: "Memory after 10,000 files", text, tables: vec![table] }

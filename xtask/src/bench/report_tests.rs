@@ -42,7 +42,7 @@ fn figures() -> Figures {
         mechanism: "tracepoint".to_owned(),
         costs: vec![cost(None, 1.0, 0), cost(Traced::ALL.first(), 2.0, 0), cost(Traced::ALL.last(), 3.0, 4)],
         startups: vec![startup(&Traced::ALL[0], 100.0), startup(&Traced::ALL[1], 151.0)],
-        memory: vec![use_of("top -i 500ms", 48), use_of("open", 49)],
+        memory: vec![use_of("top -i 4s", 48), use_of("open", 49)],
         speeds: Speeds {
             full: vec![speed("top", 0.0, 0.001), speed("events", 0.75, 0.99)],
             lossless: Some(300e3),

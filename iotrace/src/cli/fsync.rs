@@ -46,33 +46,29 @@ pub struct Args {
     common: Common,
 }
 
-const fn column(key: &'static str, header: &'static str, align: Align, width: usize, doc: &'static str) -> Column {
-    Column { key, header, doc, align, width }
-}
-
 /// Columns of the ledger.
 pub const COLUMNS: &[Column] = &[
-    column("pid", "PID", Align::Right, 7, "Process id"),
-    column("comm", "COMM", Align::Left, 15, "Name of the process"),
-    column("syncs", "SYNCS", Align::Right, 6, "Sync calls, and writes that sync by themselves"),
-    column("writes", "WRITES", Align::Right, 6, "Write calls"),
-    column("b_sync", "B/SYNC", Align::Right, 7, "Bytes written per sync"),
-    column("avg", "AVG", Align::Right, 7, "Mean time of a sync"),
-    column("p99", "P99", Align::Right, 7, "99th percentile; `?` when events were lost"),
-    column("max", "MAX", Align::Right, 7, "Longest sync"),
-    column("wall", "%WALL", Align::Right, 5, "Time in syncs, per cent of the time traced"),
-    column("path", "PATH", Align::Left, 0, "The file; `(all file systems)` for sync()"),
+    Column::new("pid", "PID", Align::Right, 7, "Process id"),
+    Column::new("comm", "COMM", Align::Left, 15, "Name of the process"),
+    Column::new("syncs", "SYNCS", Align::Right, 6, "Sync calls, and writes that sync by themselves"),
+    Column::new("writes", "WRITES", Align::Right, 6, "Write calls"),
+    Column::new("b_sync", "B/SYNC", Align::Right, 7, "Bytes written per sync"),
+    Column::new("avg", "AVG", Align::Right, 7, "Mean time of a sync"),
+    Column::new("p99", "P99", Align::Right, 7, "99th percentile; `?` when events were lost"),
+    Column::new("max", "MAX", Align::Right, 7, "Longest sync"),
+    Column::new("wall", "%WALL", Align::Right, 5, "Time in syncs, per cent of the time traced"),
+    Column::new("path", "PATH", Align::Left, 0, "The file; `(all file systems)` for sync()"),
 ];
 
 /// Columns of `--trace`.
 pub const TRACE_COLUMNS: &[Column] = &[
-    column("time", "TIME", Align::Left, 12, "When it began, local time"),
-    column("pid", "PID", Align::Right, 7, "Process id"),
-    column("comm", "COMM", Align::Left, 15, "Name of the thread"),
-    column("call", "CALL", Align::Left, 9, "The system call"),
-    column("lat", "LATENCY", Align::Right, 7, "From entry to return"),
-    column("err", "ERR", Align::Left, 6, "Name of the error"),
-    column("path", "PATH", Align::Left, 0, "The file; `(all file systems)` for sync()"),
+    Column::new("time", "TIME", Align::Left, 12, "When it began, local time"),
+    Column::new("pid", "PID", Align::Right, 7, "Process id"),
+    Column::new("comm", "COMM", Align::Left, 15, "Name of the thread"),
+    Column::new("call", "CALL", Align::Left, 9, "The system call"),
+    Column::new("lat", "LATENCY", Align::Right, 7, "From entry to return"),
+    Column::new("err", "ERR", Align::Left, 6, "Name of the error"),
+    Column::new("path", "PATH", Align::Left, 0, "The file; `(all file systems)` for sync()"),
 ];
 
 fn cells(sync: &SyncRow, wall_ns: u64) -> Vec<String> {

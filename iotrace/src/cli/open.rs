@@ -34,19 +34,15 @@ pub struct Args {
     common: Common,
 }
 
-const fn column(key: &'static str, header: &'static str, align: Align, width: usize, doc: &'static str) -> Column {
-    Column { key, header, doc, align, width }
-}
-
 /// The columns.
 pub const COLUMNS: &[Column] = &[
-    column("time", "TIME", Align::Left, 12, "When it began, local time"),
-    column("pid", "PID", Align::Right, 7, "Process id"),
-    column("comm", "COMM", Align::Left, 15, "Name of the thread"),
-    column("fd", "FD", Align::Right, 4, "The descriptor; `-` when the open failed"),
-    column("err", "ERR", Align::Left, 7, "Name of the error; `-` when the open succeeded"),
-    column("flags", "FLAGS", Align::Left, 8, "The flags asked for, octal; by name with `-e`"),
-    column(
+    Column::new("time", "TIME", Align::Left, 12, "When it began, local time"),
+    Column::new("pid", "PID", Align::Right, 7, "Process id"),
+    Column::new("comm", "COMM", Align::Left, 15, "Name of the thread"),
+    Column::new("fd", "FD", Align::Right, 4, "The descriptor; `-` when the open failed"),
+    Column::new("err", "ERR", Align::Left, 7, "Name of the error; `-` when the open succeeded"),
+    Column::new("flags", "FLAGS", Align::Left, 8, "The flags asked for, octal; by name with `-e`"),
+    Column::new(
         "path",
         "PATH",
         Align::Left,

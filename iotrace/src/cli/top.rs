@@ -55,27 +55,29 @@ pub struct Args {
     common: Common,
 }
 
-const fn column(key: &'static str, header: &'static str, align: Align, doc: &'static str) -> Column {
-    Column { key, header, doc, align, width: 0 }
-}
-
 /// The columns; the last ones only on demand.
 pub const COLUMNS: &[Column] = &[
-    column("pid", "PID", Align::Right, "Process id; `-` when the row is of several processes"),
-    column("comm", "COMM", Align::Left, "Name of the process; of the thread with `--by thread`"),
-    column("reads", "READS", Align::Right, "Read calls, failed ones included"),
-    column("writes", "WRITES", Align::Right, "Write calls, failed ones included"),
-    column("r_kb", "R_KB", Align::Right, "Bytes that reads returned, in units of 1024, rounded up"),
-    column("w_kb", "W_KB", Align::Right, "Bytes that writes returned, in units of 1024, rounded up"),
-    column("syncs", "SYNCS", Align::Right, "Sync calls, and writes that sync by themselves"),
-    column("time", "TIME", Align::Right, "Time in these calls, of all threads together"),
-    column("path", "PATH", Align::Left, "The file, as the process's mount namespace has it"),
-    column("tid", "TID", Align::Right, "Thread id, with `--by thread`"),
-    column("errors", "ERRORS", Align::Right, "Calls that failed"),
-    column("max", "MAX", Align::Right, "Longest single call"),
-    column("disk", "DISK", Align::Left, "Disk that the file is on"),
-    column("fs", "FS", Align::Left, "File system type"),
-    column("container", "CONTAINER", Align::Left, "What the process runs in: name, else the id's first 12 characters"),
+    Column::new("pid", "PID", Align::Right, 0, "Process id; `-` when the row is of several processes"),
+    Column::new("comm", "COMM", Align::Left, 0, "Name of the process; of the thread with `--by thread`"),
+    Column::new("reads", "READS", Align::Right, 0, "Read calls, failed ones included"),
+    Column::new("writes", "WRITES", Align::Right, 0, "Write calls, failed ones included"),
+    Column::new("r_kb", "R_KB", Align::Right, 0, "Bytes that reads returned, in units of 1024, rounded up"),
+    Column::new("w_kb", "W_KB", Align::Right, 0, "Bytes that writes returned, in units of 1024, rounded up"),
+    Column::new("syncs", "SYNCS", Align::Right, 0, "Sync calls, and writes that sync by themselves"),
+    Column::new("time", "TIME", Align::Right, 0, "Time in these calls, of all threads together"),
+    Column::new("path", "PATH", Align::Left, 0, "The file, as the process's mount namespace has it"),
+    Column::new("tid", "TID", Align::Right, 0, "Thread id, with `--by thread`"),
+    Column::new("errors", "ERRORS", Align::Right, 0, "Calls that failed"),
+    Column::new("max", "MAX", Align::Right, 0, "Longest single call"),
+    Column::new("disk", "DISK", Align::Left, 0, "Disk that the file is on"),
+    Column::new("fs", "FS", Align::Left, 0, "File system type"),
+    Column::new(
+        "container",
+        "CONTAINER",
+        Align::Left,
+        0,
+        "What the process runs in: name, else the id's first 12 characters",
+    ),
 ];
 
 fn cell(key: &str, row: &Row) -> String {

@@ -34,6 +34,14 @@ pub struct Column {
     pub width: usize,
 }
 
+impl Column {
+    /// A column; see the fields. `width` matters only to streams.
+    #[must_use]
+    pub const fn new(key: &'static str, header: &'static str, align: Align, width: usize, doc: &'static str) -> Self {
+        Self { key, header, doc, align, width }
+    }
+}
+
 /// A table's form; the rows come later.
 #[derive(Clone, Debug)]
 pub struct Table {

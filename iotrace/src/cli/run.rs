@@ -20,13 +20,14 @@ use crate::{
     output::{Clock, Sink, SinkError, json::append},
     resolve::{names::Names, pipeline},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aya::maps::{MapData, RingBuf};
 use std::{
     future::pending,
     io,
     os::fd::AsFd,
     process::ExitStatus,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -42,7 +43,7 @@ const BATCH: usize = 8192;
 const CHUNK: usize = 64 << 10;
 /// How often what is collected is handed over, and the clock is read.
 const BEAT: Duration = Duration::from_millis(100);
-/// How long a PROGRAM that got a signal together with iotrace may take to end.
+/// After a signal: how long PROGRAM may take to end, and how long the reader of the output may take nothing.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs a command to its end.
@@ -149,8 +150,20 @@ impl<'a> Session<'a> {
             self.world.form.new_line();
         }
         self.tracer.detach();
+        // A pipe that nobody reads does not keep iotrace from ending on a signal; one that is read slowly gets everything.
+        let (written, came) = (self.sink.written(), signals.came);
+        let losses = tokio::select! {
+            losses = self.finish() => losses?,
+            () = standstill(&written), if came => bail!("nobody reads the output: its end is missing"),
+            () = signals.any() => bail!("interrupted: the end of the output is missing"),
+        };
+        Ok((status, losses))
+    }
+
+    /// Everything that is left to be told, until it is written.
+    async fn finish(&mut self) -> Result<Losses> {
         while self.drain()? {
-            self.hand_over_unless(signals).await?;
+            self.hand_over().await?;
         }
         self.tracer.flush_log();
         // After the last of a count of tables nothing is left to print.
@@ -158,20 +171,9 @@ impl<'a> Session<'a> {
             self.report()?;
         }
         let losses = self.summary()?;
-        // A pipe that nobody reads does not keep iotrace from ending on a signal.
-        let patience = signals.came.then(|| Instant::now() + GRACE);
-        tokio::select! {
-            written = self.write_all() => written?,
-            () = until(patience) => {}
-            () = signals.any() => {}
-        }
-        Ok((status, losses))
-    }
-
-    /// Waits until everything is written.
-    async fn write_all(&mut self) -> Result<()> {
         self.hand_over().await?;
-        Ok(std::mem::replace(&mut self.sink, Sink::nowhere()).finish().await?)
+        std::mem::replace(&mut self.sink, Sink::nowhere()).finish().await?;
+        Ok(losses)
     }
 
     /// Until something ends it; the status when that was PROGRAM.
@@ -194,9 +196,9 @@ impl<'a> Session<'a> {
                 status = ended(program) => return status.map(Some),
                 () = until(deadline) => return Ok(None),
                 () = next(&mut table) => {
-                    self.drain_all().await?;
+                    self.drain_all(signals).await?;
                     self.report()?;
-                    self.hand_over().await?;
+                    self.hand_over_unless(signals).await?;
                     remaining = remaining.map(|remaining| remaining - 1);
                     if remaining == Some(0) {
                         self.counted = true;
@@ -229,13 +231,13 @@ impl<'a> Session<'a> {
     }
 
     /// Handles the records that are there now, but not forever where they come faster than they can be handled.
-    async fn drain_all(&mut self) -> Result<()> {
+    async fn drain_all(&mut self, signals: &mut Signals) -> Result<()> {
         let deadline = Instant::now() + BEAT;
         while self.drain()? {
             if self.out.len() >= CHUNK {
-                self.hand_over().await?;
+                self.hand_over_unless(signals).await?;
             }
-            if Instant::now() > deadline {
+            if signals.came || Instant::now() > deadline {
                 break;
             }
         }
@@ -344,6 +346,19 @@ fn follow_families(tracer: &mut Tracer, filters: &Filters) -> Result<()> {
             tracer.follow(*pid)?;
         }
         known.extend(found);
+    }
+}
+
+/// Until nothing was written for a while.
+async fn standstill(written: &AtomicU64) {
+    let mut before = written.load(Ordering::Relaxed);
+    loop {
+        tokio::time::sleep(GRACE).await;
+        let now = written.load(Ordering::Relaxed);
+        if now == before {
+            return;
+        }
+        before = now;
     }
 }
 

@@ -8,6 +8,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 const QUEUE: usize = 16;
 /// A buffer grown beyond this is not used again.
 const RECYCLE_MAX: usize = 1 << 20;
+
+/// Most bytes of one write.
+const STEP: usize = 64 << 10;
 
 /// Why no more can be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +45,7 @@ pub struct Sink {
     done: oneshot::Receiver<Result<(), SinkError>>,
     /// Why the thread ended, once it is known.
     failed: Option<SinkError>,
+    written: Arc<AtomicU64>,
 }
 
 impl Sink {
@@ -70,7 +76,7 @@ impl Sink {
         let (queue, _) = mpsc::channel(1);
         let (_, spare) = mpsc::channel(1);
         let (_, done) = oneshot::channel();
-        Self { queue, spare, done, failed: Some(SinkError::Closed) }
+        Self { queue, spare, done, failed: Some(SinkError::Closed), written: Arc::default() }
     }
 
     /// Starts the thread that writes to `file`; `to` is its name in messages.
@@ -79,10 +85,12 @@ impl Sink {
         let (used, spare) = mpsc::channel(QUEUE);
         let (end, done) = oneshot::channel();
         let name = to.clone();
+        let written = Arc::new(AtomicU64::new(0));
+        let progress = written.clone();
         let run = move || {
             let mut outcome = Ok(());
             while let Some(mut data) = waiting.blocking_recv() {
-                outcome = write_all(&mut file, &data);
+                outcome = write_all(&mut file, &data, &progress);
                 if outcome.is_err() {
                     break;
                 }
@@ -97,7 +105,13 @@ impl Sink {
             let _ = end.send(outcome.map_err(|error| failed(&name, &error)));
         };
         thread::Builder::new().name("iotrace-write".into()).spawn(run).map_err(|error| failed(&to, &error))?;
-        Ok(Self { queue, spare, done, failed: None })
+        Ok(Self { queue, spare, done, failed: None, written })
+    }
+
+    /// The bytes written so far, also while they are being written.
+    #[must_use]
+    pub fn written(&self) -> Arc<AtomicU64> {
+        self.written.clone()
     }
 
     /// An empty buffer to fill and [`Sink::send`], with the capacity of one that was written before.
@@ -162,11 +176,16 @@ fn failed(to: &str, error: &io::Error) -> SinkError {
 
 /// [`Write::write_all`] that also waits where a file does not: stdout may be shared with a program that has set
 /// O_NONBLOCK on it.
-fn write_all(file: &mut File, mut data: &[u8]) -> io::Result<()> {
+///
+/// `progress` counts the bytes written, in small steps: a write to a pipe returns only when all has found room.
+fn write_all(file: &mut File, mut data: &[u8], progress: &AtomicU64) -> io::Result<()> {
     while !data.is_empty() {
-        match file.write(data) {
+        match file.write(data.get(..STEP).unwrap_or(data)) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => data = data.get(written..).unwrap_or_default(),
+            Ok(written) => {
+                progress.fetch_add(written as u64, Ordering::Relaxed);
+                data = data.get(written..).unwrap_or_default();
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE)?;

@@ -18,6 +18,17 @@ pub const SYNC_MAPPING: u8 = 5;
 /// [`CallSpec::action`]: opens a file.
 pub const OPEN: u8 = 6;
 
+/// [`CallSpec::action`]: makes room in the file of the write side's descriptor, or gives it back.
+pub const ALLOCATE: u8 = 7;
+/// [`CallSpec::action`]: changes the length of the file of the write side's descriptor.
+pub const TRUNCATE: u8 = 8;
+/// [`CallSpec::action`]: changes the length of the file with a name.
+pub const TRUNCATE_NAMED: u8 = 9;
+/// [`CallSpec::action`]: hands requests over that are finished later (Linux AIO).
+pub const SUBMIT: u8 = 10;
+/// [`CallSpec::action`]: gets the results of such requests.
+pub const REAP: u8 = 11;
+
 /// [`CallSpec::offset`]: the offset argument is the position itself.
 pub const OFFSET_VALUE: u8 = 1;
 /// [`CallSpec::offset`]: the offset arguments point to the position, or are null.
@@ -141,6 +152,14 @@ calls! {
     22 openat2 { action: OPEN, directory: 0, name: 1, open_flags: 2, how: 1 }
     23 creat { action: OPEN, name: 0, open_mode: 1 }
     24 open_by_handle_at { action: OPEN, directory: 0, open_flags: 2 }
+    25 fallocate { action: ALLOCATE, write_fd: 0, length: 3, write_offset: 2, offset: OFFSET_VALUE }
+    26 ftruncate { action: TRUNCATE, write_fd: 0, length: 1, offset: OFFSET_UNKNOWN }
+    27 truncate { action: TRUNCATE_NAMED, name: 0, length: 1 }
+    28 io_submit { action: SUBMIT }
+    29 io_getevents { action: REAP }
+    30 io_pgetevents { action: REAP }
+    31 io_uring {}
+    32 fault {}
 }
 
 #[cfg(test)]

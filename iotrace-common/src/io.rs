@@ -9,6 +9,14 @@ pub const OP_READ: u8 = 1;
 pub const OP_WRITE: u8 = 2;
 /// `IoRecord::op`: data was made durable.
 pub const OP_SYNC: u8 = 3;
+/// `IoRecord::op`: room was made or given back (fallocate).
+pub const OP_ALLOCATE: u8 = 4;
+/// `IoRecord::op`: the file was made shorter or longer (ftruncate; truncate by name comes as an [`crate::open::OpenRecord`]).
+pub const OP_TRUNCATE: u8 = 5;
+/// `IoRecord::op`: a page fault brought bytes in. No latency, and `ret` is the number of bytes.
+pub const OP_MMAP_READ: u8 = 6;
+/// `IoRecord::op`: bytes of a mapping became dirty. No latency, and `ret` is the number of bytes.
+pub const OP_MMAP_WRITE: u8 = 7;
 
 /// `IoRecord::flags`: the write syncs by itself (O_SYNC, O_DSYNC, RWF_SYNC, RWF_DSYNC, or a file or mount marked so).
 pub const IO_SYNC: u8 = 1;
@@ -46,7 +54,7 @@ pub struct IoRecord {
     pub mode: u16,
     /// Number of the system call in [`crate::call::NAMES`].
     pub call: u8,
-    /// [`OP_READ`], [`OP_WRITE`] or [`OP_SYNC`].
+    /// [`OP_READ`] and the others.
     pub op: u8,
     /// [`IO_SYNC`].
     pub flags: u8,

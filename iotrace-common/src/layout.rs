@@ -148,6 +148,10 @@ layout! {
     regs_arg4: required ["pt_regs.r8", "pt_regs.regs[4]"];
     /// Sixth argument.
     regs_arg5: required ["pt_regs.r9", "pt_regs.regs[5]"];
+    /// `struct pt_regs`: first parameter of a function of the kernel.
+    regs_parameter0: required ["pt_regs.di", "pt_regs.regs[0]"];
+    /// `struct pt_regs`: what a function of the kernel returns.
+    regs_result: required ["pt_regs.ax", "pt_regs.regs[0]"];
     /// First argument of a 32-bit task's call.
     compat_arg0: optional ["pt_regs.bx"];
     /// Second.

@@ -9,7 +9,7 @@ pub const NAME_MAX: usize = 4096;
 /// `OpenRecord::state`: the name could not be read from the caller's memory.
 pub const NAME_UNREADABLE: u32 = 1;
 
-/// One finished open. Followed by `name` bytes: the name as it was asked for, without the final NUL.
+/// One finished open, or truncate by name (`call` tells): both have a name. Followed by `name` bytes: the name as it was asked for, without the final NUL.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct OpenRecord {
@@ -23,13 +23,13 @@ pub struct OpenRecord {
     pub task: Task,
     /// [`crate::file::FileRecord::id`] of the file that was opened; 0 when the open failed.
     pub file: u64,
-    /// [`crate::file::FileRecord::id`] of the directory from which a failed open's name counts; 0 when not known.
+    /// [`crate::file::FileRecord::id`] of the directory from which the name of a failed open, or of a truncate, counts; 0 when not known.
     pub base: u64,
     /// Inode number of the opened file, 0 when the open failed.
     pub ino: u64,
     /// The descriptor, or a negated errno.
     pub ret: i64,
-    /// The O_ flags that were asked for.
+    /// The O_ flags that were asked for; the length, of a truncate.
     pub open_flags: u64,
     /// The permission bits that were asked for.
     pub open_mode: u32,

@@ -11,11 +11,18 @@ pub struct SumKey {
     pub born_ns: u64,
     /// Thread id.
     pub tid: u32,
-    /// Not used.
-    pub _pad: u32,
+    /// How the file was reached: 0 by the thread's own calls, else [`WAY_MAPPED`], or [`WAY_ASYNC`] and the number of the CPU that
+    /// finished it: who writes a slot is alone.
+    pub way: u32,
     /// The file.
     pub file: FileKey,
 }
+
+/// `SumKey::way`: asynchronous I/O (io_uring, Linux AIO). The lower bits are the CPU.
+pub const WAY_ASYNC: u32 = 1 << 30;
+/// `SumKey::way`: pages of a mapping. `reads` and `read_bytes` are what page faults brought in, `writes` and `write_bytes` what became
+/// dirty.
+pub const WAY_MAPPED: u32 = 1 << 31;
 
 /// The counters: they only ever grow, so a reader subtracts what it saw before.
 #[repr(C)]
@@ -47,6 +54,10 @@ pub struct Counters {
     pub sync_max_ns: u64,
     /// Calls that failed.
     pub errors: u64,
+    /// fallocate calls, failed ones included.
+    pub allocates: u64,
+    /// truncate and ftruncate calls, failed ones included.
+    pub truncates: u64,
 }
 
 impl Counters {
@@ -65,6 +76,8 @@ impl Counters {
         self.max_ns = self.max_ns.max(other.max_ns);
         self.sync_max_ns = self.sync_max_ns.max(other.sync_max_ns);
         self.errors += other.errors;
+        self.allocates += other.allocates;
+        self.truncates += other.truncates;
     }
 
     /// What came since `before`. A maximum cannot be taken apart: it is the new one where it grew, else 0.
@@ -85,12 +98,14 @@ impl Counters {
             max_ns: grown(self.max_ns, before.max_ns),
             sync_max_ns: grown(self.sync_max_ns, before.sync_max_ns),
             errors: self.errors.wrapping_sub(before.errors),
+            allocates: self.allocates.wrapping_sub(before.allocates),
+            truncates: self.truncates.wrapping_sub(before.truncates),
         }
     }
 
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.reads + self.writes + self.syncs == 0
+        self.reads + self.writes + self.syncs + self.allocates + self.truncates == 0
     }
 
     /// Nanoseconds in all operations.

@@ -11,6 +11,9 @@ pub const WRITE_SIDE: usize = 1;
 /// `Side::wanted`: the operation on this side counts.
 pub const WANTED: u32 = 1;
 
+/// [`Thread::number`]: the number is one of the 32-bit table.
+pub const COMPAT_NUMBER: u32 = 1 << 31;
+
 /// One file of a call. What was found for the last file stays, so that the next call on it need not search again.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -55,8 +58,8 @@ pub struct Thread {
     pub requested: u64,
     /// Number of the call in flight in [`crate::call::NAMES`], 0 when none.
     pub call: u32,
-    /// Not used.
-    pub _pad: u32,
+    /// System call number of the call in flight; [`COMPAT_NUMBER`] set for one of the 32-bit table.
+    pub number: u32,
     /// The files.
     pub side: [Side; 2],
 }

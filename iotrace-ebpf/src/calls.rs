@@ -13,7 +13,7 @@ use iotrace_common::{
     call::{self, CallSpec, CallTable, NONE, TABLE_LEN},
     io::UNKNOWN,
     loss,
-    thread::{READ_SIDE, Thread, WRITE_SIDE},
+    thread::{COMPAT_NUMBER, READ_SIDE, Thread, WRITE_SIDE},
 };
 
 /// MS_SYNC of include/uapi/asm-generic/mman-common.h.
@@ -72,22 +72,68 @@ fn spec(number: i64) -> Option<(Spec, bool)> {
     }
 }
 
+/// The description of a call that has begun.
+#[inline(always)]
+fn spec_of(number: u32) -> Option<Spec> {
+    let index = (number & !COMPAT_NUMBER) as usize;
+    if index >= TABLE_LEN {
+        return None;
+    }
+    let table = (&raw const CALLS).cast::<CallTable>();
+    // SAFETY: as in `spec`.
+    Some(Spec(unsafe {
+        if number & COMPAT_NUMBER != 0 {
+            (&raw const (*table).compat).cast::<CallSpec>().add(index)
+        } else {
+            (&raw const (*table).native).cast::<CallSpec>().add(index)
+        }
+    }))
+}
+
 /// An argument of the call in flight; 0 when the call has none such.
 #[inline(always)]
 pub fn argument(thread: &Thread, index: u8) -> u64 {
     if index == NONE { 0 } else { thread.args[(index & 7) as usize] }
 }
 
+/// The registers with which a task entered the kernel: `struct pt_regs`.
+///
+/// `TYPED`: the verifier knows the pointer, and plain loads will do.
+#[derive(Clone, Copy)]
+pub struct Registers<const TYPED: bool>(Pointer);
+
+impl<const TYPED: bool> Registers<TYPED> {
+    /// # Safety
+    ///
+    /// With `TYPED` the pointer must be an argument of a tracepoint or a trampoline.
+    #[inline(always)]
+    pub unsafe fn new(regs: Pointer) -> Self {
+        Self(regs)
+    }
+
+    #[inline(always)]
+    fn at(self, offset: usize) -> u64 {
+        // SAFETY: the promise made to `new`.
+        if TYPED { unsafe { load(self.0, offset) } } else { read(self.0, offset) }
+    }
+
+    /// Number of the system call.
+    #[inline(always)]
+    pub fn number(self) -> i64 {
+        self.at(offset!(regs_number)) as i32 as i64
+    }
+}
+
 /// Beginning of a system call. `FIND`: see [`mapping::file_at`].
 #[inline(always)]
-pub fn enter<const FIND: bool>(regs: Pointer, number: i64) -> Option<()> {
+pub fn enter<const FIND: bool, const TYPED: bool>(regs: Registers<TYPED>, number: i64) -> Option<()> {
     let (spec, compat) = spec(number)?;
     let pid_tgid = bpf_get_current_pid_tgid();
     if !filter::thread_wanted(pid_tgid) {
         return None;
     }
     let thread = task::thread(pid_tgid)?;
-    // SAFETY: the map returned a valid pointer, and only this thread writes there. `regs` is the tracepoint's argument.
+    // SAFETY: the map returned a valid pointer, and only this thread writes there.
     let thread = unsafe {
         arguments(thread, regs, compat);
         &mut *thread
@@ -99,6 +145,7 @@ pub fn enter<const FIND: bool>(regs: Pointer, number: i64) -> Option<()> {
         files::<FIND>(thread, spec, pid_tgid)?;
     }
     thread.call = member!(spec.call) as u32;
+    thread.number = number as u32 | if compat { COMPAT_NUMBER } else { 0 };
     thread.begin_ns = now();
     Some(())
 }
@@ -107,12 +154,12 @@ pub fn enter<const FIND: bool>(regs: Pointer, number: i64) -> Option<()> {
 ///
 /// # Safety
 ///
-/// `thread` must be valid and `regs` the argument of the tracepoint.
+/// `thread` must be valid.
 #[inline(always)]
-unsafe fn arguments(thread: *mut Thread, regs: Pointer, compat: bool) {
+unsafe fn arguments<const TYPED: bool>(thread: *mut Thread, regs: Registers<TYPED>, compat: bool) {
     macro_rules! argument {
         ($native:ident, $compat:ident) => {
-            if compat { load::<u64>(regs, offset!($compat)) as u32 as u64 } else { load::<u64>(regs, offset!($native)) }
+            if compat { regs.at(offset!($compat)) as u32 as u64 } else { regs.at(offset!($native)) }
         };
     }
     if compat && !present!(compat_arg0) {
@@ -175,12 +222,10 @@ fn files<const FIND: bool>(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Op
     Some(())
 }
 
-/// End of a system call.
+/// End of a system call, where its number is at hand.
 #[inline(always)]
-pub fn exit(regs: Pointer, ret: i64) -> Option<()> {
-    // SAFETY: `regs` is the tracepoint's argument.
-    let number: i64 = unsafe { load(regs, offset!(regs_number)) };
-    let (spec, _) = spec(number as i32 as i64)?;
+pub fn exit(number: i64, ret: i64) -> Option<()> {
+    let (spec, _) = spec(number)?;
     let end_ns = now();
     let pid_tgid = bpf_get_current_pid_tgid();
     // Without a record the thread is not to be traced, or its call began before tracing did.
@@ -193,6 +238,25 @@ pub fn exit(regs: Pointer, ret: i64) -> Option<()> {
         }
         return None;
     }
+    end(thread, spec, ret, end_ns)
+}
+
+/// End of a system call of which only the result is at hand: it is the one that the thread has begun.
+#[inline(always)]
+pub fn returned(ret: i64) -> Option<()> {
+    let end_ns = now();
+    let thread = THREADS.get_ptr_mut(bpf_get_current_pid_tgid() as u32)?;
+    // SAFETY: as in `exit`.
+    let thread = unsafe { &mut *thread };
+    if thread.call == 0 {
+        return None;
+    }
+    let spec = spec_of(thread.number)?;
+    end(thread, spec, ret, end_ns)
+}
+
+#[inline(always)]
+fn end(thread: &mut Thread, spec: Spec, ret: i64, end_ns: u64) -> Option<()> {
     thread.call = 0;
     let latency_ns = end_ns.saturating_sub(thread.begin_ns);
     if !filter::result_wanted(latency_ns, ret < 0) {

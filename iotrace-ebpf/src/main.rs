@@ -20,7 +20,12 @@ mod process;
 mod sum;
 mod task;
 
+use crate::{
+    calls::Registers,
+    kernel::{Pointer, offset},
+};
 use aya_ebpf::{
+    EbpfContext,
     macros::{btf_tracepoint, fentry, fexit, kprobe, kretprobe},
     programs::{BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
@@ -29,28 +34,101 @@ use aya_log_ebpf::debug;
 /// `sys_enter(struct pt_regs *regs, long id)`, where the kernel has `bpf_find_vma`
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
-    enter::<true>(&ctx)
+    call_begins::<true, true>(&ctx, ctx.arg(0), ctx.arg(1))
 }
 
 /// The same until 5.16
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter_no_vma(ctx: BtfTracePointContext) -> i32 {
-    enter::<false>(&ctx)
-}
-
-#[inline(always)]
-fn enter<const FIND: bool>(ctx: &BtfTracePointContext) -> i32 {
-    if calls::enter::<FIND>(ctx.arg(0), ctx.arg(1)).is_some() {
-        debug!(ctx, "enter call {}", ctx.arg::<i64>(1));
-    }
-    0
+    call_begins::<false, true>(&ctx, ctx.arg(0), ctx.arg(1))
 }
 
 /// `sys_exit(struct pt_regs *regs, long ret)`
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
-    if calls::exit(ctx.arg(0), ctx.arg(1)).is_some() {
-        debug!(&ctx, "exit: {}", ctx.arg::<i64>(1));
+    call_ends(&ctx, ctx.arg(0), ctx.arg(1))
+}
+
+/// `long __x64_sys_read(const struct pt_regs *regs)` and its like
+#[fentry]
+pub fn call_fentry(ctx: FEntryContext) -> i32 {
+    let regs = ctx.arg(0);
+    // SAFETY: an argument of a trampoline.
+    let number = unsafe { Registers::<true>::new(regs) }.number();
+    call_begins::<true, true>(&ctx, regs, number)
+}
+
+/// The same until 5.16
+#[fentry]
+pub fn call_fentry_no_vma(ctx: FEntryContext) -> i32 {
+    let regs = ctx.arg(0);
+    // SAFETY: an argument of a trampoline.
+    let number = unsafe { Registers::<true>::new(regs) }.number();
+    call_begins::<false, true>(&ctx, regs, number)
+}
+
+/// As [`call_fentry`]
+#[fexit]
+pub fn call_fexit(ctx: FExitContext) -> i32 {
+    call_ends(&ctx, ctx.arg(0), ctx.arg(1))
+}
+
+/// `long ia32_sys_call(const struct pt_regs *regs, unsigned int nr)`: the result comes third
+#[fexit]
+pub fn call_fexit_numbered(ctx: FExitContext) -> i32 {
+    call_ends(&ctx, ctx.arg(0), ctx.arg(2))
+}
+
+/// As [`call_fentry`]
+#[kprobe]
+pub fn call_kprobe(ctx: ProbeContext) -> u32 {
+    kprobe_begins::<true>(&ctx)
+}
+
+/// The same until 5.16
+#[kprobe]
+pub fn call_kprobe_no_vma(ctx: ProbeContext) -> u32 {
+    kprobe_begins::<false>(&ctx)
+}
+
+/// As [`call_fentry`]
+#[kretprobe]
+pub fn call_kretprobe(ctx: RetProbeContext) -> u32 {
+    let ret = kernel::read::<i64>(ctx.as_ptr().cast::<u8>(), offset!(regs_result));
+    if calls::returned(ret).is_some() {
+        debug!(&ctx, "exit: {}", ret);
+    }
+    0
+}
+
+#[inline(always)]
+fn kprobe_begins<const FIND: bool>(ctx: &ProbeContext) -> u32 {
+    let regs = kernel::read::<Pointer>(ctx.as_ptr().cast::<u8>(), offset!(regs_parameter0));
+    // SAFETY: probe reads check the address.
+    let regs = unsafe { Registers::<false>::new(regs) };
+    let number = regs.number();
+    if calls::enter::<FIND, false>(regs, number).is_some() {
+        debug!(ctx, "enter call {}", number);
+    }
+    0
+}
+
+/// `regs` must be an argument of a tracepoint or a trampoline.
+#[inline(always)]
+fn call_begins<const FIND: bool, const TYPED: bool>(ctx: &impl EbpfContext, regs: Pointer, number: i64) -> i32 {
+    // SAFETY: see above.
+    if calls::enter::<FIND, TYPED>(unsafe { Registers::new(regs) }, number).is_some() {
+        debug!(ctx, "enter call {}", number);
+    }
+    0
+}
+
+/// `regs` must be an argument of a tracepoint or a trampoline.
+#[inline(always)]
+fn call_ends(ctx: &impl EbpfContext, regs: Pointer, ret: i64) -> i32 {
+    // SAFETY: see above.
+    if calls::exit(unsafe { Registers::<true>::new(regs) }.number(), ret).is_some() {
+        debug!(ctx, "exit: {}", ret);
     }
     0
 }
@@ -117,30 +195,6 @@ pub fn block_rq_complete(ctx: BtfTracePointContext) -> i32 {
     if block::completed(ctx.arg(0), ctx.arg(1), ctx.arg(2)).is_some() {
         debug!(&ctx, "request completed: {} bytes", ctx.arg::<u32>(2));
     }
-    0
-}
-
-/// `iotrace doctor` attaches it for a moment, to see whether this kernel takes programs of this kind.
-#[fentry(function = "vfs_read")]
-pub fn trial_fentry(_: FEntryContext) -> i32 {
-    0
-}
-
-/// As [`trial_fentry`].
-#[fexit(function = "vfs_read")]
-pub fn trial_fexit(_: FExitContext) -> i32 {
-    0
-}
-
-/// As [`trial_fentry`].
-#[kprobe(function = "vfs_read")]
-pub fn trial_kprobe(_: ProbeContext) -> u32 {
-    0
-}
-
-/// As [`trial_fentry`].
-#[kretprobe(function = "vfs_read")]
-pub fn trial_kretprobe(_: RetProbeContext) -> u32 {
     0
 }
 

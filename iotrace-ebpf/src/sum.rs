@@ -14,7 +14,7 @@ use iotrace_common::{
 /// The slot of a thread and file, taken from the free ones when it is new; 0 when none is free.
 #[inline(always)]
 pub fn slot(thread: &Thread, tid: u32, pid: u32, side: &Side) -> u32 {
-    let key = SumKey { born_ns: thread.born_ns, tid, _pad: 0, file: side.key };
+    let key = SumKey { born_ns: thread.born_ns, tid, way: 0, file: side.key };
     if let Some(slot) = SUM_INDEX.get_ptr(key) {
         // SAFETY: the map returned a valid pointer.
         return unsafe { *slot };

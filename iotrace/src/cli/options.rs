@@ -259,7 +259,11 @@ enum Wish {
     /// The best that works here
     #[default]
     Auto,
-    /// BTF tracepoints
+    /// Trampolines at the functions of system calls
+    Fentry,
+    /// Probes at the same functions
+    Kprobe,
+    /// BTF tracepoints at every system call
     Tracepoint,
 }
 
@@ -269,6 +273,8 @@ impl Tracing {
         plan.buffer = self.buffer;
         plan.mechanism = match self.mechanism {
             Wish::Auto => None,
+            Wish::Fentry => Some(Mechanism::Fentry),
+            Wish::Kprobe => Some(Mechanism::Kprobe),
             Wish::Tracepoint => Some(Mechanism::Tracepoint),
         };
         plan.log_level = if self.kernel_log { aya_log::Level::Debug as u8 } else { 0 };

@@ -1,131 +1,230 @@
-//! Loading and attaching one program, and why it failed.
+//! Loading and attaching the programs of a subject.
 
 use crate::kernel::{
     block::BlockFacts,
     btf::Btf,
-    mechanism::{Entry, When},
+    functions::Function,
+    link,
+    mechanism::{Entry, Mechanism, Place, Subject, When, entries},
+    object::Object,
+    program::{self, Kind, Loaded, Refused},
+    sys,
 };
-use aya::{
-    Ebpf,
-    programs::{BtfTracePoint, Program, ProgramError, tp_btf::BtfTracePointLink},
-};
-use aya_obj::generated::bpf_prog_info;
+use aya_obj::generated::{bpf_cmd, bpf_map_type};
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
 };
-use thiserror::Error;
 
-/// Why a program could not be attached.
-#[derive(Debug, Error)]
-pub enum AttachError {
-    /// The object lacks it: the object and the program are of different versions.
-    #[error("the object has no program {0}")]
-    NoProgram(&'static str),
-    /// The kernel's refusal.
-    #[error("{program}: {reason}")]
-    Refused {
-        /// The program.
-        program: &'static str,
-        /// The kernel's words.
-        reason: String,
-        /// The error, where it was one of a system call.
-        errno: Option<i32>,
-    },
+/// What decides which programs are used, and where they go.
+pub struct Kernel<'a> {
+    /// The kernel's types.
+    pub btf: &'a Btf,
+    /// Its block tracepoints.
+    pub block: &'a BlockFacts,
+    /// Functions of the system calls that are traced.
+    pub functions: &'a [Function],
+}
+
+/// Attached programs. Dropped, they are detached.
+#[derive(Default)]
+pub struct Attached {
+    /// What holds programs in their places.
+    links: Vec<OwnedFd>,
+    /// What holds jumps in their places: the kernel waits for each of them when it is taken away, a tenth of a second on some
+    /// kernels (synchronize_rcu_tasks in kernel/trace/ftrace.c).
+    slow_links: Vec<OwnedFd>,
+    /// The programs in these places.
+    programs: Vec<Loaded>,
+    /// Where the jumps in these places lead to.
+    targets: Vec<Target>,
+}
+
+/// A program that others go on with.
+struct Target {
+    /// It stays loaded as long as it stands in the array.
+    _body: Loaded,
+    array: OwnedFd,
+}
+
+impl Attached {
+    /// Adds what another subject has.
+    pub fn join(&mut self, other: Self) {
+        self.links.extend(other.links);
+        self.slow_links.extend(other.slow_links);
+        self.programs.extend(other.programs);
+        self.targets.extend(other.targets);
+    }
+
+    /// One of the programs: they share all maps.
+    pub fn any(&self) -> Option<&Loaded> {
+        self.programs.first()
+    }
+
+    /// Runs of programs that the kernel skipped.
+    pub fn misses(&self) -> u64 {
+        self.programs.iter().map(Loaded::misses).sum()
+    }
+
+    /// Stops all programs. What the kernel takes long to take away is returned: it does nothing any more.
+    pub fn stop(&mut self) -> Vec<OwnedFd> {
+        self.links.clear();
+        for target in self.targets.drain(..) {
+            // Should the kernel refuse, the end of the array does the same a little later.
+            let _ = set_target(&target.array, None);
+        }
+        std::mem::take(&mut self.slow_links)
+    }
+
+    /// Puts a program at a place through one that goes on with it.
+    fn through(&mut self, body: Loaded, places: impl IntoIterator<Item = Jump>) -> Result<(), Refused> {
+        let name = body.name;
+        let refused = |error: io::Error| Refused::attaching(name, &error);
+        let array = program_array().map_err(refused)?;
+        set_target(&array, Some(&body)).map_err(refused)?;
+        for place in places {
+            match place {
+                Jump::Function(kind) => {
+                    let jump = program::load_jump(name, kind, array.as_fd())?;
+                    self.slow_links.push(link::attach(&jump)?);
+                    self.programs.push(jump);
+                }
+                Jump::Probes { kind, names, at_return } => {
+                    let jump = program::load_jump(name, Kind::Probe, array.as_fd())?;
+                    for function in names {
+                        self.slow_links.push(link::probe(&jump, kind, &function, at_return).map_err(refused)?);
+                    }
+                    self.programs.push(jump);
+                }
+            }
+        }
+        self.targets.push(Target { _body: body, array });
+        Ok(())
+    }
+}
+
+/// Where a program that goes on with another is put.
+enum Jump {
+    Function(Kind),
+    Probes { kind: u32, names: Vec<String>, at_return: bool },
 }
 
 /// Whether an entry is used on this kernel.
-pub fn applies(entry: &Entry, btf: &Btf, block: &BlockFacts) -> bool {
+pub fn applies(entry: &Entry, kernel: &Kernel<'_>) -> bool {
+    let tracepoint = |name| kernel.btf.tracepoint_parameters(name).is_some();
     match entry.when {
         When::Always => true,
-        When::IfPresent => btf.tracepoint_parameters(entry.tracepoint).is_some(),
-        When::QueueFirst => block.queue_argument,
-        When::RequestFirst => !block.queue_argument,
-        When::FindsMappings => btf.function_exists("bpf_find_vma"),
-        When::NoMappings => !btf.function_exists("bpf_find_vma"),
+        When::IfPresent => !matches!(entry.place, Place::Tracepoint(name) if !tracepoint(name)),
+        When::QueueFirst => kernel.block.queue_argument,
+        When::RequestFirst => !kernel.block.queue_argument,
+        When::FindsMappings => kernel.btf.function_exists("bpf_find_vma"),
+        When::NoMappings => !kernel.btf.function_exists("bpf_find_vma"),
     }
 }
 
-/// What [`tracepoint`] needs of the kernel's BTF for these entries.
+/// Attaches all programs of a subject.
 ///
 /// # Errors
 ///
-/// When aya cannot read it.
-pub fn stub<'a>(btf: &Btf, entries: impl Iterator<Item = &'a Entry>) -> Result<aya::Btf, aya_obj::btf::BtfError> {
-    let tracepoints: Vec<&str> = entries.map(|entry| entry.tracepoint).collect();
-    aya::Btf::parse(&btf.stub(&tracepoints), aya::Endianness::default())
-}
-
-/// Loads and attaches a program to a BTF tracepoint. Dropping the link detaches it.
-///
-/// # Errors
-///
-/// The kernel's refusal, with the end of the verifier's log.
-pub fn tracepoint(ebpf: &mut Ebpf, entry: &Entry, btf: &aya::Btf) -> Result<BtfTracePointLink, AttachError> {
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut(entry.program)
-        .and_then(|program| program.try_into().ok())
-        .ok_or(AttachError::NoProgram(entry.program))?;
-    let refused = |error: ProgramError| refusal(entry.program, &error);
-    program.load(entry.tracepoint, btf).map_err(refused)?;
-    let id = program.attach().map_err(refused)?;
-    program.take_link(id).map_err(refused)
-}
-
-/// Words for the kernel's refusal.
-pub fn refusal(program: &'static str, error: &ProgramError) -> AttachError {
-    let mut errno = None;
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = source {
-        if let Some(os) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
-            errno = Some(os);
+/// The first refusal; nothing is attached then.
+pub fn subject(
+    object: &Object,
+    subject: Subject,
+    mechanism: Mechanism,
+    kernel: &Kernel<'_>,
+) -> Result<Attached, Refused> {
+    let mut attached = Attached::default();
+    for entry in entries(subject, mechanism).iter().filter(|entry| applies(entry, kernel)) {
+        match entry.place {
+            Place::Tracepoint(name) => {
+                let id = kernel.btf.tracepoint_type_id(name).ok_or_else(|| Refused::no_place(entry.program, name))?;
+                let program = object.load(entry.program, Kind::Tracepoint(id))?;
+                attached.links.push(link::attach(&program)?);
+                attached.programs.push(program);
+            }
+            Place::CallBegin if mechanism == Mechanism::Kprobe => probes(object, &mut attached, entry, kernel, false)?,
+            Place::CallEnd { .. } if mechanism == Mechanism::Kprobe => {
+                probes(object, &mut attached, entry, kernel, true)?;
+            }
+            Place::CallBegin | Place::CallEnd { .. } => trampolines(object, &mut attached, entry, kernel)?,
         }
-        source = error.source();
     }
-    let reason = match (error, errno) {
-        (ProgramError::LoadError { verifier_log, io_error }, _) => {
-            let log = verifier_log.to_string();
-            // Statistics come after the reason.
-            let statistics = |line: &str| {
-                ["verification time", "stack depth", "processed "].iter().any(|start| line.starts_with(start))
-            };
-            let lines = log.lines().rev().filter(|line| !line.trim().is_empty() && !statistics(line));
-            let end: Vec<&str> = lines.take(3).collect();
-            let end: Vec<&str> = end.into_iter().rev().collect();
-            if end.is_empty() { io_error.to_string() } else { format!("{io_error}: {}", end.join(" | ")) }
-        }
-        (_, Some(errno)) => io::Error::from_raw_os_error(errno).to_string(),
-        _ => error.to_string(),
-    };
-    AttachError::Refused { program, reason, errno }
+    Ok(attached)
 }
 
-/// Runs of a program that the kernel skipped because another run of it was not finished on that CPU: an interrupt came, or, where
-/// tracepoints run with preemption on (seen on 7.2), another thread (`bpf_prog_info.recursion_misses`, since 5.12).
-pub fn misses(ebpf: &Ebpf, name: &str) -> u64 {
-    let Some(Program::BtfTracePoint(program)) = ebpf.program(name) else { return 0 };
-    program.fd().ok().and_then(|fd| info(fd.as_fd())).map_or(0, |info| info.recursion_misses)
+/// Puts one program at all functions, through programs that go on with it: the verifier looks at it once. The kernel lets a program
+/// go on with another only where both were made for functions with the same prototype (since 5.19).
+fn trampolines(object: &Object, attached: &mut Attached, entry: &Entry, kernel: &Kernel<'_>) -> Result<(), Refused> {
+    let (kind, numbered): (fn(u32) -> Kind, _) = match entry.place {
+        Place::CallEnd { numbered } => (Kind::Fexit, numbered),
+        _ => (Kind::Fentry, None),
+    };
+    // What has no type of its own goes with the first that has: only kernels before 5.19 have such functions.
+    let fallback = |function: &Function| {
+        let typed = |other: &&Function| other.typed && other.parameters == function.parameters;
+        kernel.functions.iter().find(typed).map_or(function.prototype, |other| other.prototype)
+    };
+    let group_of = |function: &Function| if function.typed { function.prototype } else { fallback(function) };
+    let mut groups: Vec<u32> = kernel.functions.iter().map(group_of).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for prototype in groups {
+        let group = kernel.functions.iter().filter(|function| group_of(function) == prototype);
+        let Some(first) = group.clone().max_by_key(|function| function.typed) else { continue };
+        let name = numbered.filter(|_| first.parameters > 1).unwrap_or(entry.program);
+        let body = object.load(name, kind(first.id))?;
+        attached.through(body, group.map(|function| Jump::Function(kind(function.id))))?;
+    }
+    Ok(())
 }
 
-/// BPF_OBJ_GET_INFO_BY_FD of include/uapi/linux/bpf.h.
-const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
-
-fn info(program: impl AsFd) -> Option<bpf_prog_info> {
-    /// The part of `union bpf_attr` for this command.
-    #[repr(C)]
-    struct Attr {
-        fd: u32,
-        length: u32,
-        info: u64,
+/// Puts one program at all functions with probes: at all at once, where the kernel can do that.
+fn probes(
+    object: &Object,
+    attached: &mut Attached,
+    entry: &Entry,
+    kernel: &Kernel<'_>,
+    at_return: bool,
+) -> Result<(), Refused> {
+    let names = || kernel.functions.iter().map(|function| function.name.as_str());
+    if let Ok(program) = object.load(entry.program, Kind::ProbeMulti)
+        && let Ok(link) = link::probe_multi(&program, &names().collect::<Vec<_>>(), at_return)
+    {
+        attached.links.push(link);
+        attached.programs.push(program);
+        return Ok(());
     }
-    // SAFETY: plain numbers: all zero is a value.
-    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
-    let mut attr = Attr {
-        fd: u32::try_from(program.as_fd().as_raw_fd()).ok()?,
-        length: u32::try_from(size_of::<bpf_prog_info>()).ok()?,
-        info: (&raw mut info) as u64,
+    let kind = link::probe_type().ok_or_else(|| Refused::no_place(entry.program, "kprobes"))?;
+    let body = object.load(entry.program, Kind::Probe)?;
+    attached.through(body, [Jump::Probes { kind, names: names().map(str::to_owned).collect(), at_return }])
+}
+
+/// An array for one program.
+fn program_array() -> io::Result<OwnedFd> {
+    let mut attr = sys::attributes();
+    // SAFETY: all fields of this union are plain numbers.
+    let fields = unsafe { &mut attr.__bindgen_anon_1 };
+    fields.map_type = bpf_map_type::BPF_MAP_TYPE_PROG_ARRAY as u32;
+    (fields.key_size, fields.value_size, fields.max_entries) = (4, 4, 1);
+    // SAFETY: the command reads numbers only.
+    unsafe { sys::bpf_fd(bpf_cmd::BPF_MAP_CREATE, &mut attr) }
+}
+
+/// Puts a program into the array, or takes it out: from then on jumps lead nowhere.
+fn set_target(array: &OwnedFd, program: Option<&Loaded>) -> io::Result<()> {
+    let key = 0_u32;
+    let value = program.map_or(0, |program| program.fd.as_raw_fd() as u32);
+    let mut attr = sys::attributes();
+    // SAFETY: all fields of this union are plain numbers.
+    let fields = unsafe { &mut attr.__bindgen_anon_2 };
+    fields.map_fd = array.as_raw_fd() as u32;
+    fields.key = (&raw const key) as u64;
+    let command = if program.is_some() {
+        fields.__bindgen_anon_1.value = (&raw const value) as u64;
+        bpf_cmd::BPF_MAP_UPDATE_ELEM
+    } else {
+        bpf_cmd::BPF_MAP_DELETE_ELEM
     };
-    // SAFETY: `attr` and `info` outlive the call, and the kernel writes at most `length` bytes.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, OBJ_GET_INFO_BY_FD, &raw mut attr, size_of::<Attr>()) };
-    (result == 0).then_some(info)
+    // SAFETY: key and value outlive the call.
+    unsafe { sys::bpf(command, &mut attr) }.map(drop)
 }

@@ -13,14 +13,27 @@ pub struct FileOps {
     pub sync: bool,
     /// Opens.
     pub open: bool,
+    /// fallocate.
+    pub allocate: bool,
+    /// truncate and ftruncate.
+    pub truncate: bool,
+    /// Page faults that bring bytes of a file in, and pages of a mapping that become dirty.
+    pub mmap: bool,
 }
 
 impl FileOps {
+    /// All of them.
+    pub const ALL: Self =
+        Self { read: true, write: true, sync: true, open: true, allocate: true, truncate: true, mmap: true };
+
     /// Whether any operation counts at all.
     pub fn any(self) -> bool {
-        self.read || self.write || self.sync || self.open
+        self != Self::default()
     }
 }
+
+/// SYS_io_pgetevents, which libc lacks (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h).
+const IO_PGETEVENTS: libc::c_long = if cfg!(target_arch = "x86_64") { 333 } else { 292 };
 
 /// System call numbers of this architecture.
 const NATIVE: &[(libc::c_long, &str)] = &[
@@ -43,6 +56,12 @@ const NATIVE: &[(libc::c_long, &str)] = &[
     (libc::SYS_msync, "msync"),
     (libc::SYS_syncfs, "syncfs"),
     (libc::SYS_sync, "sync"),
+    (libc::SYS_fallocate, "fallocate"),
+    (libc::SYS_ftruncate, "ftruncate"),
+    (libc::SYS_truncate, "truncate"),
+    (libc::SYS_io_submit, "io_submit"),
+    (libc::SYS_io_getevents, "io_getevents"),
+    (IO_PGETEVENTS, "io_pgetevents"),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_open, "open"),
     (libc::SYS_openat, "openat"),
@@ -60,6 +79,8 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (5, "open"),
     (8, "creat"),
     (36, "sync"),
+    (92, "truncate"),
+    (93, "ftruncate"),
     (118, "fsync"),
     (144, "msync"),
     (145, "readv"),
@@ -69,9 +90,12 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (181, "pwrite64"),
     (187, "sendfile"),
     (239, "sendfile"),
+    (193, "truncate"),
+    (194, "ftruncate"),
     (295, "openat"),
     (313, "splice"),
     (314, "sync_file_range"),
+    (324, "fallocate"),
     (333, "preadv"),
     (334, "pwritev"),
     (342, "open_by_handle_at"),
@@ -95,6 +119,14 @@ pub fn table(ops: FileOps) -> (CallTable, bool) {
         place(&mut table.compat, number, select(compat(spec(name)), ops));
     }
     (table, !COMPAT.is_empty() && ops.any())
+}
+
+/// Names of the calls that count for these operations: of 64-bit tasks, and of 32-bit tasks.
+pub fn traced(ops: FileOps) -> (Vec<&'static str>, Vec<&'static str>) {
+    let of = |table: &[(libc::c_long, &'static str)]| {
+        table.iter().map(|(_, name)| *name).filter(|name| select(spec(name), ops).call != 0).collect()
+    };
+    (of(NATIVE), of(COMPAT))
 }
 
 fn place(table: &mut [CallSpec], number: libc::c_long, spec: CallSpec) {
@@ -121,6 +153,9 @@ fn select(mut spec: CallSpec, ops: FileOps) -> CallSpec {
             }
             spec.read_fd != NONE || spec.write_fd != NONE
         }
+        call::ALLOCATE => ops.allocate,
+        call::TRUNCATE | call::TRUNCATE_NAMED => ops.truncate,
+        call::SUBMIT | call::REAP => ops.read || ops.write || ops.sync,
         _ => ops.sync,
     };
     if counts { spec } else { CallSpec::UNTRACED }
@@ -132,6 +167,10 @@ fn compat(mut spec: CallSpec) -> CallSpec {
         spec.offset = OFFSET_UNKNOWN;
     }
     spec.short_iovec = 1;
+    // A length comes in two arguments there, or the call has no such.
+    if matches!(spec.action, call::ALLOCATE | call::TRUNCATE | call::TRUNCATE_NAMED) {
+        spec.length = NONE;
+    }
     spec
 }
 

@@ -1,10 +1,8 @@
 //! Block latency, as added up in the kernel.
 
+use crate::kernel::object::Object;
 use anyhow::{Context, Result};
-use aya::{
-    Ebpf,
-    maps::{HashMap, MapData, PerCpuHashMap},
-};
+use aya::maps::{HashMap, MapData, PerCpuHashMap};
 use iotrace_common::latency::{Extremes, Histogram, HistogramKey, Range};
 
 /// Reader of the histograms.
@@ -19,8 +17,8 @@ impl Histograms {
     /// # Errors
     ///
     /// When the object lacks one.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
-        let mut take = |name| ebpf.take_map(name).with_context(|| format!("the object has no map {name}"));
+    pub fn new(object: &mut Object) -> Result<Self> {
+        let mut take = |name| object.take_map(name);
         Ok(Self {
             histograms: HashMap::try_from(take("HISTOGRAMS")?)?,
             extremes: PerCpuHashMap::try_from(take("EXTREMES")?)?,

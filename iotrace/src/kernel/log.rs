@@ -1,7 +1,7 @@
 //! Debug statements of the kernel programs, for developers: `--kernel-log`.
 
+use crate::kernel::program::Loaded;
 use anyhow::{Context, Result};
-use aya::Ebpf;
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 
@@ -9,13 +9,16 @@ use log::{Log, Metadata, Record};
 pub struct KernelLog(EbpfLogger<Stderr>);
 
 impl KernelLog {
-    /// Takes the map of statements out of the object.
+    /// Finds the ring buffer of statements, which all programs share, by one of them.
     ///
     /// # Errors
     ///
-    /// When the object has none.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
-        EbpfLogger::init_with_logger(ebpf, Stderr).map(Self).context("reading the statements of the kernel programs")
+    /// When the kernel does not let it be found: that takes CAP_SYS_ADMIN.
+    pub fn new(program: &Loaded) -> Result<Self> {
+        let id = program.id().context("the kernel does not tell a program's number")?;
+        EbpfLogger::init_from_id_with_logger(id, Stderr)
+            .map(Self)
+            .context("reading the statements of the kernel programs")
     }
 
     /// Prints what has come.

@@ -1,10 +1,8 @@
 //! What the kernel side could not tell.
 
+use crate::kernel::object::Object;
 use anyhow::{Context, Result};
-use aya::{
-    Ebpf,
-    maps::{MapData, PerCpuArray},
-};
+use aya::maps::{MapData, PerCpuArray};
 use iotrace_common::loss;
 
 /// Counters since tracing began.
@@ -49,8 +47,8 @@ impl LossReader {
     /// # Errors
     ///
     /// When the object has no such map.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
-        let map = ebpf.take_map("LOSS").context("the object has no map LOSS")?;
+    pub fn new(object: &mut Object) -> Result<Self> {
+        let map = object.take_map("LOSS")?;
         Ok(Self { map: PerCpuArray::try_from(map)? })
     }
 

@@ -5,13 +5,24 @@ use std::fmt;
 /// A way into the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mechanism {
-    /// BTF tracepoints: system calls at entry and exit, block requests, processes.
+    /// Trampolines at the functions of system calls: fentry and fexit.
+    Fentry,
+    /// Probes at the same functions: kprobe and kretprobe, all at once where the kernel can do that.
+    Kprobe,
+    /// BTF tracepoints at the entry and exit of every system call.
     Tracepoint,
+}
+
+impl Mechanism {
+    /// All, the cheapest first.
+    pub const ALL: [Self; 3] = [Self::Fentry, Self::Kprobe, Self::Tracepoint];
 }
 
 impl fmt::Display for Mechanism {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
             Self::Tracepoint => "tracepoint",
         })
     }
@@ -33,6 +44,14 @@ pub enum Subject {
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
     pub const ALL: [Self; 4] = [Self::Processes, Self::Children, Self::Block, Self::Files];
+
+    /// The ways to it. What is seldom is seen by tracepoints alone.
+    pub fn mechanisms(self) -> &'static [Mechanism] {
+        match self {
+            Self::Files => &Mechanism::ALL,
+            Self::Block | Self::Processes | Self::Children => &[Mechanism::Tracepoint],
+        }
+    }
 }
 
 impl fmt::Display for Subject {
@@ -63,55 +82,93 @@ pub enum When {
     NoMappings,
 }
 
-/// One program of the object and where it attaches.
+/// Where a program goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// To the tracepoint with this name.
+    Tracepoint(&'static str),
+    /// To the beginning of the functions of system calls.
+    CallBegin,
+    /// To their end. `numbered`: the program for functions with a second parameter.
+    CallEnd {
+        /// That program's name; none is needed where the result is in the same place.
+        numbered: Option<&'static str>,
+    },
+}
+
+/// One program of the object and where it goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// Name in the object.
     pub program: &'static str,
-    /// The tracepoint.
-    pub tracepoint: &'static str,
+    /// Where it goes.
+    pub place: Place,
     /// Condition.
     pub when: When,
 }
 
-const fn entry(program: &'static str, tracepoint: &'static str, when: When) -> Entry {
-    Entry { program, tracepoint, when }
+const fn tracepoint(program: &'static str, name: &'static str, when: When) -> Entry {
+    Entry { program, place: Place::Tracepoint(name), when }
+}
+
+const fn begin(program: &'static str, when: When) -> Entry {
+    Entry { program, place: Place::CallBegin, when }
+}
+
+const fn end(program: &'static str, numbered: Option<&'static str>) -> Entry {
+    Entry { program, place: Place::CallEnd { numbered }, when: When::Always }
 }
 
 /// The programs that carry a subject. Ends come before begins, so that no call is seen to begin whose end is not seen.
 pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
     match (subject, mechanism) {
+        (Subject::Files, Mechanism::Fentry) => {
+            const {
+                &[
+                    end("call_fexit", Some("call_fexit_numbered")),
+                    begin("call_fentry", When::FindsMappings),
+                    begin("call_fentry_no_vma", When::NoMappings),
+                ]
+            }
+        }
+        (Subject::Files, Mechanism::Kprobe) => {
+            const {
+                &[
+                    end("call_kretprobe", None),
+                    begin("call_kprobe", When::FindsMappings),
+                    begin("call_kprobe_no_vma", When::NoMappings),
+                ]
+            }
+        }
         (Subject::Files, Mechanism::Tracepoint) => {
             const {
                 &[
-                    entry("sys_exit", "sys_exit", When::Always),
-                    entry("sys_enter", "sys_enter", When::FindsMappings),
-                    entry("sys_enter_no_vma", "sys_enter", When::NoMappings),
+                    tracepoint("sys_exit", "sys_exit", When::Always),
+                    tracepoint("sys_enter", "sys_enter", When::FindsMappings),
+                    tracepoint("sys_enter_no_vma", "sys_enter", When::NoMappings),
                 ]
             }
         }
-        (Subject::Block, Mechanism::Tracepoint) => {
+        (Subject::Block, _) => {
             const {
                 &[
-                    entry("block_rq_complete", "block_rq_complete", When::Always),
-                    entry("block_rq_merge", "block_rq_merge", When::IfPresent),
-                    entry("block_rq_issue", "block_rq_issue", When::RequestFirst),
-                    entry("block_rq_issue_queue", "block_rq_issue", When::QueueFirst),
-                    entry("block_rq_insert", "block_rq_insert", When::RequestFirst),
-                    entry("block_rq_insert_queue", "block_rq_insert", When::QueueFirst),
+                    tracepoint("block_rq_complete", "block_rq_complete", When::Always),
+                    tracepoint("block_rq_merge", "block_rq_merge", When::IfPresent),
+                    tracepoint("block_rq_issue", "block_rq_issue", When::RequestFirst),
+                    tracepoint("block_rq_issue_queue", "block_rq_issue", When::QueueFirst),
+                    tracepoint("block_rq_insert", "block_rq_insert", When::RequestFirst),
+                    tracepoint("block_rq_insert_queue", "block_rq_insert", When::QueueFirst),
                 ]
             }
         }
-        (Subject::Processes, Mechanism::Tracepoint) => {
+        (Subject::Processes, _) => {
             const {
                 &[
-                    entry("sched_process_exit", "sched_process_exit", When::Always),
-                    entry("sched_process_exec", "sched_process_exec", When::Always),
+                    tracepoint("sched_process_exit", "sched_process_exit", When::Always),
+                    tracepoint("sched_process_exec", "sched_process_exec", When::Always),
                 ]
             }
         }
-        (Subject::Children, Mechanism::Tracepoint) => {
-            const { &[entry("sched_process_fork", "sched_process_fork", When::Always)] }
-        }
+        (Subject::Children, _) => const { &[tracepoint("sched_process_fork", "sched_process_fork", When::Always)] },
     }
 }

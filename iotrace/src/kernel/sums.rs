@@ -1,10 +1,8 @@
 //! Sums by thread and file, read in place from the kernel's memory.
 
+use crate::kernel::object::Object;
 use anyhow::{Context, Result, bail};
-use aya::{
-    Ebpf,
-    maps::{HashMap, Map, MapData, PerCpuArray, Queue},
-};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray, Queue};
 use iotrace_common::sum::{Counters, FreeSlots, Sum, SumKey};
 use nix::{
     sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
@@ -37,8 +35,8 @@ impl Sums {
     /// # Errors
     ///
     /// When the object lacks a map or the kernel does not let it be mapped.
-    pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
-        let mut take = |name| ebpf.take_map(name).with_context(|| format!("the object has no map {name}"));
+    pub fn new(object: &mut Object) -> Result<Self> {
+        let mut take = |name| object.take_map(name);
         let Map::Array(map) = take("SUMS")? else { bail!("the object's map SUMS is no array") };
         let index = HashMap::try_from(take("SUM_INDEX")?)?;
         let mut free = Queue::try_from(take("FREE_SUMS")?)?;

@@ -1,29 +1,33 @@
 //! Loading, attaching, and everything that comes out of the kernel side.
 
 use crate::kernel::{
-    attach::{self, applies},
+    attach::{self, Attached, Kernel},
+    background,
     block::BlockFacts,
     btf::Btf,
     calls,
+    functions::{self, Function},
     histograms::Histograms,
     layout::kernel_layout,
     log::KernelLog,
     losses::{LossReader, Losses},
-    mechanism::{Mechanism, Subject, entries},
+    mechanism::{Mechanism, Subject},
+    object::{Object, Settings},
     plan::Plan,
+    preemption,
     sums::Sums,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aya::{
-    Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, Map, MapData, RingBuf},
-    programs::tp_btf::BtfTracePointLink,
+    Pod,
+    maps::{Array, HashMap, MapData, RingBuf},
 };
 use iotrace_common::{
     config::{self, CommFilter, Config},
     file::kind_bit,
 };
 use nix::time::{ClockId, clock_gettime};
+use std::{os::fd::OwnedFd, path::Path};
 
 /// The compiled kernel side.
 pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("IOTRACE_BPF_OBJECT"));
@@ -35,9 +39,9 @@ const SMALLEST_RING: u32 = 65536;
 
 /// A running trace. Dropping it detaches everything.
 pub struct Tracer {
-    ebpf: Ebpf,
-    attached: Vec<&'static str>,
-    links: Vec<BtfTracePointLink>,
+    attached: Attached,
+    /// What is still in its place, and does nothing any more.
+    stopped: Vec<OwnedFd>,
     /// Sums by thread and file, when the plan asks for them.
     pub sums: Option<Sums>,
     /// Block latency, when the plan asks for it.
@@ -67,15 +71,13 @@ impl Tracer {
         let config = config(plan, &btf, &block, compat);
         let comm = plan.filters.comm.as_deref().copied().unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
 
-        let mut loader = EbpfLoader::new();
-        loader
-            .btf(None)
-            .override_global("LAYOUT", &layout, true)
-            .override_global("CONFIG", &config, true)
-            .override_global("CALLS", &calls, true)
-            .override_global("COMM", &comm, true)
-            .override_global("AYA_LOG_LEVEL", &plan.log_level, true)
-            .map_max_entries("EVENTS", plan.buffer);
+        let mut settings = Settings::default()
+            .global("LAYOUT", &layout)
+            .global("CONFIG", &config)
+            .global("CALLS", &calls)
+            .global("COMM", &comm)
+            .global("AYA_LOG_LEVEL", &plan.log_level)
+            .size("EVENTS", plan.buffer);
         for (map, used) in [
             ("THREADS", plan.files.any()),
             ("FILES", plan.files.any()),
@@ -87,66 +89,54 @@ impl Tracer {
             ("EXTREMES", plan.histogram.is_some()),
         ] {
             if !used {
-                loader.map_max_entries(map, UNUSED);
+                settings = settings.size(map, UNUSED);
             }
         }
         if plan.log_level == 0 {
-            loader.map_max_entries("AYA_LOGS", SMALLEST_RING);
+            settings = settings.size("AYA_LOGS", SMALLEST_RING);
         }
-        let mut ebpf = loader.load(OBJECT).context("cannot make the maps of the kernel side")?;
-        drop(loader);
-        let log = if plan.log_level == 0 { None } else { Some(KernelLog::new(&mut ebpf)?) };
+        let mut object = Object::open(OBJECT, settings)?;
 
-        let events = RingBuf::try_from(take(&mut ebpf, "EVENTS")?)?;
-        let sums = if plan.sum { Some(Sums::new(&mut ebpf)?) } else { None };
-        let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut ebpf)?) } else { None };
-        let losses = LossReader::new(&mut ebpf)?;
-        fill(&mut ebpf, "IGNORED", Some(&plan.filters.ignored))?;
-        fill(&mut ebpf, "TIDS", plan.filters.tids.as_deref())?;
-        fill(&mut ebpf, "UIDS", plan.filters.uids.as_deref())?;
-        fill(&mut ebpf, "DISKS", plan.filters.disks.as_deref())?;
-        let mut pids = HashMap::try_from(take(&mut ebpf, "PIDS")?)?;
+        let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
+        let sums = if plan.sum { Some(Sums::new(&mut object)?) } else { None };
+        let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
+        let losses = LossReader::new(&mut object)?;
+        fill(&mut object, "IGNORED", Some(&plan.filters.ignored))?;
+        fill(&mut object, "TIDS", plan.filters.tids.as_deref())?;
+        fill(&mut object, "UIDS", plan.filters.uids.as_deref())?;
+        fill(&mut object, "DISKS", plan.filters.disks.as_deref())?;
+        let mut pids = HashMap::try_from(object.take_map("PIDS")?)?;
         for pid in plan.filters.pids.iter().flatten() {
             pids.insert(pid, 1, 0).context("giving the process ids to the kernel side")?;
         }
-        let mut began = Array::<_, u64>::try_from(take(&mut ebpf, "BEGAN")?)?;
-        let mut tracer = Self {
-            ebpf,
-            attached: Vec::new(),
-            links: Vec::new(),
-            sums,
-            histograms,
-            losses,
-            pids,
-            block,
-            mechanism: plan.mechanism.unwrap_or(Mechanism::Tracepoint),
-            log,
-        };
+        let mut began = Array::<_, u64>::try_from(object.take_map("BEGAN")?)?;
+
+        let functions = if plan.files.any() { call_functions(plan, &btf) } else { Ok(Vec::new()) };
+        let kernel = Kernel { btf: &btf, block: &block, functions: &[] };
+        let (mut attached, mut mechanism) = (Attached::default(), Mechanism::Tracepoint);
         let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
             Subject::Files | Subject::Processes => plan.files.any(),
             Subject::Children => plan.filters.follow,
             Subject::Block => plan.block(),
         });
-        let subjects: Vec<Subject> = subjects.collect();
-        let stub = attach::stub(&btf, subjects.iter().flat_map(|subject| entries(*subject, tracer.mechanism)))?;
         for subject in subjects {
-            tracer.attach(subject, &btf, &stub)?;
+            let new = if subject == Subject::Files {
+                let (used, new) = files(&object, plan, &kernel, &functions)?;
+                mechanism = used;
+                new
+            } else {
+                attach::subject(&object, subject, Mechanism::Tracepoint, &kernel)
+                    .with_context(|| format!("cannot trace {subject}"))?
+            };
+            attached.join(new);
         }
+        let log = match attached.any() {
+            Some(program) if plan.log_level != 0 => Some(KernelLog::new(program)?),
+            _ => None,
+        };
         began.set(0, monotonic_ns(), 0).context("telling the kernel side that tracing began")?;
-        Ok((tracer, events))
-    }
-
-    /// Attaches the programs of one subject.
-    fn attach(&mut self, subject: Subject, btf: &Btf, stub: &aya::Btf) -> Result<()> {
-        for entry in entries(subject, self.mechanism) {
-            if applies(entry, btf, &self.block) {
-                let link = attach::tracepoint(&mut self.ebpf, entry, stub)
-                    .with_context(|| format!("cannot trace {subject} with {}", self.mechanism))?;
-                self.links.push(link);
-                self.attached.push(entry.program);
-            }
-        }
-        Ok(())
+        let stopped = Vec::new();
+        Ok((Self { attached, stopped, sums, histograms, losses, pids, block, mechanism, log }, events))
     }
 
     /// Adds a process to those that are traced, when processes are filtered.
@@ -164,8 +154,7 @@ impl Tracer {
     ///
     /// When the kernel does not let its counters be read.
     pub fn losses(&self) -> Result<Losses> {
-        let skipped = self.attached.iter().map(|program| attach::misses(&self.ebpf, program)).sum();
-        Ok(Losses { skipped, ..self.losses.read()? })
+        Ok(Losses { skipped: self.attached.misses(), ..self.losses.read()? })
     }
 
     /// Prints what the kernel programs logged, where that was asked for.
@@ -175,10 +164,65 @@ impl Tracer {
         }
     }
 
-    /// Detaches all programs; maps and ring buffer stay readable.
+    /// Stops all programs; maps and ring buffer stay readable.
     pub fn detach(&mut self) {
-        self.links.clear();
+        self.stopped.extend(self.attached.stop());
     }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        self.detach();
+        background::close(std::mem::take(&mut self.stopped));
+    }
+}
+
+/// The functions of system calls, in the ways there are, or a call that has none.
+type CallFunctions<'a> = Result<Vec<Vec<Function>>, &'a str>;
+
+/// The functions of the system calls that count.
+fn call_functions<'a>(plan: &Plan, btf: &Btf) -> CallFunctions<'a> {
+    let (native, compat) = calls::traced(plan.files);
+    functions::of_calls(btf, &native, &compat)
+}
+
+/// Attaches what traces files, with the first mechanism that works, or the one that is asked for.
+fn files(
+    object: &Object,
+    plan: &Plan,
+    kernel: &Kernel<'_>,
+    functions: &CallFunctions<'_>,
+) -> Result<(Mechanism, Attached)> {
+    let mut refusals = Vec::new();
+    for mechanism in Mechanism::ALL.into_iter().filter(|one| plan.mechanism.is_none_or(|wanted| wanted == *one)) {
+        if let Some(reason) = unfit(mechanism, functions.as_ref().err().copied()) {
+            refusals.push(format!("{mechanism}: {reason}"));
+            continue;
+        }
+        let ways = functions.as_deref().unwrap_or_default();
+        let ways = if mechanism == Mechanism::Tracepoint { &[] } else { ways };
+        for functions in ways.iter().map(Vec::as_slice).chain(ways.is_empty().then_some(&[] as &[Function])) {
+            match attach::subject(object, Subject::Files, mechanism, &Kernel { functions, ..*kernel }) {
+                Ok(attached) => return Ok((mechanism, attached)),
+                Err(refused) => refusals.push(format!("{mechanism}: {refused}")),
+            }
+        }
+    }
+    bail!("cannot trace {}: {}", Subject::Files, refusals.join("; "))
+}
+
+/// Why a mechanism is not even tried.
+pub fn unfit(mechanism: Mechanism, missing: Option<&str>) -> Option<String> {
+    if mechanism == Mechanism::Tracepoint {
+        return None;
+    }
+    if let Some(call) = missing {
+        return Some(format!("this kernel has no function of its own for the system call {call}"));
+    }
+    let preemption = preemption::read(Path::new("/"));
+    (mechanism == Mechanism::Fentry && preemption.possible).then(|| {
+        format!("this kernel preempts programs there (preempt: {}), and calls would be missed", preemption.mode)
+    })
 }
 
 /// Now, nanoseconds of CLOCK_MONOTONIC.
@@ -188,15 +232,10 @@ pub fn monotonic_ns() -> u64 {
     })
 }
 
-fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
-    ebpf.take_map(name).with_context(|| format!("the object has no map {name}"))
-}
-
 /// Puts the members of a filter into its map.
-fn fill<K: Pod>(ebpf: &mut Ebpf, name: &str, members: Option<&[K]>) -> Result<()> {
+fn fill<K: Pod>(object: &mut Object, name: &str, members: Option<&[K]>) -> Result<()> {
     let Some(members) = members else { return Ok(()) };
-    let map = ebpf.map_mut(name).with_context(|| format!("the object has no map {name}"))?;
-    let mut map = HashMap::<_, K, u8>::try_from(map)?;
+    let mut map = HashMap::<_, K, u8>::try_from(object.take_map(name)?)?;
     for member in members {
         map.insert(member, 1, 0).with_context(|| format!("filling the filter {name}"))?;
     }

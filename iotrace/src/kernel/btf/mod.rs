@@ -13,7 +13,6 @@ mod index;
 mod member;
 mod section;
 mod signature;
-mod stub;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

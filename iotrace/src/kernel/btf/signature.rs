@@ -1,6 +1,7 @@
 //! Functions and tracepoints: whether they exist and what they take.
 
 use super::{Btf, DEPTH, Type, kind};
+use crate::kernel::functions::Function;
 
 impl Btf {
     /// Whether the kernel has this function as a function of its own (not inlined everywhere).
@@ -10,10 +11,19 @@ impl Btf {
         self.functions_named(name).next().is_some()
     }
 
-    /// Number of parameters of a function; `None` without such a function.
-    pub fn function_parameters(&self, name: &str) -> Option<usize> {
-        let prototype = self.functions_named(name).find_map(|ty| self.prototype(ty.size_or_type()))?;
-        Some(prototype.length())
+    /// A function that is there as one of its own. Where several have the name (a real one and the stand-in of kernel/sys_ni.c), the
+    /// one whose first parameter points to a known structure and is called `regs` counts.
+    pub fn function(&self, name: &str) -> Option<Function> {
+        let found = self.functions_named(name).filter_map(|ty| {
+            let prototype = self.prototype(ty.size_or_type())?;
+            let [parameter, pointer] = prototype.entries::<2>().next().unwrap_or_default();
+            let target = self.resolve(pointer).filter(|ty| ty.kind() == kind::PTR).map(Type::size_or_type);
+            let typed = target.and_then(|id| self.resolve(id)).is_some_and(|ty| ty.kind() == kind::STRUCT);
+            let (id, prototype, parameters) = (ty.id(), prototype.id(), prototype.length());
+            let function = Function { name: name.into(), id, prototype, typed, parameters };
+            Some(((typed, self.is_string(parameter, b"regs")), function))
+        });
+        found.max_by_key(|(fit, _)| *fit).map(|(_, function)| function)
     }
 
     /// Type names of the arguments of a raw tracepoint's programs, in the order in which programs get them.

@@ -152,8 +152,8 @@ fn functions_and_tracepoints_tell_their_parameters() {
     let btf = blob.btf();
     assert!(btf.function_exists("vfs_read"));
     assert!(!btf.function_exists("request"));
-    assert_eq!(btf.function_parameters("vfs_read"), Some(2));
-    assert_eq!(btf.function_parameters("vfs_write"), None);
+    assert_eq!(btf.function("vfs_read").map(|f| f.parameters), Some(2));
+    assert_eq!(btf.function("vfs_write"), None);
     assert_eq!(
         btf.tracepoint_parameters("block").unwrap(),
         [
@@ -229,7 +229,7 @@ fn the_running_kernel_has_what_every_kernel_has() {
     assert_eq!(btf.byte_offset("list_head.prev").unwrap(), 8);
     assert_eq!(btf.byte_offset("hlist_bl_node.pprev").unwrap(), 8);
     assert!(btf.function_exists("vfs_fsync_range"));
-    assert_eq!(btf.function_parameters("vfs_fsync_range"), Some(4));
+    assert_eq!(btf.function("vfs_fsync_range").map(|f| f.parameters), Some(4));
     let parameters = btf.tracepoint_parameters("sys_enter").unwrap();
     // The third is "long int" or "long", as the compiler calls it.
     assert_eq!((&*parameters[0], &*parameters[1], parameters.len()), ("void *", "struct pt_regs *", 3));

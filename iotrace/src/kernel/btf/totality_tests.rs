@@ -18,7 +18,7 @@ fn exercise(bytes: Vec<u8>) {
         let _ = btf.byte_offset(path);
     }
     for name in ["a", "b", "t", "e", "file"] {
-        let _ = (btf.enumerators(name), btf.enumerator(name), btf.function_parameters(name));
+        let _ = (btf.enumerators(name), btf.enumerator(name), btf.function(name));
         let _ = (btf.tracepoint_parameters(name), btf.tracepoint_type_id(name));
     }
 }

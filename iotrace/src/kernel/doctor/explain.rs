@@ -29,9 +29,9 @@ impl Said {
 
 /// A trial as a row.
 pub fn attempt(trial: &Trial, facts: &Facts) -> Attempt {
-    let used = trial.way == Way::Tracepoint && trial.outcome.is_ok();
+    let used = facts.used(trial.subject) == Some(trial.way);
     let said = match &trial.outcome {
-        Ok(()) => Said::new(State::Ok, None, if used { "used" } else { "works, not used yet" }),
+        Ok(()) => Said::new(State::Ok, None, if used { "used" } else { "works" }),
         Err(refusal) => explain(trial.way, refusal, facts),
     };
     let Said { state, errno, detail, advice } = said;
@@ -48,6 +48,7 @@ fn explain(way: Way, refusal: &Refusal, facts: &Facts) -> Said {
                 Err(_) => "not tried: needs BTF",
             },
         ),
+        Refusal::Unfit(reason) => Said::new(State::Refused, None, reason.clone()),
         Refusal::NoProbes => Said::new(
             State::Missing,
             None,

@@ -4,7 +4,7 @@ use super::report::Way;
 use crate::kernel::{
     btf::{Btf, BtfError},
     layout::{kernel_layout, missing_optional},
-    mechanism::Subject,
+    mechanism::{Mechanism, Subject},
 };
 use iotrace_common::layout::{FIELDS, KernelLayout};
 use nix::errno::Errno;
@@ -150,6 +150,8 @@ pub struct Trial {
 pub enum Refusal {
     /// Not tried: BTF, or something in it, is missing.
     NoTypes,
+    /// It would not see everything, for this reason.
+    Unfit(String),
     /// The kernel's list of event sources has no kprobes.
     NoProbes,
     /// The object's maps could not be made.
@@ -184,6 +186,14 @@ pub struct Words {
 }
 
 impl Facts {
+    /// The mechanism that is used for a subject: the first of [`Mechanism::ALL`] that works.
+    pub fn used(&self, subject: Subject) -> Option<Way> {
+        let works = |way: &Way| {
+            self.trials.iter().any(|trial| trial.way == *way && trial.subject == subject && trial.outcome.is_ok())
+        };
+        Mechanism::ALL.into_iter().map(Way::from).find(works)
+    }
+
     /// Whether any subject can be traced with tracepoints.
     pub fn tracepoints_work(&self) -> bool {
         self.trials.iter().any(|trial| trial.way == Way::Tracepoint && trial.outcome.is_ok())

@@ -19,7 +19,7 @@ pub fn report(facts: &Facts) -> Report {
     let ok = facts.maps.ring_buffer == Ok(true) && MAIN.into_iter().all(used);
     let failed: Vec<&Check> = checks.iter().filter(|check| !ok && check.needed && check.state != State::Ok).collect();
     let unused: Vec<&Attempt> =
-        attempts.iter().filter(|attempt| attempt.way == Way::Tracepoint && !attempt.used).collect();
+        attempts.iter().filter(|attempt| attempt.way == Way::Tracepoint && !used(attempt.subject)).collect();
 
     let mut problems = if ok { Vec::new() } else { denied(facts.rights) };
     let is_told =

@@ -1,6 +1,6 @@
 //! The verdict: rows to be shown, and what follows from them.
 
-use crate::kernel::mechanism::Subject;
+use crate::kernel::mechanism::{Mechanism, Subject};
 use std::fmt;
 
 /// A way into the kernel that is tried; those of [`crate::kernel::mechanism::Mechanism`] are used.
@@ -12,6 +12,16 @@ pub enum Way {
     Fentry,
     /// Breakpoints there: kprobe and kretprobe.
     Kprobe,
+}
+
+impl From<Mechanism> for Way {
+    fn from(mechanism: Mechanism) -> Self {
+        match mechanism {
+            Mechanism::Tracepoint => Self::Tracepoint,
+            Mechanism::Fentry => Self::Fentry,
+            Mechanism::Kprobe => Self::Kprobe,
+        }
+    }
 }
 
 impl fmt::Display for Way {

@@ -5,27 +5,23 @@ use super::{
     report::Way,
 };
 use crate::kernel::{
-    attach::{self, AttachError, applies},
+    attach::{self, Kernel},
+    background,
     block::BlockFacts,
     calls::{self, FileOps},
-    mechanism::{Mechanism, Subject, entries},
-    tracer::OBJECT,
+    functions,
+    mechanism::{Mechanism, Subject},
+    object::{Object, Settings},
+    program::Refused,
+    tracer::{OBJECT, unfit},
 };
-use aya::{
-    Btf, Ebpf, EbpfLoader, Endianness,
-    maps::MapType,
-    programs::{FEntry, FExit, KProbe, ProgramError, kprobe::KProbeError},
-    sys::is_map_supported,
-};
+use aya::{maps::MapType, sys::is_map_supported};
 use iotrace_common::{
     config::{self, CommFilter, Config},
     layout::KernelLayout,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{error::Error, io};
-
-/// The function that programs of the other mechanisms are put on: every kernel has it, and always as one of its own.
-const FUNCTION: &str = "vfs_read";
 
 /// Makes maps of the kinds that matter; and lifts the limit of locked memory, where the kernel wants that.
 pub fn maps() -> Maps {
@@ -56,34 +52,27 @@ fn memlock() -> Memlock {
     }
 }
 
-/// Tries each mechanism for each subject that it has programs for. All are detached and unloaded on return.
+/// Tries each mechanism for each subject that it has programs for. All are detached on return.
+///
+/// Trampolines and probes are put at one function only: there may be sixty, and the kernel takes long to take them away.
 pub fn mechanisms(known: Option<&KnownTypes>) -> Vec<Trial> {
-    let btf = known.and_then(|known| Btf::parse_file(&known.path, Endianness::default()).ok());
-    let mut object = object(known).map_err(Refusal::Object);
-    let mut trial = |way, subject, attempt: &dyn Fn(&mut Ebpf) -> Result<(), Refusal>| Trial {
-        way,
+    let object = object(known).map_err(Refusal::Object);
+    let ways = |subject: Subject| subject.mechanisms().iter().rev().map(move |mechanism| (subject, *mechanism));
+    let attempt = |(subject, mechanism): (Subject, Mechanism)| Trial {
+        way: Way::from(mechanism),
         subject,
-        outcome: match &mut object {
-            Ok(ebpf) => attempt(ebpf),
-            Err(refusal) => Err(refusal.clone()),
+        outcome: match (&object, known) {
+            (Ok(object), Some(known)) => trial(object, subject, mechanism, known),
+            (Err(refusal), _) => Err(refusal.clone()),
+            (Ok(_), None) => Err(Refusal::NoTypes),
         },
     };
-    let types = || known.zip(btf.as_ref()).ok_or(Refusal::NoTypes);
-    let mut trials: Vec<Trial> = Subject::ALL
-        .into_iter()
-        .map(|subject| {
-            trial(Way::Tracepoint, subject, &|ebpf| types().and_then(|types| tracepoints(ebpf, subject, types)))
-        })
-        .collect();
-    trials.push(trial(Way::Fentry, Subject::Files, &|ebpf| types().and_then(|(_, btf)| trampolines(ebpf, btf))));
-    trials.push(trial(Way::Kprobe, Subject::Files, &probes));
-    trials
+    Subject::ALL.into_iter().flat_map(ways).map(attempt).collect()
 }
 
 /// The object as [`crate::kernel::tracer::Tracer`] loads it, with all that a program can do switched on, and no process to trace.
-fn object(known: Option<&KnownTypes>) -> Result<Ebpf, Words> {
-    let all = FileOps { read: true, write: true, sync: true, open: true };
-    let (calls, compat) = calls::table(all);
+fn object(known: Option<&KnownTypes>) -> Result<Object, Words> {
+    let (calls, compat) = calls::table(FileOps::ALL);
     let mut flags = config::SUM | config::STREAM_SYNC | config::STREAM_IO | config::STREAM_BLOCK | config::HISTOGRAM;
     flags |= config::FILTER_PID | config::FOLLOW | config::OPENS;
     if known.is_some_and(|known| known.btf.function_exists("bpf_get_current_task_btf")) {
@@ -95,69 +84,42 @@ fn object(known: Option<&KnownTypes>) -> Result<Ebpf, Words> {
     // Without block operations that count, and with an empty map of processes, nothing is recorded while attached.
     let config = Config { flags, self_pid: std::process::id(), kinds: u32::MAX, ..Config::default() };
     let layout = known.map_or(KernelLayout::UNKNOWN, |known| known.layout);
-    EbpfLoader::new()
-        .btf(None)
-        .override_global("LAYOUT", &layout, true)
-        .override_global("CONFIG", &config, true)
-        .override_global("CALLS", &calls, true)
-        .override_global("COMM", &CommFilter { class: [0; 256], star: 0, accept: 0 }, true)
-        .override_global("AYA_LOG_LEVEL", &0_u8, true)
-        .load(OBJECT)
-        .map_err(|error| words(&error))
+    let comm = CommFilter { class: [0; 256], star: 0, accept: 0 };
+    let settings = Settings::default()
+        .global("LAYOUT", &layout)
+        .global("CONFIG", &config)
+        .global("CALLS", &calls)
+        .global("COMM", &comm)
+        .global("AYA_LOG_LEVEL", &0_u8);
+    Object::open(OBJECT, settings).map_err(|error| words(error.as_ref()))
 }
 
-/// The programs that trace with tracepoints.
-fn tracepoints(ebpf: &mut Ebpf, subject: Subject, (known, btf): (&KnownTypes, &Btf)) -> Result<(), Refusal> {
-    let block = BlockFacts::from_btf(&known.btf);
-    for entry in entries(subject, Mechanism::Tracepoint).iter().filter(|entry| applies(entry, &known.btf, &block)) {
-        attach::tracepoint(ebpf, entry, btf).map(drop).map_err(|error| attach_error(error, entry.program, None))?;
-    }
-    Ok(())
-}
-
-/// Loads a trial program, attaches it, and takes both back: the link goes with the program.
-macro_rules! attempt {
-    ($ebpf:ident, $name:literal as $kind:ty, load($($load:expr),*), attach($($attach:expr),*)) => {{
-        let refused = |step| move |error: ProgramError| refusal($name, step, &error);
-        let program: &mut $kind = $ebpf
-            .program_mut($name)
-            .and_then(|program| program.try_into().ok())
-            .ok_or_else(|| attach_error(AttachError::NoProgram($name), $name, None))?;
-        program.load($($load),*).map_err(refused(Step::Load))?;
-        program.attach($($attach),*).map_err(refused(Step::Attach))?;
-        program.unload().map_err(refused(Step::Attach))?;
-    }};
-}
-
-/// Entry and exit of a function, by trampolines.
-fn trampolines(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), Refusal> {
-    attempt!(ebpf, "trial_fentry" as FEntry, load(FUNCTION, btf), attach());
-    attempt!(ebpf, "trial_fexit" as FExit, load(FUNCTION, btf), attach());
-    Ok(())
-}
-
-/// Entry and exit of a function, by probes. aya asks sysfs and perf_event_open, not tracefs (programs/probe.rs).
-fn probes(ebpf: &mut Ebpf) -> Result<(), Refusal> {
-    attempt!(ebpf, "trial_kprobe" as KProbe, load(), attach(FUNCTION, 0));
-    attempt!(ebpf, "trial_kretprobe" as KProbe, load(), attach(FUNCTION, 0));
-    Ok(())
-}
-
-fn refusal(program: &'static str, step: Step, error: &ProgramError) -> Refusal {
-    if let ProgramError::KProbeError(KProbeError::FileError { io_error, .. }) = error
-        && io_error.kind() == io::ErrorKind::NotFound
+fn trial(object: &Object, subject: Subject, mechanism: Mechanism, known: &KnownTypes) -> Result<(), Refusal> {
+    let (native, _) = calls::traced(FileOps::ALL);
+    let functions = functions::of_calls(&known.btf, &native, &[]);
+    if subject == Subject::Files
+        && let Some(reason) = unfit(mechanism, functions.as_ref().err().copied())
     {
+        return Err(Refusal::Unfit(reason));
+    }
+    let functions = functions.unwrap_or_default();
+    let kernel = Kernel {
+        btf: &known.btf,
+        block: &BlockFacts::from_btf(&known.btf),
+        functions: functions.first().and_then(|all| all.get(..1)).unwrap_or_default(),
+    };
+    let mut attached = attach::subject(object, subject, mechanism, &kernel).map_err(refusal)?;
+    background::close(attached.stop());
+    Ok(())
+}
+
+fn refusal(refused: Refused) -> Refusal {
+    let Refused { program, reason, errno, loaded } = refused;
+    if program.contains("probe") && errno.is_none() {
         return Refusal::NoProbes;
     }
-    attach_error(attach::refusal(program, error), program, Some(step))
-}
-
-fn attach_error(error: AttachError, program: &'static str, step: Option<Step>) -> Refusal {
-    let words = match error {
-        AttachError::Refused { reason, errno, .. } => Words { errno, text: reason },
-        error => Words { errno: None, text: error.to_string() },
-    };
-    Refusal::Program { program, step, words }
+    let step = if loaded { Step::Attach } else { Step::Load };
+    Refusal::Program { program, step: Some(step), words: Words { errno, text: reason } }
 }
 
 /// The words of the innermost error, which is the kernel's where a system call failed.
@@ -181,15 +143,5 @@ mod tests {
         let Words { errno, text } = words(&outer);
         assert_eq!(errno, Some(libc::EPERM));
         assert!(text.starts_with("Operation not permitted"), "{text}");
-    }
-
-    #[test]
-    fn kprobes_missing_from_the_list_of_event_sources_is_told_from_other_errors() {
-        let file = |kind: io::ErrorKind| {
-            ProgramError::from(KProbeError::FileError { filename: "type".into(), io_error: kind.into() })
-        };
-        assert_eq!(refusal("trial_kprobe", Step::Attach, &file(io::ErrorKind::NotFound)), Refusal::NoProbes);
-        let other = refusal("trial_kprobe", Step::Attach, &file(io::ErrorKind::PermissionDenied));
-        assert!(matches!(other, Refusal::Program { .. }), "{other:?}");
     }
 }

@@ -1,0 +1,81 @@
+//! Putting loaded programs into their places. Dropping what is returned takes them out again.
+
+use crate::kernel::{
+    program::{Loaded, Refused},
+    sys,
+};
+use aya_obj::generated::{bpf_attach_type, bpf_cmd};
+use std::{
+    ffi::CString,
+    fs, io,
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+/// Attaches a program to the place it was loaded for: a tracepoint, or a function's beginning or end.
+///
+/// # Errors
+///
+/// The kernel's refusal.
+pub fn attach(program: &Loaded) -> Result<OwnedFd, Refused> {
+    let mut attr = sys::attributes();
+    attr.raw_tracepoint.prog_fd = program.fd.as_raw_fd() as u32;
+    // SAFETY: without a name the command reads nothing else.
+    unsafe { sys::bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) }
+        .map_err(|error| Refused::attaching(program.name, &error))
+}
+
+/// Attaches a program to the beginnings, or the ends, of functions at once (since 5.18, where the kernel was built with
+/// CONFIG_FPROBE).
+///
+/// # Errors
+///
+/// The kernel's.
+pub fn probe_multi(program: &Loaded, functions: &[&str], at_return: bool) -> io::Result<OwnedFd> {
+    /// `struct { ... } kprobe_multi` of `union bpf_attr`, LINK_CREATE (include/uapi/linux/bpf.h, 5.18).
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Functions {
+        flags: u32,
+        count: u32,
+        names: u64,
+        addresses: u64,
+        cookies: u64,
+    }
+    /// BPF_F_KPROBE_MULTI_RETURN.
+    const RETURN: u32 = 1;
+    let names: Vec<CString> = functions.iter().filter_map(|name| CString::new(*name).ok()).collect();
+    let pointers: Vec<u64> = names.iter().map(|name| name.as_ptr() as u64).collect();
+    let mut attr = sys::attributes();
+    // SAFETY: all fields of this union are plain numbers, and the last of them has room for the structure.
+    let fields = unsafe { &mut attr.link_create };
+    fields.__bindgen_anon_1.prog_fd = program.fd.as_raw_fd() as u32;
+    fields.attach_type = bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32;
+    let functions = Functions {
+        flags: if at_return { RETURN } else { 0 },
+        count: pointers.len() as u32,
+        names: pointers.as_ptr() as u64,
+        addresses: 0,
+        cookies: 0,
+    };
+    // SAFETY: the union's member for this attach type.
+    unsafe { (&raw mut fields.__bindgen_anon_3).cast::<Functions>().write(functions) };
+    // SAFETY: the names outlive the call.
+    unsafe { sys::bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
+}
+
+/// The kernel's number for events that are probes; `None` where it was built without them.
+pub fn probe_type() -> Option<u32> {
+    fs::read_to_string("/sys/bus/event_source/devices/kprobe/type").ok()?.trim().parse().ok()
+}
+
+/// Attaches a program to the beginning, or the end, of one function.
+///
+/// # Errors
+///
+/// The kernel's.
+pub fn probe(program: &Loaded, kind: u32, function: &str, at_return: bool) -> io::Result<OwnedFd> {
+    let name = CString::new(function).map_err(io::Error::other)?;
+    let probe = sys::probe(kind, &name, at_return)?;
+    sys::enable_probe(&probe, &program.fd)?;
+    Ok(probe)
+}

@@ -38,6 +38,19 @@ pub const OPENS: u32 = 1 << 14;
 /// `Config::flags`: the kernel has `bpf_get_current_task_btf` (Linux 5.11).
 pub const TASK_BTF: u32 = 1 << 15;
 
+/// `Config::flags`: the kernel has `bpf_task_pt_regs` (Linux 5.15).
+pub const TASK_REGS: u32 = 1 << 16;
+
+/// `Config::flags`: io_uring's completions do not tell the request (until 5.15).
+pub const URING_BY_DATA: u32 = 1 << 17;
+
+/// `Config::flags`: reads count.
+pub const READS: u32 = 1 << 18;
+/// `Config::flags`: writes count.
+pub const WRITES: u32 = 1 << 19;
+/// `Config::flags`: syncs count.
+pub const SYNCS: u32 = 1 << 20;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -54,6 +67,10 @@ pub struct Config {
     pub kinds: u32,
     /// Which part of `cmd_flags` tells histograms apart.
     pub histogram_flags: u32,
+    /// Bytes of a page as a power of two.
+    pub page_shift: u32,
+    /// Number of the flag that marks a large folio (`PG_head` of include/linux/page-flags.h).
+    pub page_head: u32,
 }
 
 /// A glob over thread names as a bit-parallel automaton: state `i` means that `i` tokens have matched.

@@ -51,6 +51,8 @@ pub const PATH_MAX: usize = 4096;
 pub const PATH_DEPTH: usize = 64;
 /// `FileRecord::flags`: the walk ended before the root, the front of the path is missing.
 pub const PATH_CUT: u32 = 1;
+/// `FileRecord::flags`: the names lead to the root of the file's own file system, whose mount is not known.
+pub const PATH_OF_FS: u32 = 2;
 /// Bytes of a file system's name that are sent.
 pub const FS_LEN: usize = 16;
 
@@ -66,7 +68,7 @@ pub struct FileRecord {
     pub id: u64,
     /// The identity.
     pub key: FileKey,
-    /// [`PATH_CUT`].
+    /// [`PATH_CUT`], [`PATH_OF_FS`].
     pub flags: u32,
     /// Bytes of names that follow.
     pub names: u32,

@@ -148,6 +148,8 @@ layout! {
     regs_arg4: required ["pt_regs.r8", "pt_regs.regs[4]"];
     /// Sixth argument.
     regs_arg5: required ["pt_regs.r9", "pt_regs.regs[5]"];
+    /// `struct pt_regs`: its last member on x86-64.
+    regs_last: optional ["pt_regs.ss"];
     /// `struct pt_regs`: first parameter of a function of the kernel.
     regs_parameter0: required ["pt_regs.di", "pt_regs.regs[0]"];
     /// `struct pt_regs`: what a function of the kernel returns.
@@ -164,6 +166,44 @@ layout! {
     compat_arg4: optional ["pt_regs.di"];
     /// Sixth.
     compat_arg5: optional ["pt_regs.bp"];
+    /// `struct task_struct`: PF_ flags.
+    task_flags: required ["task_struct.flags"];
+    /// `struct task_struct` -> kernel stack.
+    task_stack: required ["task_struct.stack"];
+    /// `struct inode` -> first of its names.
+    inode_dentry: required ["inode.i_dentry.first"];
+    /// `struct dentry`: where the inode's list of names goes through it.
+    dentry_alias: required ["dentry.d_u.d_alias"];
+    /// `struct super_block` -> root dentry.
+    sb_root: required ["super_block.s_root"];
+    /// `struct address_space` -> `struct inode *`.
+    mapping_host: required ["address_space.host"];
+    /// `struct folio` (a `struct page` until 5.15): flags.
+    folio_flags: required ["folio.flags.f", "folio.flags", "page.flags"];
+    /// -> `struct address_space *`.
+    folio_mapping: required ["folio.mapping", "page.mapping"];
+    /// Page number in the file.
+    folio_index: required ["folio.index", "page.index"];
+    /// Pages of a large folio.
+    folio_pages: optional ["folio._nr_pages", "folio._folio_nr_pages"];
+    /// `struct io_kiocb` -> `struct file *`.
+    uring_file: optional ["io_kiocb.file"];
+    /// `struct io_kiocb`: IORING_OP_.
+    uring_opcode: optional ["io_kiocb.opcode"];
+    /// `struct io_kiocb`: what is particular to an opcode.
+    uring_command: optional ["io_kiocb.cmd", "io_kiocb.rw"];
+    /// `struct io_kiocb` -> `struct io_ring_ctx *`.
+    uring_ring: optional ["io_kiocb.ctx"];
+    /// `struct io_kiocb`: the caller's own number.
+    uring_user_data: optional ["io_kiocb.cqe.user_data", "io_kiocb.user_data"];
+    /// `struct io_rw`: position.
+    uring_position: optional ["io_rw.kiocb.ki_pos"];
+    /// `struct io_rw`: buffer or iovec.
+    uring_address: optional ["io_rw.addr"];
+    /// `struct io_rw`: bytes, or elements of the iovec.
+    uring_length: optional ["io_rw.len"];
+    /// `struct io_rw`: RWF_ flags, or IOCB_ flags with the same bits (5.10).
+    uring_rw_flags: optional ["io_rw.flags", "io_rw.kiocb.ki_flags"];
     /// `struct request` -> `struct request_queue *`.
     rq_queue: required ["request.q"];
     /// `struct request`: operation and flags.

@@ -14,6 +14,7 @@ pub mod latency;
 pub mod layout;
 pub mod loss;
 pub mod open;
+pub mod pending;
 pub mod process;
 pub mod record;
 pub mod sum;

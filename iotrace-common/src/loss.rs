@@ -22,5 +22,7 @@ pub const FOLLOWED_FULL: u32 = 8;
 pub const HISTOGRAMS_FULL: u32 = 9;
 /// Operations that were counted or sent: not a loss, but the number losses are compared with.
 pub const SEEN: u32 = 10;
+/// Asynchronous requests that found no room: not counted.
+pub const PENDING_FULL: u32 = 11;
 /// Number of counters.
-pub const COUNT: u32 = 11;
+pub const COUNT: u32 = 12;

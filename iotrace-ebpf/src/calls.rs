@@ -1,11 +1,12 @@
 //! System calls: what they do is in the tables of `iotrace_common::call`.
 
 use crate::{
+    aio,
     file::{self, Place},
     filter, io,
     kernel::{Pointer, current, load, now, offset, present, read},
     mapping,
-    maps::{CALLS, THREADS, count, enabled},
+    maps::{CALLS, SCRATCH_ENTER, THREADS, count, enabled},
     open, task,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -72,22 +73,24 @@ fn spec(number: i64) -> Option<(Spec, bool)> {
     }
 }
 
-/// The description of a call that has begun.
-#[inline(always)]
-fn spec_of(number: u32) -> Option<Spec> {
-    let index = (number & !COMPAT_NUMBER) as usize;
-    if index >= TABLE_LEN {
-        return None;
-    }
-    let table = (&raw const CALLS).cast::<CallTable>();
-    // SAFETY: as in `spec`.
-    Some(Spec(unsafe {
-        if number & COMPAT_NUMBER != 0 {
-            (&raw const (*table).compat).cast::<CallSpec>().add(index)
-        } else {
-            (&raw const (*table).native).cast::<CallSpec>().add(index)
+impl Spec {
+    /// The description of a call that has begun: `Thread::number`.
+    #[inline(always)]
+    pub fn of(number: u32) -> Option<Self> {
+        let index = (number & !COMPAT_NUMBER) as usize;
+        if index >= TABLE_LEN {
+            return None;
         }
-    }))
+        let table = (&raw const CALLS).cast::<CallTable>();
+        // SAFETY: as in `spec`.
+        Some(Self(unsafe {
+            if number & COMPAT_NUMBER != 0 {
+                (&raw const (*table).compat).cast::<CallSpec>().add(index)
+            } else {
+                (&raw const (*table).native).cast::<CallSpec>().add(index)
+            }
+        }))
+    }
 }
 
 /// An argument of the call in flight; 0 when the call has none such.
@@ -132,7 +135,7 @@ pub fn enter<const FIND: bool, const TYPED: bool>(regs: Registers<TYPED>, number
     if !filter::thread_wanted(pid_tgid) {
         return None;
     }
-    let thread = task::thread(pid_tgid)?;
+    let thread = task::thread(pid_tgid, SCRATCH_ENTER)?;
     // SAFETY: the map returned a valid pointer, and only this thread writes there.
     let thread = unsafe {
         arguments(thread, regs, compat);
@@ -141,8 +144,10 @@ pub fn enter<const FIND: bool, const TYPED: bool>(regs: Registers<TYPED>, number
     thread.call = 0;
     thread.side[READ_SIDE].wanted = 0;
     thread.side[WRITE_SIDE].wanted = 0;
-    if member!(spec.action) != call::OPEN {
-        files::<FIND>(thread, spec, pid_tgid)?;
+    match member!(spec.action) {
+        call::OPEN | call::TRUNCATE_NAMED | call::REAP => {}
+        call::SUBMIT => aio::submit(thread),
+        _ => files::<FIND>(thread, spec)?,
     }
     thread.call = member!(spec.call) as u32;
     thread.number = number as u32 | if compat { COMPAT_NUMBER } else { 0 };
@@ -182,7 +187,7 @@ unsafe fn arguments<const TYPED: bool>(thread: *mut Thread, regs: Registers<TYPE
 
 /// Finds the files of a call; `None` when it does not count after all.
 #[inline(always)]
-fn files<const FIND: bool>(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Option<()> {
+fn files<const FIND: bool>(thread: &mut Thread, spec: Spec) -> Option<()> {
     let action = member!(spec.action);
     thread.requested = UNKNOWN;
     if enabled!(STREAM_IO) {
@@ -191,7 +196,7 @@ fn files<const FIND: bool>(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Op
     let read_fd = member!(spec.read_fd);
     if read_fd != NONE {
         let file = file::of_descriptor(argument(thread, read_fd) as i32);
-        io::begin(thread, READ_SIDE, file, Place::of_file(file), pid_tgid);
+        io::begin(thread, READ_SIDE, file, Place::of_file(file));
         if enabled!(STREAM_IO) {
             thread.side[READ_SIDE].offset =
                 io::offset_at(thread, READ_SIDE, file, member!(spec.offset), member!(spec.read_offset));
@@ -211,9 +216,9 @@ fn files<const FIND: bool>(thread: &mut Thread, spec: Spec, pid_tgid: u64) -> Op
     };
     let place = if action == call::SYNC_FS { Place::of_mount(file) } else { Place::of_file(file) };
     if action == call::SYNC_ALL {
-        io::begin_all(thread, pid_tgid);
+        io::begin_all(thread);
     } else {
-        io::begin(thread, WRITE_SIDE, file, place, pid_tgid);
+        io::begin(thread, WRITE_SIDE, file, place);
     }
     if enabled!(STREAM_IO) {
         thread.side[WRITE_SIDE].offset =
@@ -251,19 +256,31 @@ pub fn returned(ret: i64) -> Option<()> {
     if thread.call == 0 {
         return None;
     }
-    let spec = spec_of(thread.number)?;
+    let spec = Spec::of(thread.number)?;
     end(thread, spec, ret, end_ns)
 }
 
 #[inline(always)]
 fn end(thread: &mut Thread, spec: Spec, ret: i64, end_ns: u64) -> Option<()> {
     thread.call = 0;
+    match member!(spec.action) {
+        call::SUBMIT => {
+            aio::submitted(thread, ret);
+            return Some(());
+        }
+        call::REAP => {
+            aio::reaped(thread, ret);
+            return Some(());
+        }
+        _ => {}
+    }
     let latency_ns = end_ns.saturating_sub(thread.begin_ns);
     if !filter::result_wanted(latency_ns, ret < 0) {
         return None;
     }
     // Without opens the verifier need not look at their path walk.
-    if enabled!(OPENS) && member!(spec.action) == call::OPEN {
+    let action = member!(spec.action);
+    if enabled!(OPENS) && (action == call::OPEN || action == call::TRUNCATE_NAMED) {
         return open::end(thread, spec, ret, latency_ns);
     }
     io::end(thread, spec, READ_SIDE, ret, latency_ns);

@@ -11,6 +11,11 @@ use iotrace_common::file::{FileKey, STATE_DELETED};
 /// File type bits of `i_mode` (include/uapi/linux/stat.h); permissions may change, and are no part of an identity.
 const S_IFMT: u32 = 0o170000;
 
+/// S_SYNC of include/linux/fs.h.
+const S_SYNC: u32 = 1;
+/// SB_SYNCHRONOUS of include/linux/fs.h.
+const SB_SYNCHRONOUS: u64 = 16;
+
 /// Where a file hangs: what its path is made from.
 #[derive(Clone, Copy)]
 pub struct Place {
@@ -34,6 +39,23 @@ impl Place {
             (read(file, offset!(file_mnt)), read(file, offset!(file_dentry)))
         };
         Self { mnt, dentry, inode: read(file, offset!(file_inode)) }
+    }
+
+    /// Of an inode, by its first name. Through which mount it was reached is not known; `None` when it has no name.
+    #[inline(always)]
+    pub fn of_inode(inode: Pointer) -> Option<Self> {
+        let alias: Pointer = read(inode, offset!(inode_dentry));
+        let dentry = alias.wrapping_sub(offset!(dentry_alias));
+        (!alias.is_null()).then_some(Self { mnt: core::ptr::null(), dentry, inode })
+    }
+
+    /// Whether the file or its file system is marked synchronous.
+    #[inline(always)]
+    pub fn is_synchronous(&self) -> bool {
+        let sb: Pointer = read(self.inode, offset!(inode_sb));
+        let inode_flags: u32 = read(self.inode, offset!(inode_flags));
+        let sb_flags: u64 = read(sb, offset!(sb_flags));
+        inode_flags & S_SYNC != 0 || sb_flags & SB_SYNCHRONOUS != 0
     }
 
     /// Of a `struct path` (a working directory, say).

@@ -5,13 +5,13 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, offset, read, read_user},
-    maps::{EVENTS, SCRATCH_ENTER, config, count, enabled},
+    maps::{EVENTS, SCRATCH_ENTER, WHO_CALL, config, count, enabled},
     sum, task,
 };
 use iotrace_common::{
     call::{self, NONE, OFFSET_POINTER, OFFSET_UNKNOWN, OFFSET_VALUE},
     file::{FileKey, STATE_EVERYTHING, kind_bit},
-    io::{IO_SYNC, IoRecord, OP_READ, OP_SYNC, OP_WRITE, UNKNOWN},
+    io::{IO_SYNC, IoRecord, OP_ALLOCATE, OP_READ, OP_SYNC, OP_TRUNCATE, OP_WRITE, UNKNOWN},
     loss,
     record::{Header, IO},
     thread::{READ_SIDE, Side, Thread, WANTED, WRITE_SIDE},
@@ -23,10 +23,6 @@ const O_APPEND: u32 = 0o2000;
 /// RWF_DSYNC | RWF_SYNC of include/uapi/linux/fs.h.
 const RWF_DSYNC_SYNC: u64 = 2 | 4;
 const RWF_APPEND: u64 = 0x10;
-/// S_SYNC of include/linux/fs.h.
-const S_SYNC: u32 = 1;
-/// SB_SYNCHRONOUS of include/linux/fs.h.
-const SB_SYNCHRONOUS: u64 = 16;
 /// File types of include/uapi/linux/stat.h; those that have no position.
 const S_IFMT: u32 = 0o170000;
 const S_IFIFO: u32 = 0o010000;
@@ -37,27 +33,27 @@ const IOVECS: usize = 16;
 
 /// An operation on an open file begins. `file` is null where the descriptor is not open, or nothing is mapped.
 #[inline(always)]
-pub fn begin(thread: &mut Thread, index: usize, file: Pointer, place: Place, pid_tgid: u64) {
+pub fn begin(thread: &mut Thread, index: usize, file: Pointer, place: Place) {
     let last = &thread.side[index];
     let key = if file.is_null() { FileKey::default() } else { place.key(&last.key, last.inode) };
     // Kind 0 is "no file".
     if config!(kinds) & kind_bit(key.mode()) != 0 && filter::device_wanted(key.dev) {
-        begin_at(thread, index, file, key, place, pid_tgid);
+        begin_at(thread, index, file, key, place);
     }
 }
 
 /// A sync of everything begins: it has no file, but always counts.
 #[inline(always)]
-pub fn begin_all(thread: &mut Thread, pid_tgid: u64) {
+pub fn begin_all(thread: &mut Thread) {
     if !enabled!(FILTER_DISK) {
         let nowhere = Place { mnt: core::ptr::null(), dentry: core::ptr::null(), inode: core::ptr::null() };
         let key = FileKey { state: STATE_EVERYTHING, ..FileKey::default() };
-        begin_at(thread, WRITE_SIDE, core::ptr::null(), key, nowhere, pid_tgid);
+        begin_at(thread, WRITE_SIDE, core::ptr::null(), key, nowhere);
     }
 }
 
 #[inline(always)]
-fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, place: Place, pid_tgid: u64) {
+fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, place: Place) {
     let side = &mut thread.side[index];
     side.address = file as u64;
     side.file_flags = if file.is_null() { 0 } else { read(file, offset!(file_flags)) };
@@ -70,16 +66,20 @@ fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, plac
     side.sync = 0;
     side.file = 0;
     if !file.is_null() {
-        let sb: Pointer = read(place.inode, offset!(inode_sb));
-        let inode_flags: u32 = read(place.inode, offset!(inode_flags));
-        let sb_flags: u64 = read(sb, offset!(sb_flags));
-        side.sync = (inode_flags & S_SYNC != 0 || sb_flags & SB_SYNCHRONOUS != 0) as u32;
+        side.sync = place.is_synchronous() as u32;
         side.file = file::number(&key, place, SCRATCH_ENTER);
     }
     // A path that could not be sent is tried again with the next call.
     side.known = (file.is_null() || side.file != 0) as u32;
     if enabled!(SUM) {
-        let slot = sum::slot(thread, pid_tgid as u32, (pid_tgid >> 32) as u32, &thread.side[index]);
+        let task = task::describe();
+        let owner = sum::Owner {
+            born_ns: thread.born_ns,
+            process_start_ns: thread.process_start_ns,
+            task: &task,
+            file: thread.side[index].file,
+        };
+        let slot = sum::slot(&owner, &thread.side[index].key, 0, WHO_CALL);
         thread.side[index].sum = slot;
     }
 }
@@ -96,6 +96,12 @@ pub fn requested(thread: &Thread, spec: Spec) -> u64 {
     }
     let address = thread.args[(iovec & 7) as usize];
     let elements = thread.args[((iovec + 1) & 7) as usize];
+    iovec_length(address, elements, member!(spec.short_iovec) != 0)
+}
+
+/// Bytes of an iovec of the current task; `short`: of a 32-bit task.
+#[inline(always)]
+pub fn iovec_length(address: u64, elements: u64, short: bool) -> u64 {
     if elements > IOVECS as u64 {
         return UNKNOWN;
     }
@@ -105,7 +111,7 @@ pub fn requested(thread: &Thread, spec: Spec) -> u64 {
             break;
         }
         // struct iovec, and struct compat_iovec: base, length.
-        let length = if member!(spec.short_iovec) != 0 {
+        let length = if short {
             read_user::<[u32; 2]>(address.wrapping_add(8 * element as u64)).map(|[_, length]| length as u64)
         } else {
             read_user::<[u64; 2]>(address.wrapping_add(16 * element as u64)).map(|[_, length]| length)
@@ -152,6 +158,8 @@ pub fn end(thread: &Thread, spec: Spec, index: usize, ret: i64, latency_ns: u64)
     let op = match member!(spec.action) {
         call::MOVE if index == READ_SIDE => OP_READ,
         call::MOVE => OP_WRITE,
+        call::ALLOCATE => OP_ALLOCATE,
+        call::TRUNCATE => OP_TRUNCATE,
         _ => OP_SYNC,
     };
     let rw_flags = match member!(spec.rw_flags) {

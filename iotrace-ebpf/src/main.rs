@@ -5,6 +5,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod aio;
 mod block;
 mod calls;
 mod file;
@@ -14,11 +15,14 @@ mod kernel;
 mod latency;
 mod mapping;
 mod maps;
+mod mmap;
 mod open;
 mod path;
+mod pending;
 mod process;
 mod sum;
 mod task;
+mod uring;
 
 use crate::{
     calls::Registers,
@@ -34,13 +38,13 @@ use aya_log_ebpf::debug;
 /// `sys_enter(struct pt_regs *regs, long id)`, where the kernel has `bpf_find_vma`
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
-    call_begins::<true, true>(&ctx, ctx.arg(0), ctx.arg(1))
+    call_begins::<true>(&ctx, ctx.arg(0), ctx.arg(1))
 }
 
 /// The same until 5.16
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter_no_vma(ctx: BtfTracePointContext) -> i32 {
-    call_begins::<false, true>(&ctx, ctx.arg(0), ctx.arg(1))
+    call_begins::<false>(&ctx, ctx.arg(0), ctx.arg(1))
 }
 
 /// `sys_exit(struct pt_regs *regs, long ret)`
@@ -55,7 +59,7 @@ pub fn call_fentry(ctx: FEntryContext) -> i32 {
     let regs = ctx.arg(0);
     // SAFETY: an argument of a trampoline.
     let number = unsafe { Registers::<true>::new(regs) }.number();
-    call_begins::<true, true>(&ctx, regs, number)
+    call_begins::<true>(&ctx, regs, number)
 }
 
 /// The same until 5.16
@@ -64,7 +68,7 @@ pub fn call_fentry_no_vma(ctx: FEntryContext) -> i32 {
     let regs = ctx.arg(0);
     // SAFETY: an argument of a trampoline.
     let number = unsafe { Registers::<true>::new(regs) }.number();
-    call_begins::<false, true>(&ctx, regs, number)
+    call_begins::<false>(&ctx, regs, number)
 }
 
 /// As [`call_fentry`]
@@ -115,9 +119,9 @@ fn kprobe_begins<const FIND: bool>(ctx: &ProbeContext) -> u32 {
 
 /// `regs` must be an argument of a tracepoint or a trampoline.
 #[inline(always)]
-fn call_begins<const FIND: bool, const TYPED: bool>(ctx: &impl EbpfContext, regs: Pointer, number: i64) -> i32 {
+fn call_begins<const FIND: bool>(ctx: &impl EbpfContext, regs: Pointer, number: i64) -> i32 {
     // SAFETY: see above.
-    if calls::enter::<FIND, TYPED>(unsafe { Registers::new(regs) }, number).is_some() {
+    if calls::enter::<FIND, true>(unsafe { Registers::new(regs) }, number).is_some() {
         debug!(ctx, "enter call {}", number);
     }
     0
@@ -195,6 +199,71 @@ pub fn block_rq_complete(ctx: BtfTracePointContext) -> i32 {
     if block::completed(ctx.arg(0), ctx.arg(1), ctx.arg(2)).is_some() {
         debug!(&ctx, "request completed: {} bytes", ctx.arg::<u32>(2));
     }
+    0
+}
+
+/// `io_uring_submit_req(struct io_kiocb *req)` since 6.3
+#[btf_tracepoint(function = "io_uring_submit_req")]
+pub fn io_uring_submit_req(ctx: BtfTracePointContext) -> i32 {
+    uring::submitted(ctx.arg(0));
+    0
+}
+
+/// `io_uring_submit_sqe(struct io_kiocb *req, bool force_nonblock)` from 5.19 to 6.2
+#[btf_tracepoint(function = "io_uring_submit_sqe")]
+pub fn io_uring_submit_sqe(ctx: BtfTracePointContext) -> i32 {
+    uring::submitted(ctx.arg(0));
+    0
+}
+
+/// `io_uring_submit_sqe(void *ctx, void *req, u64 user_data, u8 opcode, ...)` from 5.13 to 5.18, and in stable 5.10
+#[btf_tracepoint(function = "io_uring_submit_sqe")]
+pub fn io_uring_submit_sqe_ring(ctx: BtfTracePointContext) -> i32 {
+    uring::submitted(ctx.arg(1));
+    0
+}
+
+/// `io_uring_complete(struct io_ring_ctx *ctx, void *req, struct io_uring_cqe *cqe)` since 6.15
+#[btf_tracepoint(function = "io_uring_complete")]
+pub fn io_uring_complete_entry(ctx: BtfTracePointContext) -> i32 {
+    // struct io_uring_cqe of include/uapi/linux/io_uring.h: user_data, res, flags.
+    let result = kernel::read::<i32>(ctx.arg(2), 8);
+    uring::completed(ctx.arg(0), ctx.arg(1), 0, result);
+    0
+}
+
+/// `io_uring_complete(void *ctx, void *req, u64 user_data, int res, unsigned int cflags, u64 extra1, u64 extra2)` from 5.19
+#[btf_tracepoint(function = "io_uring_complete")]
+pub fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
+    uring::completed(ctx.arg(0), ctx.arg(1), 0, ctx.arg(3));
+    0
+}
+
+/// `io_uring_complete(void *ctx, u64 user_data, int res, unsigned int cflags)` until 5.18
+#[btf_tracepoint(function = "io_uring_complete")]
+pub fn io_uring_complete_data(ctx: BtfTracePointContext) -> i32 {
+    uring::completed(ctx.arg(0), core::ptr::null(), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// `mm_filemap_add_to_page_cache(struct folio *folio)`, a `struct page *` until 5.15
+#[btf_tracepoint(function = "mm_filemap_add_to_page_cache")]
+pub fn mm_filemap_add_to_page_cache(ctx: BtfTracePointContext) -> i32 {
+    mmap::brought_in(ctx.arg(0));
+    0
+}
+
+/// `writeback_dirty_folio(struct folio *folio, struct address_space *mapping)` since 5.18
+#[btf_tracepoint(function = "writeback_dirty_folio")]
+pub fn writeback_dirty_folio(ctx: BtfTracePointContext) -> i32 {
+    mmap::dirtied(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// `writeback_dirty_page(struct page *page, struct address_space *mapping)` until 5.17
+#[btf_tracepoint(function = "writeback_dirty_page")]
+pub fn writeback_dirty_page(ctx: BtfTracePointContext) -> i32 {
+    mmap::dirtied(ctx.arg(0), ctx.arg(1));
     0
 }
 

@@ -13,6 +13,7 @@ use iotrace_common::{
     file::FileKey,
     latency::{Extremes, Histogram, HistogramKey},
     loss,
+    pending::{Pending, PendingKey},
     process::ProcessState,
     sum::{FreeSlots, Sum, SumKey},
     thread::Thread,
@@ -21,7 +22,7 @@ use iotrace_common::{
 /// Settings of this run.
 #[unsafe(no_mangle)]
 pub static CONFIG: Global<Config> =
-    Global::new(Config { min_latency_ns: 0, block_ops: 0, flags: 0, self_pid: 0, kinds: 0, histogram_flags: 0 });
+    Global::new(Config { min_latency_ns: 0, block_ops: 0, flags: 0, self_pid: 0, kinds: 0, histogram_flags: 0, page_shift: 12, page_head: 0 });
 
 /// System calls that count in this run, by number.
 #[unsafe(no_mangle)]
@@ -65,11 +66,32 @@ pub static FREE_SUMS: Queue<FreeSlots> = Queue::with_max_entries(65536, 0);
 
 /// Free slots that a CPU has taken.
 #[map]
-pub static CPU_SUMS: PerCpuArray<FreeSlots> = PerCpuArray::with_max_entries(1, 0);
+pub static CPU_SUMS: PerCpuArray<FreeSlots> = PerCpuArray::with_max_entries(WHO_COUNT, 0);
+
+/// Programs that may interrupt each other where the kernel preempts them do not share what belongs to a CPU. System calls.
+pub const WHO_CALL: u32 = 0;
+/// As [`WHO_CALL`]: submissions to io_uring.
+pub const WHO_SUBMIT: u32 = 1;
+/// As [`WHO_CALL`]: completions of io_uring.
+pub const WHO_COMPLETE: u32 = 2;
+/// As [`WHO_CALL`]: pages that come into the page cache.
+pub const WHO_FAULT: u32 = 3;
+/// As [`WHO_CALL`]: pages that become dirty.
+pub const WHO_DIRTY: u32 = 4;
+/// Number of these.
+pub const WHO_COUNT: u32 = 5;
 
 /// Sum of what found no free slot.
 #[map]
 pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(1, 0);
+
+/// Asynchronous operations between submission and completion.
+#[map]
+pub static PENDING: HashMap<PendingKey, Pending> = HashMap::with_max_entries(16384, 0);
+
+/// Where such an operation is put together: [`WHO_CALL`] and the others.
+#[map]
+pub static NEW_PENDING: PerCpuArray<Pending> = PerCpuArray::with_max_entries(WHO_COUNT, 0);
 
 /// Requests between insert or issue and completion, by address.
 #[map]
@@ -120,13 +142,20 @@ pub struct Scratch(pub [u8; SCRATCH_LEN]);
 
 /// Scratch buffers: [`SCRATCH_ENTER`] and the others, so that programs that may interrupt each other do not share one.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(3, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(7, 0);
 /// Paths, at the begin of a call.
 pub const SCRATCH_ENTER: u32 = 0;
 /// Paths, at the end of a call.
 pub const SCRATCH_EXIT: u32 = 1;
 /// Names of opened files.
 pub const SCRATCH_OPEN: u32 = 2;
+/// Paths, of what [`WHO_SUBMIT`] and those after it see.
+pub const SCRATCH_OTHER: u32 = 3;
+
+/// The scratch buffer for paths of one of [`WHO_CALL`] and the others.
+pub const fn scratch_of(who: u32) -> u32 {
+    if who == WHO_CALL { SCRATCH_ENTER } else { SCRATCH_OTHER - WHO_SUBMIT + who }
+}
 
 /// Counters of `iotrace_common::loss`.
 #[map]

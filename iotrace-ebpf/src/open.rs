@@ -11,8 +11,9 @@ use crate::{
 use aya_ebpf::{cty::c_void, helpers::generated};
 use core::arch::asm;
 use iotrace_common::{
-    call::NONE,
+    call::{self, NONE},
     file::FileKey,
+    io::UNKNOWN,
     loss,
     open::{NAME_MAX, NAME_UNREADABLE, OpenRecord},
     record::{Header, OPEN},
@@ -56,7 +57,8 @@ pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()>
     // The device of the file, or of the directory where a failed open looked for it.
     let mut dev = 0;
     let mut key = FileKey::default();
-    if ret >= 0 {
+    let opened = member!(spec.action) == call::OPEN && ret >= 0;
+    if opened {
         let file = file::of_descriptor(ret as i32);
         if !file.is_null() {
             let place = Place::of_file(file);
@@ -127,6 +129,9 @@ pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()>
 #[inline(always)]
 fn how(thread: &Thread, spec: Spec) -> (u64, u64) {
     let flags = member!(spec.open_flags);
+    if member!(spec.action) == call::TRUNCATE_NAMED {
+        return (if member!(spec.length) == NONE { UNKNOWN } else { argument(thread, member!(spec.length)) }, 0);
+    }
     if flags == NONE {
         return (CREAT, argument(thread, member!(spec.open_mode)));
     }

@@ -7,7 +7,7 @@ use crate::{
 use aya_ebpf::{cty::c_void, helpers::generated};
 use core::arch::asm;
 use iotrace_common::{
-    file::{FS_LEN, FileKey, FileRecord, PATH_CUT, PATH_DEPTH, PATH_MAX},
+    file::{FS_LEN, FileKey, FileRecord, PATH_CUT, PATH_OF_FS, PATH_DEPTH, PATH_MAX},
     loss,
     record::{FILE, Header},
 };
@@ -55,7 +55,7 @@ pub extern "C" fn announce_path(mnt: u64, dentry: u64, scratch: u32) -> u64 {
         let record = buffer.cast::<FileRecord>();
         (*record).header = Header { kind: FILE, len: (HEAD + names) as u32 };
         (*record).id = id;
-        (*record).flags = if cut { PATH_CUT } else { 0 };
+        (*record).flags = if cut { PATH_CUT } else { 0 } | if mnt.is_null() { PATH_OF_FS } else { 0 };
         (*record).names = names as u32;
         (*record).fs = [0; FS_LEN];
         let inode: Pointer = read(dentry, offset!(dentry_inode));
@@ -81,6 +81,14 @@ pub extern "C" fn announce_path(mnt: u64, dentry: u64, scratch: u32) -> u64 {
     }
 }
 
+/// Root of the file system that a name is on.
+#[inline(always)]
+fn fs_root(dentry: Pointer) -> Pointer {
+    let inode: Pointer = read(dentry, offset!(dentry_inode));
+    let sb: Pointer = read(inode, offset!(inode_sb));
+    read(sb, offset!(sb_root))
+}
+
 /// Writes the names from `dentry` up to the root of the mount namespace, each ended by NUL. Returns their length, and whether
 /// the root was not reached.
 ///
@@ -93,12 +101,18 @@ unsafe fn walk(names: *mut u8, mnt: Pointer, dentry: Pointer) -> (usize, bool) {
     let mut dentry = dentry;
     let mut position: usize = 0;
     let mut cut = true;
+    // Without a mount the walk ends at the root of the file system.
+    let end: Pointer = if mnt.is_null() { fs_root(dentry) } else { core::ptr::null() };
     for _ in 0..PATH_DEPTH {
         // The verifier must see the bound here: the compiler would drop a check that it can prove itself.
         // SAFETY: a mask of one register.
         unsafe { asm!("{0} &= 4095", inout(reg) position) };
         let parent: Pointer = read(dentry, offset!(dentry_parent));
         let root: Pointer = read(mnt, offset!(vfsmount_root));
+        if dentry == end {
+            cut = false;
+            break;
+        }
         if dentry == root {
             let mount = mnt.wrapping_sub(offset!(mount_vfsmount));
             let above: Pointer = read(mount, offset!(mount_parent));

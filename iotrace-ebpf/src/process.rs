@@ -2,7 +2,7 @@
 
 use crate::{
     kernel::{Pointer, current, load, offset, present, read},
-    maps::{EVENTS, PIDS, PROCESSES, SCRATCH, SCRATCH_ENTER, THREADS, count, enabled},
+    maps::{EVENTS, PIDS, PROCESSES, SCRATCH, THREADS, count, enabled},
 };
 use aya_ebpf::{
     cty::c_void,
@@ -24,7 +24,7 @@ const COMPONENT: usize = 256;
 /// A global function that takes numbers only, so that the verifier looks at it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn announce_process(pid: u32, leader: u64, start_ns: u64) -> u64 {
+pub extern "C" fn announce_process(pid: u32, leader: u64, start_ns: u64, scratch: u32) -> u64 {
     let leader = leader as Pointer;
     if let Some(known) = PROCESSES.get_ptr(pid) {
         // SAFETY: the map returned a valid pointer.
@@ -32,7 +32,7 @@ pub extern "C" fn announce_process(pid: u32, leader: u64, start_ns: u64) -> u64 
             return 0;
         }
     }
-    let Some(buffer) = SCRATCH.get_ptr_mut(SCRATCH_ENTER) else { return 0 };
+    let Some(buffer) = SCRATCH.get_ptr_mut(scratch) else { return 0 };
     let buffer = buffer.cast::<u8>();
     // SAFETY: the buffer is this CPU's own and longer than a record with all its names.
     unsafe {

@@ -1,25 +1,36 @@
 //! Adding up by thread and file, in place.
 
-use crate::{
-    maps::{CPU_SUMS, FREE_SUMS, OTHER_SUMS, SUM_INDEX, SUMS, count},
-    task,
-};
+use crate::maps::{CPU_SUMS, FREE_SUMS, OTHER_SUMS, SUM_INDEX, SUMS, count};
 use iotrace_common::{
-    io::{OP_READ, OP_WRITE},
+    file::FileKey,
+    io::{OP_ALLOCATE, OP_MMAP_READ, OP_MMAP_WRITE, OP_READ, OP_SYNC, OP_TRUNCATE, OP_WRITE},
     loss,
+    record::Task,
     sum::{Counters, FreeSlots, Sum, SumKey},
-    thread::{Side, Thread},
 };
 
-/// The slot of a thread and file, taken from the free ones when it is new; 0 when none is free.
+/// Whose sum, as its slot says.
+pub struct Owner<'a> {
+    /// `Thread::born_ns`.
+    pub born_ns: u64,
+    /// Start of its process.
+    pub process_start_ns: u64,
+    /// The thread.
+    pub task: &'a Task,
+    /// Number of the file.
+    pub file: u64,
+}
+
+/// The slot of a thread and file, taken from the free ones when it is new; 0 when none is free. `way`: `SumKey::way`. `who`: see
+/// [`crate::maps::WHO_CALL`].
 #[inline(always)]
-pub fn slot(thread: &Thread, tid: u32, pid: u32, side: &Side) -> u32 {
-    let key = SumKey { born_ns: thread.born_ns, tid, way: 0, file: side.key };
+pub fn slot(owner: &Owner<'_>, file: &FileKey, way: u32, who: u32) -> u32 {
+    let key = SumKey { born_ns: owner.born_ns, tid: owner.task.tid, way, file: *file };
     if let Some(slot) = SUM_INDEX.get_ptr(key) {
         // SAFETY: the map returned a valid pointer.
         return unsafe { *slot };
     }
-    let slot = take();
+    let slot = take(who);
     if slot == 0 {
         return 0;
     }
@@ -28,24 +39,23 @@ pub fn slot(thread: &Thread, tid: u32, pid: u32, side: &Side) -> u32 {
         let _ = FREE_SUMS.push(FreeSlots { next: slot, end: slot + 1 }, 0);
         return 0;
     }
-    let who = task::describe();
-    // SAFETY: the slot was free, so this thread alone has it.
+    // SAFETY: the slot was free, so who asks alone has it.
     unsafe {
         (*sum).counters = Counters::default();
-        (*sum).file = side.file;
-        (*sum).process_start_ns = thread.process_start_ns;
-        (*sum).pid = pid;
-        (*sum).uid = who.uid;
-        (*sum).comm = who.comm;
+        (*sum).file = owner.file;
+        (*sum).process_start_ns = owner.process_start_ns;
+        (*sum).pid = owner.task.pid;
+        (*sum).uid = owner.task.uid;
+        (*sum).comm = owner.task.comm;
         (*sum).key = key;
     }
     slot
 }
 
-/// A free slot, 0 when there is none. The programs that call this run without preemption, so a CPU's slots are its own.
+/// A free slot, 0 when there is none. A CPU's slots are those of one program at a time: see [`crate::maps::WHO_CALL`].
 #[inline(always)]
-fn take() -> u32 {
-    let Some(free) = CPU_SUMS.get_ptr_mut(0) else { return 0 };
+fn take(who: u32) -> u32 {
+    let Some(free) = CPU_SUMS.get_ptr_mut(who) else { return 0 };
     // SAFETY: the map returned a valid pointer to this CPU's value.
     let free = unsafe { &mut *free };
     if free.next >= free.end {
@@ -75,11 +85,15 @@ pub fn add(slot: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
     // SAFETY: the map returned a valid pointer, and only this thread (this CPU, for the others) writes there.
     let counters = unsafe { &mut (*sum).counters };
     let bytes = if ret > 0 { ret as u64 } else { 0 };
-    if op == OP_READ {
+    if op == OP_READ || op == OP_MMAP_READ {
         counters.reads += 1;
         counters.read_bytes += bytes;
         counters.read_ns += latency_ns;
-    } else if op == OP_WRITE {
+    } else if op == OP_ALLOCATE {
+        counters.allocates += 1;
+    } else if op == OP_TRUNCATE {
+        counters.truncates += 1;
+    } else if op == OP_WRITE || op == OP_MMAP_WRITE {
         counters.writes += 1;
         counters.write_bytes += bytes;
         counters.write_ns += latency_ns;
@@ -91,7 +105,7 @@ pub fn add(slot: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
         counters.syncs += 1;
         counters.sync_ns += latency_ns;
     }
-    let synced = if op == OP_WRITE { sync } else { op != OP_READ };
+    let synced = sync || op == OP_SYNC;
     if synced && latency_ns > counters.sync_max_ns {
         counters.sync_max_ns = latency_ns;
     }

@@ -13,8 +13,10 @@ use iotrace_common::{
 };
 
 /// The current thread's record, made when it is first seen. Only the thread itself writes there.
+///
+/// `scratch`: the buffer for the record of its process, when that is new.
 #[inline(always)]
-pub fn thread(pid_tgid: u64) -> Option<*mut Thread> {
+pub fn thread(pid_tgid: u64, scratch: u32) -> Option<*mut Thread> {
     let tid = pid_tgid as u32;
     if let Some(thread) = THREADS.get_ptr_mut(tid) {
         return Some(thread);
@@ -30,7 +32,7 @@ pub fn thread(pid_tgid: u64) -> Option<*mut Thread> {
     unsafe {
         (*thread).born_ns = now();
         (*thread).process_start_ns = read(leader, offset!(task_start));
-        process::announce_process((pid_tgid >> 32) as u32, leader as u64, (*thread).process_start_ns);
+        process::announce_process((pid_tgid >> 32) as u32, leader as u64, (*thread).process_start_ns, scratch);
     }
     Some(thread)
 }

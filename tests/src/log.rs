@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// What an operation is, by the names that iotrace's events have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Bytes came from a file.
     Read,
@@ -18,6 +18,35 @@ pub enum Kind {
     Fsync,
     /// A file was opened, or was not.
     Open,
+    /// Page faults brought in bytes of a mapped file.
+    MmapRead,
+    /// Page faults made pages of a mapped file dirty.
+    MmapWrite,
+    /// Room of a file was allocated, or given back (`fallocate`).
+    Fallocate,
+    /// The length of a file was set.
+    Truncate,
+}
+
+impl Kind {
+    /// `type` of the event.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Fsync => "fsync",
+            Self::Open => "open",
+            Self::MmapRead => "mmap_read",
+            Self::MmapWrite => "mmap_write",
+            Self::Fallocate => "fallocate",
+            Self::Truncate => "truncate",
+        }
+    }
+
+    /// Whether the result is a number of bytes.
+    pub fn moves_bytes(self) -> bool {
+        matches!(self, Self::Read | Self::Write | Self::MmapRead | Self::MmapWrite)
+    }
 }
 
 /// One operation. A call with two files (sendfile, splice, copy_file_range) is a read and a write.
@@ -47,6 +76,9 @@ pub struct Op {
     pub ret: i64,
     /// Bytes asked for; `null` for syncs and opens, and where nobody can know.
     pub requested: Option<u64>,
+    /// Position in the file, where the scenario notes it; `null` also where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
     /// A write that syncs by itself.
     pub sync_write: bool,
     /// A regular file with a name: shown without `-a`.
@@ -75,7 +107,7 @@ impl Op {
 
     /// Bytes that one call moved.
     pub fn bytes(&self) -> u64 {
-        self.ret.max(0) as u64
+        if self.kind.moves_bytes() { self.ret.max(0) as u64 } else { 0 }
     }
 }
 

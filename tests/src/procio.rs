@@ -50,8 +50,26 @@ impl Account {
         match op.kind {
             Kind::Read => Self { rchar: op.bytes() * op.count, syscr: op.count, ..Self::default() },
             Kind::Write => Self { wchar: op.bytes() * op.count, syscw: op.count, ..Self::default() },
-            Kind::Fsync | Kind::Open => Self::default(),
+            _ => Self::default(),
         }
+    }
+}
+
+/// What the kernel charges a process for its block devices: bytes of reads that it queued, and of pages that it made dirty.
+/// File systems without a block device charge nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Bytes made dirty.
+    pub write_bytes: u64,
+}
+
+impl Storage {
+    /// Parses the text of a /proc/PID/io file.
+    pub fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        Some(Self { read_bytes: field("read_bytes:")?, write_bytes: field("write_bytes:")? })
     }
 }
 
@@ -61,6 +79,8 @@ pub fn is_accounted(op: &Op) -> bool {
     match op.call.as_str() {
         // splice(2) moves pages between a pipe and a file and accounts nothing.
         "splice" => false,
+        // Neither do the two asynchronous interfaces (io_uring/rw.c, fs/aio.c).
+        "io_uring" | "io_submit" => false,
         // do_sendfile() accounts at its end, and returns early for descriptors that are not open or not of the right mode.
         "sendfile" => ![libc::EBADF, libc::EINVAL, libc::ESPIPE].contains(&errno),
         // vfs_copy_file_range() returns early when its checks fail and when nothing is left to copy.

@@ -1,56 +1,11 @@
 //! `iotrace events`: every event of a known program, and nothing else of its files.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
 
-use iotrace_tests::{
-    harness::*,
-    log::{Kind, Op},
-    need,
-};
+use iotrace_tests::{harness::*, log::Kind, need};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
-
-fn of_op(op: &Op) -> String {
-    let kind = format!("{:?}", op.kind).to_lowercase();
-    let (bytes, errno) = (op.bytes(), op.errno_name().unwrap_or_default());
-    let moved = if matches!(op.kind, Kind::Read | Kind::Write) {
-        let requested = op.requested.map_or("null".to_owned(), |requested| requested.to_string());
-        format!("requested {requested} bytes {bytes}")
-    } else {
-        String::new()
-    };
-    format!("{kind} {} tid {} uid {} {} {moved} {errno} {}", op.call, op.tid, op.uid, op.comm, process_and_path(op))
-}
-
-fn of_event(event: &Value) -> String {
-    let text = |name: &str| event[name].as_str().unwrap_or_else(|| panic!("no {name} in {event}"));
-    let kind = text("type");
-    let errno = errno_name(&event["errno"]).unwrap_or_default();
-    let moved = if kind == "read" || kind == "write" {
-        format!("requested {} bytes {}", event["requested"], event["bytes"].as_u64().unwrap_or(0))
-    } else {
-        String::new()
-    };
-    let (tid, uid, who) = (&event["tid"], &event["uid"], process_and_path_of_row(event));
-    format!("{kind} {} tid {tid} uid {uid} {} {moved} {errno} {who}", text("call"), text("comm"))
-}
-
-/// Compares each event with the log; block requests are another matter.
-fn compare(scene: &Scene, events: &[Value], matches: impl Fn(&Op) -> bool) {
-    let mut truth = BTreeMap::<String, u64>::new();
-    for op in scene.log().ops.iter().filter(|op| matches(op)) {
-        *truth.entry(of_op(op)).or_default() += op.count;
-    }
-    let mut seen = BTreeMap::<String, u64>::new();
-    for event in events.iter().filter(|event| event["type"] != "block") {
-        let key = of_event(event);
-        if truth.contains_key(&key) || path_of(event).is_some_and(|path| scene.holds(&path)) {
-            *seen.entry(key).or_default() += 1;
-        }
-    }
-    assert_same(&seen, &truth);
-}
 
 fn events(scene: &Scene, scenario: &str, options: &[&str]) -> Output {
     let run = Iotrace::new("events").args(["--buffer", "64MiB"]);
@@ -62,7 +17,7 @@ fn events_are_equal_to_the_log() {
     need!(bpf, loop_devices);
     let (scene, full) = (Scene::new(WORKLOAD), LoopDisk::new(8));
     let run = events(&scene, "calls", &["--sync", "--full", full.dir().to_str().unwrap()]);
-    compare(&scene, &run.rows, |_| true);
+    assert_events(&scene, &scene.log(), &run.rows, |_| true);
 }
 
 #[test]
@@ -70,7 +25,7 @@ fn a_read_that_a_signal_ends_is_a_failed_read() {
     need!(bpf);
     let scene = Scene::new(WORKLOAD);
     let run = events(&scene, "interrupts", &[]);
-    compare(&scene, &run.rows, |_| true);
+    assert_events(&scene, &scene.log(), &run.rows, |_| true);
 }
 
 #[test]

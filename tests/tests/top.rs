@@ -165,7 +165,7 @@ fn sort_keys_order_the_rows() {
         ("writes", vec!["writes"]),
         ("read-bytes", vec!["read_bytes"]),
         ("write-bytes", vec!["write_bytes"]),
-        ("bytes", vec!["read_bytes", "write_bytes"]),
+        ("bytes", vec!["read_bytes", "write_bytes", "mmap_read_bytes", "mmap_write_bytes"]),
         ("syncs", vec!["syncs", "sync_writes"]),
         ("time", vec!["read_ns", "write_ns", "sync_ns"]),
         ("errors", vec!["errors"]),

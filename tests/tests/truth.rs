@@ -10,7 +10,7 @@ fn run(scene: &Scene, scenario: &str, options: &[&str]) {
     let status = scene.alone(scenario, options).status().unwrap();
     assert!(status.success(), "{status}");
     let log = scene.log();
-    assert_eq!(log.account(), log.end.io, "the log and /proc/self/io disagree");
+    assert_eq!(log.account(), log.end.io, "{scenario}: the log and /proc/self/io disagree");
 }
 
 #[test]
@@ -40,6 +40,32 @@ fn other_scenarios_agree_with_the_kernel() {
     need!(root);
     for scenario in ["threads", "flood", "opens", "fsyncs", "interrupts"] {
         run(&Scene::new(WORKLOAD), scenario, &["--count", "997", "--threads", "3"]);
+    }
+}
+
+#[test]
+fn what_other_roads_leave_in_that_accounting_is_as_logged() {
+    need!(io_uring, aio, loop_devices);
+    let disk = LoopDisk::new(64);
+    // Not "overlay": there the kernel accounts a copy_file_range twice, once above and once below.
+    for scenario in ["uring", "uring-polled", "uring-broken-links", "aio", "changes", "copies"] {
+        let place = tempfile::tempdir_in(disk.dir()).unwrap();
+        run(&Scene::on(WORKLOAD, place.path()), scenario, &[]);
+    }
+}
+
+#[test]
+fn faults_of_mapped_files_are_what_the_kernel_charges() {
+    need!(loop_devices);
+    let disk = LoopDisk::new(256);
+    for scenario in ["mmap", "mmap-inside-calls"] {
+        let place = tempfile::tempdir_in(disk.dir()).unwrap();
+        let scene = Scene::on(WORKLOAD, place.path());
+        assert!(scene.alone(scenario, &[]).status().unwrap().success()); // it compares that itself
+        let log = scene.log();
+        for kind in [Kind::MmapRead, Kind::MmapWrite] {
+            assert!(log.count(|op| op.kind == kind) > 0, "{scenario}: {kind:?}");
+        }
     }
 }
 

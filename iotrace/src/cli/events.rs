@@ -4,7 +4,7 @@ use crate::{
     cli::{
         Exit,
         command::{Command, Setup, World},
-        lines::{block_line, io_line, open_line},
+        lines::{block_line, io_line, open_line, truncate_line},
         options::{Common, Timing},
         run::run,
     },
@@ -27,7 +27,7 @@ pub struct Args {
     /// Trace for so long [default: until Ctrl-C, or PROGRAM ends]
     #[arg(short, long, value_name = "TIME", value_parser = crate::parse::duration)]
     duration: Option<Duration>,
-    /// Only these: read, write, fsync, open, block
+    /// Only these: read, write, fsync, open, fallocate, truncate, mmap, block
     #[arg(long, value_name = "OP,...", value_delimiter = ',')]
     op: Vec<EventOp>,
     /// Print the JSON Schema of all lines, and end
@@ -51,9 +51,9 @@ impl FromStr for EventOp {
         if text == "block" {
             return Ok(Self::Block);
         }
-        text.parse()
-            .map(Self::File)
-            .map_err(|_| format!("no event named {text}: one of read, write, fsync, open, block"))
+        text.parse().map(Self::File).map_err(|_| {
+            format!("no event named {text}: one of read, write, fsync, open, fallocate, truncate, mmap, block")
+        })
     }
 }
 
@@ -79,7 +79,7 @@ impl Args {
                 EventOp::Block => None,
             })
             .collect();
-        let all = FileOps { read: true, write: true, sync: true, open: true };
+        let all = FileOps::ALL;
         let files = match (self.op.is_empty(), named.is_empty()) {
             (true, _) => all,
             (false, true) => FileOps::default(),
@@ -105,6 +105,7 @@ impl Command for Events {
         match event {
             Event::Io(io) => io_line(&io, world, out),
             Event::Open(open) => open_line(&open, world, out),
+            Event::Truncate(truncate) => truncate_line(&truncate, world, out),
             Event::Block(block) => block_line(&block, world, out),
             Event::File(_) | Event::Process(_) => Ok(()),
         }

@@ -169,8 +169,8 @@ impl Command for Fsync<'_> {
 
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let Some(sums) = &mut tracer.sums else { return Ok(()) };
-        let (deltas, other) = look(&mut self.differences, sums, world, interval.repeated)?;
-        let rows = self.ledger.rows(&deltas, other);
+        let (look, other) = look(&mut self.differences, sums, world, interval.repeated)?;
+        let rows = self.ledger.rows(&look.calls, other);
         let shown = rows.iter().take(shown(self.args.rows, world.form.json, rows.len()));
         let wall_ns = u64::try_from(interval.length.as_nanos()).unwrap_or(u64::MAX);
         if world.form.json {

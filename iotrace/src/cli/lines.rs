@@ -2,7 +2,13 @@
 
 use crate::{
     cli::command::World,
-    event::{Task, block::Block, io::Io, open::Open},
+    event::{
+        Task,
+        block::Block,
+        io::{Io, Operation},
+        open::Open,
+        truncate::Truncate,
+    },
     kernel::block::BlockOp,
     output::{
         Clock, errno_name, escape,
@@ -93,7 +99,7 @@ fn whole_disk(file: Option<&FileInfo>) -> Option<&str> {
     file?.disk.as_ref().map(|disk| disk.disk.as_str())
 }
 
-/// Appends a read, write or sync; nothing when it does not pass the selection.
+/// Appends an operation on a file; nothing when it does not pass the selection.
 ///
 /// # Errors
 ///
@@ -102,7 +108,8 @@ pub fn io_line(io: &Io, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
     let file = world.names.file(io.file).cloned();
     let path = file.as_ref().and_then(|file| file.file.path.as_deref());
     let Some(process) = selected(world, &io.task, path) else { return Ok(()) };
-    let moves = io.operation != crate::event::io::Operation::Fsync;
+    // Of a mapping, the file by which it was made is not known.
+    let open = io.inode.is_some() && !io.operation.is_mapped();
     let line = IoLine {
         kind: io.operation.name(),
         call: io.call,
@@ -110,11 +117,45 @@ pub fn io_line(io: &Io, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         place: place(path, io.inode.map(|(_, dev)| dev), file.as_deref(), io.inode.map(|(ino, _)| ino)),
         offset: io.offset,
         requested: io.requested,
-        bytes: moves.then(|| io.result.unwrap_or(0)),
+        bytes: match io.operation {
+            Operation::Fsync => None,
+            Operation::Allocate | Operation::Truncate => Some(0),
+            _ => Some(io.result.unwrap_or(0)),
+        },
         errno: errno(io.result),
-        latency_ns: io.latency_ns,
-        flags: if io.inode.is_some() { open_flags(io.file_flags) } else { Vec::new() },
+        latency_ns: (!io.operation.is_mapped()).then_some(io.latency_ns),
+        flags: if open { open_flags(io.file_flags) } else { Vec::new() },
         sync: io.sync,
+    };
+    Ok(append(out, &line)?)
+}
+
+/// The path that a truncate by name was asked for, and what is known of the directory from which its name counts.
+pub fn truncate_place(truncate: &Truncate, world: &World) -> (Option<Vec<u8>>, Option<Arc<FileInfo>>) {
+    let base = world.names.file(truncate.base).cloned();
+    (truncate.absolute(base.as_ref().and_then(|base| base.file.path.as_deref())), base)
+}
+
+/// Appends a truncate by name; nothing when it does not pass the selection.
+///
+/// # Errors
+///
+/// See [`append`].
+pub fn truncate_line(truncate: &Truncate, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+    let (path, base) = truncate_place(truncate, world);
+    let Some(process) = selected(world, &truncate.task, path.as_deref()) else { return Ok(()) };
+    let line = IoLine {
+        kind: Operation::Truncate.name(),
+        call: truncate.call,
+        head: head(&truncate.task, truncate.begin_ns, &mut world.clock, process.as_deref()),
+        place: place(path.as_deref(), base.as_ref().map(|base| base.file.key.dev), base.as_deref(), None),
+        offset: None,
+        requested: truncate.length,
+        bytes: Some(0),
+        errno: errno(truncate.result),
+        latency_ns: Some(truncate.latency_ns),
+        flags: Vec::new(),
+        sync: false,
     };
     Ok(append(out, &line)?)
 }
@@ -214,6 +255,12 @@ pub fn top_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
         sync_ns: counters.sync_ns,
         max_ns: counters.max_ns,
         errors: counters.errors,
+        allocates: counters.allocates,
+        truncates: counters.truncates,
+        mmap_reads: row.mapped.reads,
+        mmap_read_bytes: row.mapped.read_bytes,
+        mmap_writes: row.mapped.writes,
+        mmap_write_bytes: row.mapped.write_bytes,
     };
     Ok(append(out, &line)?)
 }

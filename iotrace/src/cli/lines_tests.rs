@@ -5,7 +5,7 @@ use crate::{
     event::{Comm, file::File, io::Operation, process::Process},
     kernel::block::BlockFacts,
     resolve::{Disk, Disks, names::Names},
-    view::select::Selection,
+    view::{select::Selection, top::Mapped},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use iotrace_common::{file::FileKey, record::COMM_LEN, sum::Counters};
@@ -44,7 +44,7 @@ fn task(pid: u32, name: &[u8]) -> Task {
 
 fn file(id: u64, path: Option<&[u8]>) -> File {
     let key = FileKey { ino: 1000 + id, dev: VDA1, state: 0o100_644, ..FileKey::default() };
-    File { id, key, fs: "ext4".into(), path: path.map(Into::into), cut: false }
+    File { id, key, fs: "ext4".into(), path: path.map(Into::into), cut: false, inside_fs: false }
 }
 
 /// A disk with one partition, from a sysfs that has nothing else.
@@ -136,6 +136,26 @@ pub(in crate::cli) fn failed_open(pid: u32, name: &[u8]) -> Open {
     Open { file: 0, base: DIRECTORY, inode: None, result: Err(2), flags: 0, name: Some(name.to_vec()), ..open(pid, 0) }
 }
 
+/// A truncate by name, from /etc.
+pub(in crate::cli) fn truncate(pid: u32, name: &[u8]) -> Truncate {
+    Truncate {
+        call: "truncate",
+        begin_ns: 1_234_567_890,
+        latency_ns: 9_000,
+        task: task(pid, b"worker"),
+        base: DIRECTORY,
+        result: Ok(0),
+        length: Some(4099),
+        name: Some(name.to_vec()),
+    }
+}
+
+/// A page fault that brought a folio in.
+fn fault() -> Io {
+    let io = Io { operation: Operation::MmapRead, call: "fault", latency_ns: 0, ..write(APP, LOG) };
+    Io { requested: None, result: Ok(65536), ..io }
+}
+
 fn block() -> Block {
     Block {
         begin_ns: 2_000_000_000,
@@ -167,6 +187,7 @@ pub(in crate::cli) fn row(world: &mut World, pid: u32, path: Option<&[u8]>, coun
         ino: Some(12),
         everything: false,
         counters,
+        mapped: Mapped::default(),
     }
 }
 
@@ -186,7 +207,14 @@ pub(in crate::cli) fn counters() -> Counters {
         max_ns: 293_000_000,
         sync_max_ns: 293_000_000,
         errors: 7,
+        allocates: 11,
+        truncates: 13,
     }
+}
+
+/// What came through mappings.
+pub(in crate::cli) fn mapped() -> Mapped {
+    Mapped { reads: 17, writes: 19, read_bytes: 17 * 65536, write_bytes: 19 * 4096 }
 }
 
 /// The object in a line, after all that holds for every line.
@@ -232,6 +260,16 @@ fn json_of_an_open_that_failed() {
 }
 
 #[test]
+fn json_of_a_truncate_by_name() {
+    insta::assert_snapshot!(line(|world, out| truncate_line(&truncate(APP, b"./app.log"), world, out)));
+}
+
+#[test]
+fn json_of_a_page_fault() {
+    insta::assert_snapshot!(line(|world, out| io_line(&fault(), world, out)));
+}
+
+#[test]
 fn json_of_a_block_request() {
     insta::assert_snapshot!(line(|world, out| block_line(&block(), world, out)));
 }
@@ -239,7 +277,7 @@ fn json_of_a_block_request() {
 #[test]
 fn json_of_a_row_of_top() {
     insta::assert_snapshot!(line(|world, out| {
-        let row = row(world, NGINX, Some(b"/var/log/app.log"), counters());
+        let row = Row { mapped: mapped(), ..row(world, NGINX, Some(b"/var/log/app.log"), counters()) };
         top_line(&row, &timestamp(&mut world.clock, 5_000_000_000), out)
     }));
 }
@@ -286,6 +324,28 @@ fn a_failed_write_moved_nothing_and_names_its_error() {
 fn a_sync_moves_no_bytes() {
     let sync = value(|world, out| io_line(&fsync(APP, LOG, 1), world, out));
     assert_eq!((&sync["type"], &sync["call"], &sync["bytes"]), (&"fsync".into(), &"fsync".into(), &Value::Null));
+}
+
+#[test]
+fn what_changes_a_file_moves_no_bytes_and_may_fail() {
+    for operation in [Operation::Allocate, Operation::Truncate] {
+        for (result, errno) in [(Ok(0), Value::Null), (Err(28), "ENOSPC".into())] {
+            let change = value(|world, out| io_line(&Io { operation, result, ..write(APP, LOG) }, world, out));
+            assert_eq!((&change["requested"], &change["bytes"], &change["errno"]), (&58.into(), &0.into(), &errno));
+            assert_eq!(change["latency_ns"], 5210);
+        }
+    }
+    let failed = value(|world, out| truncate_line(&Truncate { result: Err(2), ..truncate(APP, b"a") }, world, out));
+    assert_eq!((&failed["bytes"], &failed["errno"], &failed["ino"]), (&0.into(), &"ENOENT".into(), &Value::Null));
+}
+
+#[test]
+fn a_truncate_of_which_nothing_is_known_has_a_line() {
+    let unknown = Truncate { base: 0, name: None, length: None, ..truncate(APP, b"") };
+    let unknown = value(|world, out| truncate_line(&unknown, world, out));
+    for key in ["path", "dev", "disk", "fs", "ino", "offset", "requested", "errno"] {
+        assert_eq!(unknown.get(key), Some(&Value::Null), "{key}");
+    }
 }
 
 #[test]
@@ -342,7 +402,11 @@ fn what_is_not_selected_has_no_line() {
     io_line(&write(APP, LOG), &mut world, &mut out).unwrap();
     open_line(&open(APP, LOG), &mut world, &mut out).unwrap();
     block_line(&block(), &mut world, &mut out).unwrap();
-    assert_eq!(out, b"");
+    truncate_line(&truncate(APP, b"../var/log"), &mut world, &mut out).unwrap();
+    let elsewhere = Truncate { base: LOG, ..truncate(APP, b"a") };
+    truncate_line(&elsewhere, &mut world, &mut out).unwrap();
+    assert_eq!(str::from_utf8(&out).unwrap().matches("/var").count(), 1, "{out:?}");
+    assert_eq!(parsed(&std::mem::take(&mut out))["path"], "/etc/../var/log");
     open_line(&failed_open(APP, b"gone"), &mut world, &mut out).unwrap();
     assert_eq!(parsed(&out)["path"], "/etc/gone");
     out.clear();
@@ -381,7 +445,7 @@ fn a_cell_is_one_line_whatever_the_name() {
 
 #[test]
 fn every_counter_of_a_sum_is_in_a_line_of_top_or_fsync() {
-    let all: Counters = bytemuck::cast(<[u64; 13]>::try_from((1001..1014).collect::<Vec<u64>>()).unwrap());
+    let all: Counters = bytemuck::cast(<[u64; 15]>::try_from((1001..1016).collect::<Vec<u64>>()).unwrap());
     let both = line(|world, out| top_line(&row(world, APP, None, all), "", out))
         + &line(|world, out| {
             let row = row(world, APP, None, all);
@@ -389,7 +453,7 @@ fn every_counter_of_a_sum_is_in_a_line_of_top_or_fsync() {
         });
     // The time in writes that sync by themselves is in the total of fsync.
     let total = all.sync_ns + all.sync_write_ns;
-    for value in (1001..1014).filter(|value| *value != all.sync_write_ns).chain([total]) {
+    for value in (1001..1016).filter(|value| *value != all.sync_write_ns).chain([total]) {
         assert!(both.contains(&format!(":{value},")) || both.contains(&format!(":{value}}}")), "{value}: {both}");
     }
 }

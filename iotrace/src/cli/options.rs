@@ -2,6 +2,7 @@
 
 use crate::{
     kernel::{
+        access,
         block::BlockOp,
         mechanism::Mechanism,
         plan::{KernelFilters, Plan},
@@ -96,12 +97,12 @@ impl Filters {
     pub fn kernel(&self) -> Result<KernelFilters> {
         for pid in &self.pid {
             if !exists(*pid) {
-                bail!("no process has the id {pid}");
+                bail!("no process has the id {pid}{}", unless_hidden());
             }
         }
         for tid in &self.tid {
             if !thread_exists(*tid, *tid) && !any_thread(*tid) {
-                bail!("no thread has the id {tid}");
+                bail!("no thread has the id {tid}{}", unless_hidden());
             }
         }
         let mut disks = None;
@@ -164,6 +165,11 @@ fn control_group(path: &str) -> String {
         _ => inside,
     };
     format!("/{inside}")
+}
+
+/// What may be wrong with the word that something does not exist.
+fn unless_hidden() -> &'static str {
+    if access::blind() { ", or /proc hides it (hidepid) from who has no CAP_SYS_PTRACE" } else { "" }
 }
 
 /// Whether a thread that is not a main thread has this id.

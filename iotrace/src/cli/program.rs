@@ -1,19 +1,20 @@
 //! PROGRAM: started, held until the probes are attached, then let go.
 
-use crate::resolve::find_program;
+use crate::{kernel::access, resolve::find_program};
 use anyhow::{Context, Result, anyhow};
 use nix::{
     fcntl::OFlag,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    unistd::{pipe2, read},
+    sys::prctl::set_dumpable,
+    unistd::{getegid, geteuid, getgid, getuid, pipe2, read},
 };
 use std::{
     ffi::OsString,
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::process::CommandExt,
+        unix::{ffi::OsStringExt, process::CommandExt},
     },
     process::{Command, ExitStatus, Stdio},
     thread,
@@ -42,6 +43,9 @@ impl Program {
         let (hello, hello_inside) = pipe2(OFlag::O_CLOEXEC).context("making a pipe")?;
         let mut command = Command::new(path);
         command.arg0(name).args(arguments);
+        if let Some(environment) = removed_environment() {
+            command.env_clear().envs(environment);
+        }
         if !own_stdout {
             command.stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned().context("giving stderr to PROGRAM")?));
         }
@@ -55,7 +59,9 @@ impl Program {
             .spawn(move || {
                 let child = command.spawn();
                 drop((gate_inside, hello_inside));
-                let _ = end.send(child.and_then(|mut child| child.wait()));
+                // What is left to be done needs no rights.
+                let given_up = access::give_up_all().map_err(io::Error::other);
+                let _ = end.send(child.and_then(|mut child| child.wait()).and_then(|status| given_up.map(|()| status)));
             })
             .context("starting PROGRAM")?;
         let mut pid = [0; 4];
@@ -83,6 +89,30 @@ impl Program {
     }
 }
 
+/// The environment that the user gave, where this is not what iotrace has: with capabilities of the file (setcap) the C library
+/// removes LD_LIBRARY_PATH, TMPDIR and others. They concern PROGRAM, which has the user's own rights.
+fn removed_environment() -> Option<Vec<(OsString, OsString)>> {
+    // SAFETY: takes a number and gives one.
+    let has_capabilities = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    if !has_capabilities || getuid() != geteuid() || getgid() != getegid() {
+        return None;
+    }
+    // /proc keeps it as it was, but for other users' eyes only, unless this process may be looked into.
+    set_dumpable(true).ok()?;
+    let environment = fs::read("/proc/self/environ");
+    set_dumpable(false).ok()?;
+    let environment = environment.ok()?;
+    let entries = environment.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+    Some(entries.filter_map(variable).collect())
+}
+
+/// `NAME=value`. A name may begin with an equals sign, as std has it.
+fn variable(entry: &[u8]) -> Option<(OsString, OsString)> {
+    let equals = entry.iter().skip(1).position(|byte| *byte == b'=')? + 1;
+    let (name, value) = entry.split_at_checked(equals)?;
+    Some((OsString::from_vec(name.to_vec()), OsString::from_vec(value.get(1..)?.to_vec())))
+}
+
 /// In the new process: says its number, and waits until the gate opens. When iotrace is gone meanwhile, the gate closes.
 fn wait_inside(inside: RawFd, outside: RawFd, hello: RawFd) -> io::Result<()> {
     // SAFETY: the descriptors are open in this process, and the copy of the gate's outer end is closed here only.
@@ -103,5 +133,19 @@ fn wait_inside(inside: RawFd, outside: RawFd, hello: RawFd) -> io::Result<()> {
                 Ok(_) => return Err(io::ErrorKind::BrokenPipe.into()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_ends_at_its_first_equals_sign() {
+        let pair = |name: &str, value: &str| Some((name.into(), value.into()));
+        assert_eq!(variable(b"PATH=/bin:/a=b"), pair("PATH", "/bin:/a=b"));
+        assert_eq!(variable(b"EMPTY="), pair("EMPTY", ""));
+        assert_eq!(variable(b"=odd=1"), pair("=odd", "1"));
+        assert_eq!(variable(b"no value"), None);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     event::{Event, decode},
     kernel::{
-        access,
+        access, doctor,
         losses::Losses,
         tracer::{Tracer, monotonic_ns},
     },
@@ -94,8 +94,10 @@ impl<'a> Session<'a> {
             filters.ignored = pipeline(io::stdout().as_fd());
         }
         setup.plan.filters = filters;
-        let (mut tracer, ring) = Tracer::start(&setup.plan)?;
+        let (mut tracer, ring) = Tracer::start(&setup.plan).map_err(|error| doctor::cause().unwrap_or(error))?;
         follow_families(&mut tracer, &setup.common.filters)?;
+        // PROGRAM is a process of its own by now, and keeps what the user has.
+        access::restrict(|| tracer.losses().is_ok())?;
         let world = World {
             names: Names::default(),
             clock: Clock::now(),

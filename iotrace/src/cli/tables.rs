@@ -5,7 +5,7 @@ use crate::{
     kernel::sums::{SLOTS, Sums},
     output::{Column, Table},
     resolve::thread_exists,
-    view::top::{Delta, Differences},
+    view::top::{Differences, Look},
 };
 use anyhow::Result;
 use iotrace_common::sum::Counters;
@@ -20,8 +20,8 @@ pub fn look(
     sums: &mut Sums,
     world: &mut World,
     repeated: bool,
-) -> Result<(Vec<Delta>, Option<Counters>)> {
-    let deltas = differences.since(sums.iter(), &mut world.names, &world.selection);
+) -> Result<(Look, Option<Counters>)> {
+    let look = differences.since(sums.iter(), &mut world.names, &world.selection);
     // What has no row has no name either, so a selection by name leaves it out.
     let other = differences.other_since(sums.other()?).filter(|_| world.selection.is_empty());
     if repeated && differences.used() > SLOTS as usize / 2 {
@@ -29,7 +29,7 @@ pub fn look(
             sums.recycle(slot, &key)?;
         }
     }
-    Ok((deltas, other))
+    Ok((look, other))
 }
 
 /// Rows of a table when nobody says how many.

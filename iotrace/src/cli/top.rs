@@ -4,7 +4,7 @@ use crate::{
     cli::{
         Exit, Misused,
         command::{Command, Interval, Setup, World},
-        lines::{name_cell, row_path_cell, timestamp, top_line},
+        lines::{name_cell, row_path_cell, selected, timestamp, top_line, truncate_place},
         options::{Common, Timing},
         run::run,
         tables::{look, shown, table},
@@ -17,7 +17,10 @@ use crate::{
     },
     output::{Align, Column, escape, kib, nanos, select},
     parse::FileOp,
-    view::top::{By, Differences, Row, Sort, rows},
+    view::{
+        top::{By, Differences, Row, Sort, rows},
+        truncates::Truncates,
+    },
 };
 use anyhow::Result;
 
@@ -43,7 +46,7 @@ pub struct Args {
     /// Pipes, sockets, terminals, devices and directories too
     #[arg(short, long)]
     all: bool,
-    /// Only these operations: read, write, fsync
+    /// Only these operations: read, write, fsync, fallocate, truncate, mmap
     #[arg(long, value_name = "OP,...", value_delimiter = ',')]
     op: Vec<FileOp>,
     /// Columns to print, in this order
@@ -69,6 +72,10 @@ pub const COLUMNS: &[Column] = &[
     Column::new("tid", "TID", Align::Right, 0, "Thread id, with `--by thread`"),
     Column::new("errors", "ERRORS", Align::Right, 0, "Calls that failed"),
     Column::new("max", "MAX", Align::Right, 0, "Longest single call"),
+    Column::new("allocs", "ALLOCS", Align::Right, 0, "fallocate calls, failed ones included"),
+    Column::new("truncs", "TRUNCS", Align::Right, 0, "truncate and ftruncate calls, failed ones included"),
+    Column::new("mr_kb", "MR_KB", Align::Right, 0, "Bytes that page faults brought in, in units of 1024, rounded up"),
+    Column::new("mw_kb", "MW_KB", Align::Right, 0, "Bytes that became dirty through mappings, likewise"),
     Column::new("disk", "DISK", Align::Left, 0, "Disk that the file is on"),
     Column::new("fs", "FS", Align::Left, 0, "File system type"),
     Column::new(
@@ -94,6 +101,10 @@ fn cell(key: &str, row: &Row) -> String {
         "time" => nanos(counters.total_ns()),
         "max" => nanos(counters.max_ns),
         "errors" => counters.errors.to_string(),
+        "allocs" => counters.allocates.to_string(),
+        "truncs" => counters.truncates.to_string(),
+        "mr_kb" => kib(row.mapped.read_bytes),
+        "mw_kb" => kib(row.mapped.write_bytes),
         "disk" => name_cell(row.disk.as_ref().map(|disk| disk.disk.as_bytes())),
         "fs" => row.fs.clone().unwrap_or_else(|| "-".to_owned()),
         "container" => match row.process.as_ref().and_then(|process| process.container.as_ref()) {
@@ -134,6 +145,9 @@ pub fn file_ops(named: &[FileOp], shown: FileOps) -> Result<FileOps> {
             FileOp::Write => (&mut ops.write, shown.write),
             FileOp::Fsync => (&mut ops.sync, shown.sync),
             FileOp::Open => (&mut ops.open, shown.open),
+            FileOp::Fallocate => (&mut ops.allocate, shown.allocate),
+            FileOp::Truncate => (&mut ops.truncate, shown.truncate),
+            FileOp::Mmap => (&mut ops.mmap, shown.mmap),
         };
         if !can {
             return Err(Misused(format!("this command does not show the operation {op}")).into());
@@ -150,14 +164,15 @@ impl Args {
     ///
     /// See [`run`].
     pub fn run(self) -> Result<Exit> {
-        let files = file_ops(&self.op, FileOps { read: true, write: true, sync: true, open: false })?;
+        let files = file_ops(&self.op, FileOps { open: false, ..FileOps::ALL })?;
         let chosen = self.columns.as_deref().unwrap_or(default_columns(self.by));
         let columns: Vec<Column> = select(COLUMNS, chosen)
             .map_err(Misused)?
             .into_iter()
             .filter_map(|index| COLUMNS.get(index).copied())
             .collect();
-        let mut top = Top { args: &self, columns, differences: Differences::default() };
+        let mut top =
+            Top { args: &self, columns, differences: Differences::default(), truncates: Truncates::default() };
         let setup = Setup {
             command: "top",
             stream: false,
@@ -174,17 +189,27 @@ struct Top<'a> {
     args: &'a Args,
     columns: Vec<Column>,
     differences: Differences,
+    truncates: Truncates,
 }
 
 impl Command for Top<'_> {
-    fn event(&mut self, _event: Event, _world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+    fn event(&mut self, event: Event, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+        // All else is in the sums.
+        let Event::Truncate(truncate) = event else { return Ok(()) };
+        let (path, base) = truncate_place(&truncate, world);
+        if let Some(process) = selected(world, &truncate.task, path.as_deref()) {
+            self.truncates.add(&truncate, path, base.as_deref(), process);
+        }
         Ok(())
     }
 
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let Some(sums) = &mut tracer.sums else { return Ok(()) };
-        let (deltas, other) = look(&mut self.differences, sums, world, interval.repeated)?;
-        let rows = rows(&deltas, other, self.args.by, self.args.sort);
+        let (mut look, mut other) = look(&mut self.differences, sums, world, interval.repeated)?;
+        if let Some(more) = self.truncates.take(&mut look).filter(|_| world.selection.is_empty()) {
+            other.get_or_insert_default().add(&more);
+        }
+        let rows = rows(&look, other, self.args.by, self.args.sort);
         let shown = rows.iter().take(shown(self.args.rows, world.form.json, rows.len()));
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);

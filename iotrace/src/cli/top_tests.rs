@@ -2,12 +2,14 @@
 use super::*;
 use crate::{
     cli::{
+        Cli, Command as Parsed,
         form::Form,
-        lines::tests::{APP, EVIL, NGINX, comm, counters, row, world},
+        lines::tests::{APP, EVIL, LOG, NGINX, comm, counters, mapped, row, truncate, world, write},
     },
     resolve::{Container, names::ProcessInfo},
-    view::top::OTHER_FILES,
+    view::top::{Look, OTHER_FILES},
 };
+use clap::Parser;
 use iotrace_common::sum::Counters;
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
@@ -32,6 +34,7 @@ fn usual() -> Vec<Row> {
         // sync() has no file.
         Row { ino: None, dev: None, disk: None, fs: None, ..row(&mut world, NGINX, None, small) },
     ];
+    rows[0].mapped = mapped();
     for (row, tid) in rows.iter_mut().zip(4712..) {
         row.tid = row.pid.map(|_| tid);
     }
@@ -39,7 +42,8 @@ fn usual() -> Vec<Row> {
 }
 
 /// All that `top` can show of rows by process and file.
-const ALL: &str = "pid,tid,comm,reads,writes,r_kb,w_kb,syncs,errors,time,max,disk,fs,container,path";
+const ALL: &str =
+    "pid,tid,comm,reads,writes,r_kb,w_kb,syncs,errors,time,max,allocs,truncs,mr_kb,mw_kb,disk,fs,container,path";
 
 #[test]
 fn table_at_80_columns() {
@@ -124,9 +128,37 @@ fn a_hostile_container_name_keeps_its_line() {
 
 #[test]
 fn only_operations_that_a_command_shows_can_be_asked_for() {
-    let shown = FileOps { read: true, write: true, sync: true, open: false };
+    let shown = FileOps { open: false, ..FileOps::ALL };
     assert_eq!(file_ops(&[], shown).unwrap(), shown);
     assert_eq!(file_ops(&[FileOp::Fsync], shown).unwrap(), FileOps { sync: true, ..FileOps::default() });
     let error = file_ops(&[FileOp::Read, FileOp::Open], shown).unwrap_err().to_string();
     assert_eq!(error, "this command does not show the operation open");
+}
+
+#[test]
+fn only_truncates_by_name_that_are_selected_are_added() {
+    let Parsed::Top(args) = Cli::try_parse_from(["iotrace", "top"]).unwrap().command else { panic!("no top") };
+    let (differences, truncates) = (Differences::default(), Truncates::default());
+    let mut top = Top { args: &args, columns: Vec::new(), differences, truncates };
+    let (mut world, mut out) = (world(Form::default()), Vec::new());
+    world.selection.path = Some(globset::Glob::new("/etc/*.conf").unwrap().compile_matcher());
+    for name in ["a.conf", "b", "./a.conf"] {
+        let event = Event::Truncate(truncate(NGINX, name.as_bytes()));
+        top.event(event, &mut world, &mut out).unwrap();
+    }
+    top.event(Event::Io(write(NGINX, LOG)), &mut world, &mut out).unwrap();
+    let mut look = Look::default();
+    assert_eq!((top.truncates.take(&mut look), out), (None, Vec::new()));
+    let found = rows(&look, None, By::ProcessFile, Sort::Bytes);
+    assert_eq!((found.len(), found[0].counters.truncates), (1, 2));
+    assert_eq!((found[0].path.as_deref(), found[0].comm), (Some(&b"/etc/a.conf"[..]), Some(comm(b"nginx"))));
+}
+
+#[test]
+fn each_operation_has_a_name() {
+    let named = |name: &str| file_ops(&[name.parse().unwrap()], FileOps::ALL).unwrap();
+    assert_eq!(named("fallocate"), FileOps { allocate: true, ..FileOps::default() });
+    assert_eq!(named("truncate"), FileOps { truncate: true, ..FileOps::default() });
+    assert_eq!(named("mmap"), FileOps { mmap: true, ..FileOps::default() });
+    assert_eq!(file_ops(&FileOp::ALL, FileOps::ALL).unwrap(), FileOps::ALL);
 }

@@ -2,7 +2,7 @@
 
 use super::{DecodeError, names, split, tail, until_nul};
 use iotrace_common::{
-    file::{FileKey, FileRecord, PATH_CUT, STATE_DELETED},
+    file::{FileKey, FileRecord, PATH_CUT, PATH_OF_FS, STATE_DELETED},
     record,
 };
 
@@ -19,6 +19,8 @@ pub struct File {
     pub path: Option<Vec<u8>>,
     /// The front of the path is missing.
     pub cut: bool,
+    /// The path begins at the root of the file's own file system: where that is mounted is not known.
+    pub inside_fs: bool,
 }
 
 impl File {
@@ -27,8 +29,19 @@ impl File {
         let components = names(tail(record::FILE, rest, head.names)?);
         let fs = String::from_utf8_lossy(until_nul(&head.fs)).into_owned();
         let cut = head.flags & PATH_CUT != 0;
+        let inside_fs = head.flags & PATH_OF_FS != 0;
         let path = path(&head.key, &fs, &components, cut);
-        Ok(Self { id: head.id, key: head.key, fs, path, cut })
+        Ok(Self { id: head.id, key: head.key, fs, path, cut, inside_fs })
+    }
+
+    /// Puts the path below the place where its file system is mounted; marks it as cut where no such place is known.
+    pub fn place_below(&mut self, place: impl FnOnce(&[u8]) -> Option<Vec<u8>>) {
+        self.inside_fs = false;
+        let Some(inside) = self.path.take().filter(|path| path.starts_with(b"/")) else { return };
+        self.path = Some(place(&inside).unwrap_or_else(|| {
+            self.cut = true;
+            [CUT_MARK.as_bytes(), &inside].concat()
+        }));
     }
 }
 

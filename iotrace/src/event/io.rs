@@ -1,9 +1,9 @@
-//! A read, write or sync.
+//! An operation on an open or mapped file: a read, a write, a sync, a change of its length or room.
 
 use super::{DecodeError, Task, split};
 use crate::kernel::calls;
 use iotrace_common::{
-    io::{IO_SYNC, IoRecord, OP_READ, OP_WRITE, UNKNOWN},
+    io::{IO_SYNC, IoRecord, OP_ALLOCATE, OP_MMAP_READ, OP_MMAP_WRITE, OP_READ, OP_TRUNCATE, OP_WRITE, UNKNOWN},
     record,
 };
 
@@ -16,6 +16,14 @@ pub enum Operation {
     Write,
     /// Data was made durable.
     Fsync,
+    /// Room was made, or given back.
+    Allocate,
+    /// The file was made shorter or longer.
+    Truncate,
+    /// A page fault brought bytes in.
+    MmapRead,
+    /// Bytes of a mapping became dirty.
+    MmapWrite,
 }
 
 impl Operation {
@@ -25,7 +33,16 @@ impl Operation {
             Self::Read => "read",
             Self::Write => "write",
             Self::Fsync => "fsync",
+            Self::Allocate => "fallocate",
+            Self::Truncate => "truncate",
+            Self::MmapRead => "mmap_read",
+            Self::MmapWrite => "mmap_write",
         }
+    }
+
+    /// Whether it came through a mapping and not by a call: it has no latency, cannot fail, and nobody asked for a number of bytes.
+    pub fn is_mapped(self) -> bool {
+        matches!(self, Self::MmapRead | Self::MmapWrite)
     }
 }
 
@@ -38,7 +55,7 @@ pub struct Io {
     pub call: &'static str,
     /// When it began, nanoseconds of CLOCK_MONOTONIC.
     pub begin_ns: u64,
-    /// From entry to return, nanoseconds.
+    /// From begin to end, nanoseconds; 0 for what has no latency.
     pub latency_ns: u64,
     /// Who.
     pub task: Task,
@@ -61,13 +78,17 @@ pub struct Io {
 impl Io {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (wire, _) = split::<IoRecord>(record::IO, bytes)?;
-        let known = |value: u64| (value != UNKNOWN).then_some(value);
+        let operation = match wire.op {
+            OP_READ => Operation::Read,
+            OP_WRITE => Operation::Write,
+            OP_ALLOCATE => Operation::Allocate,
+            OP_TRUNCATE => Operation::Truncate,
+            OP_MMAP_READ => Operation::MmapRead,
+            OP_MMAP_WRITE => Operation::MmapWrite,
+            _ => Operation::Fsync,
+        };
         Ok(Self {
-            operation: match wire.op {
-                OP_READ => Operation::Read,
-                OP_WRITE => Operation::Write,
-                _ => Operation::Fsync,
-            },
+            operation,
             call: calls::name(u32::from(wire.call)),
             begin_ns: wire.begin_ns,
             latency_ns: wire.latency_ns,
@@ -75,12 +96,17 @@ impl Io {
             file: wire.file,
             inode: (wire.mode != 0).then_some((wire.ino, wire.dev)),
             offset: known(wire.offset),
-            requested: known(wire.requested),
+            requested: known(wire.requested).filter(|_| !operation.is_mapped()),
             result: result(wire.ret),
             file_flags: wire.file_flags,
             sync: wire.flags & IO_SYNC != 0,
         })
     }
+}
+
+/// A number that the kernel side may not know.
+pub(super) fn known(value: u64) -> Option<u64> {
+    (value != UNKNOWN).then_some(value)
 }
 
 /// A system call's return value: a number, or a negated errno.

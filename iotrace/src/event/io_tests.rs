@@ -57,8 +57,31 @@ fn every_field_finds_its_place() {
 
 #[test]
 fn operations_have_their_names() {
-    for (op, name) in [(OP_READ, "read"), (OP_WRITE, "write"), (OP_SYNC, "fsync")] {
+    for (op, name) in [
+        (OP_READ, "read"),
+        (OP_WRITE, "write"),
+        (OP_SYNC, "fsync"),
+        (OP_ALLOCATE, "fallocate"),
+        (OP_TRUNCATE, "truncate"),
+        (OP_MMAP_READ, "mmap_read"),
+        (OP_MMAP_WRITE, "mmap_write"),
+    ] {
         assert_eq!(decoded(&IoRecord { op, ..wire() }).operation.name(), name);
+    }
+}
+
+#[test]
+fn calls_that_are_no_moves_have_their_names() {
+    for (call, name) in [(25, "fallocate"), (26, "ftruncate"), (28, "io_submit"), (31, "io_uring"), (32, "fault")] {
+        assert_eq!(decoded(&IoRecord { call, ..wire() }).call, name);
+    }
+}
+
+#[test]
+fn of_a_page_fault_nobody_asked_for_a_number_of_bytes() {
+    for (op, requested) in [(OP_MMAP_READ, None), (OP_MMAP_WRITE, None), (OP_ALLOCATE, Some(58))] {
+        let io = decoded(&IoRecord { op, ret: 4096, ..wire() });
+        assert_eq!((io.requested, io.result, io.offset), (requested, Ok(4096), Some(8)));
     }
 }
 

@@ -5,6 +5,7 @@ pub mod file;
 pub mod io;
 pub mod open;
 pub mod process;
+pub mod truncate;
 
 use bytemuck::AnyBitPattern;
 use iotrace_common::record::{self, Header, Task as WireTask};
@@ -36,10 +37,12 @@ pub enum Event {
     File(file::File),
     /// A process.
     Process(process::Process),
-    /// A read, write or sync.
+    /// An operation on an open or mapped file.
     Io(io::Io),
     /// An open.
     Open(open::Open),
+    /// A truncate by name.
+    Truncate(truncate::Truncate),
     /// A block request.
     Block(block::Block),
 }
@@ -55,7 +58,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         record::FILE => Event::File(file::File::decode(bytes)?),
         record::PROCESS => Event::Process(process::Process::decode(bytes)?),
         record::IO => Event::Io(io::Io::decode(bytes)?),
-        record::OPEN => Event::Open(open::Open::decode(bytes)?),
+        record::OPEN => open::decode(bytes)?,
         record::BLOCK => Event::Block(block::Block::decode(bytes)?),
         kind => return Err(DecodeError::Unknown(kind)),
     })

@@ -1,6 +1,6 @@
 //! An open.
 
-use super::{DecodeError, Task, io::result, split, tail};
+use super::{DecodeError, Event, Task, io::result, split, tail, truncate::Truncate};
 use crate::kernel::calls;
 use iotrace_common::{
     open::{NAME_UNREADABLE, OpenRecord},
@@ -34,13 +34,22 @@ pub struct Open {
     pub name: Option<Vec<u8>>,
 }
 
+/// A record of a call with a name: an open, or a truncate.
+pub(super) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+    let (wire, rest) = split::<OpenRecord>(record::OPEN, bytes)?;
+    let name = tail(record::OPEN, rest, wire.name)?;
+    let call = calls::name(wire.call);
+    let named = wire.state & NAME_UNREADABLE == 0 && call != "open_by_handle_at";
+    let name = named.then(|| name.to_vec());
+    Ok(match call {
+        "truncate" => Event::Truncate(Truncate::new(call, &wire, name)),
+        _ => Event::Open(Open::new(call, &wire, name)),
+    })
+}
+
 impl Open {
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (wire, rest) = split::<OpenRecord>(record::OPEN, bytes)?;
-        let name = tail(record::OPEN, rest, wire.name)?;
-        let call = calls::name(wire.call);
-        let named = wire.state & NAME_UNREADABLE == 0 && call != "open_by_handle_at";
-        Ok(Self {
+    fn new(call: &'static str, wire: &OpenRecord, name: Option<Vec<u8>>) -> Self {
+        Self {
             call,
             begin_ns: wire.begin_ns,
             latency_ns: wire.latency_ns,
@@ -51,27 +60,32 @@ impl Open {
             result: result(wire.ret),
             flags: wire.open_flags,
             mode: wire.open_mode,
-            name: named.then(|| name.to_vec()),
-        })
+            name,
+        }
     }
 
-    /// The path that was asked for, made absolute with the path of the directory from which it counts. Only what cannot change the
-    /// meaning is taken out: empty and `.` components.
+    /// The path that was asked for, made absolute with the path of the directory from which it counts.
     pub fn absolute(&self, base: Option<&[u8]>) -> Option<Vec<u8>> {
-        let name = self.name.as_deref()?;
-        let mut path = base?.to_vec();
-        while path.last() == Some(&b'/') {
-            path.pop();
-        }
-        for component in name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
-            path.push(b'/');
-            path.extend_from_slice(component);
-        }
-        if path.is_empty() {
-            path.push(b'/');
-        }
-        Some(path)
+        absolute(self.name.as_deref(), base)
     }
+}
+
+/// A name, made absolute with the path of the directory from which it counts. Only what cannot change the meaning is taken out: empty
+/// and `.` components.
+pub(super) fn absolute(name: Option<&[u8]>, base: Option<&[u8]>) -> Option<Vec<u8>> {
+    let name = name?;
+    let mut path = base?.to_vec();
+    while path.last() == Some(&b'/') {
+        path.pop();
+    }
+    for component in name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
+        path.push(b'/');
+        path.extend_from_slice(component);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    Some(path)
 }
 
 #[cfg(test)]
@@ -87,7 +101,7 @@ mod tests {
         wire.ret = -2;
         let mut bytes = bytemuck::bytes_of(&wire).to_vec();
         bytes.extend_from_slice(name.as_bytes());
-        let open = Open::decode(&bytes).unwrap();
+        let Event::Open(open) = decode(&bytes).unwrap() else { panic!("no open") };
         assert_eq!((open.call, open.result), ("openat", Err(2)));
         String::from_utf8(open.absolute(Some(base.as_bytes())).unwrap()).unwrap()
     }

@@ -111,10 +111,15 @@ enum Jump {
 
 /// Whether an entry is used on this kernel.
 pub fn applies(entry: &Entry, kernel: &Kernel<'_>) -> bool {
-    let tracepoint = |name| kernel.btf.tracepoint_parameters(name).is_some();
+    let arguments = || match entry.place {
+        // The first parameter is the tracepoint's own.
+        Place::Tracepoint(name) => kernel.btf.tracepoint_parameters(name).map(|all| all.len() - 1),
+        Place::CallBegin | Place::CallEnd { .. } => None,
+    };
     match entry.when {
         When::Always => true,
-        When::IfPresent => !matches!(entry.place, Place::Tracepoint(name) if !tracepoint(name)),
+        When::IfPresent => arguments().is_some(),
+        When::Arguments(wanted) => arguments() == Some(wanted),
         When::QueueFirst => kernel.block.queue_argument,
         When::RequestFirst => !kernel.block.queue_argument,
         When::FindsMappings => kernel.btf.function_exists("bpf_find_vma"),

@@ -71,7 +71,8 @@ impl LossReader {
             maps_full: counter(loss::THREADS_FULL)?
                 + counter(loss::REQUESTS_FULL)?
                 + counter(loss::FOLLOWED_FULL)?
-                + counter(loss::HISTOGRAMS_FULL)?,
+                + counter(loss::HISTOGRAMS_FULL)?
+                + counter(loss::PENDING_FULL)?,
             other_files: counter(loss::SUMS_FULL)?,
             skipped: 0,
         })

@@ -39,17 +39,21 @@ pub enum Subject {
     Processes,
     /// Children of followed processes.
     Children,
+    /// Requests to io_uring.
+    Uring,
+    /// Pages of mapped files.
+    Mmap,
 }
 
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
-    pub const ALL: [Self; 4] = [Self::Processes, Self::Children, Self::Block, Self::Files];
+    pub const ALL: [Self; 6] = [Self::Processes, Self::Children, Self::Block, Self::Uring, Self::Mmap, Self::Files];
 
     /// The ways to it. What is seldom is seen by tracepoints alone.
     pub fn mechanisms(self) -> &'static [Mechanism] {
         match self {
             Self::Files => &Mechanism::ALL,
-            Self::Block | Self::Processes | Self::Children => &[Mechanism::Tracepoint],
+            _ => &[Mechanism::Tracepoint],
         }
     }
 }
@@ -61,6 +65,8 @@ impl fmt::Display for Subject {
             Self::Block => "block",
             Self::Processes => "process",
             Self::Children => "children",
+            Self::Uring => "io_uring",
+            Self::Mmap => "mmap",
         })
     }
 }
@@ -72,6 +78,8 @@ pub enum When {
     Always,
     /// Where the kernel has the tracepoint.
     IfPresent,
+    /// Where the tracepoint gives programs so many arguments.
+    Arguments(usize),
     /// Where block tracepoints pass the queue first (until 5.10).
     QueueFirst,
     /// Where they do not.
@@ -166,6 +174,27 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                 &[
                     tracepoint("sched_process_exit", "sched_process_exit", When::Always),
                     tracepoint("sched_process_exec", "sched_process_exec", When::Always),
+                ]
+            }
+        }
+        (Subject::Uring, _) => {
+            const {
+                &[
+                    tracepoint("io_uring_complete_entry", "io_uring_complete", When::Arguments(3)),
+                    tracepoint("io_uring_complete", "io_uring_complete", When::Arguments(7)),
+                    tracepoint("io_uring_complete_data", "io_uring_complete", When::Arguments(4)),
+                    tracepoint("io_uring_submit_req", "io_uring_submit_req", When::Arguments(1)),
+                    tracepoint("io_uring_submit_sqe", "io_uring_submit_sqe", When::Arguments(2)),
+                    tracepoint("io_uring_submit_sqe_ring", "io_uring_submit_sqe", When::Arguments(7)),
+                ]
+            }
+        }
+        (Subject::Mmap, _) => {
+            const {
+                &[
+                    tracepoint("mm_filemap_add_to_page_cache", "mm_filemap_add_to_page_cache", When::Always),
+                    tracepoint("writeback_dirty_folio", "writeback_dirty_folio", When::IfPresent),
+                    tracepoint("writeback_dirty_page", "writeback_dirty_page", When::IfPresent),
                 ]
             }
         }

@@ -31,6 +31,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether pages of mappings count: they have no latency, and do not fail.
+    pub fn counts_mappings(&self) -> bool {
+        self.files.mmap && !self.filters.failed && self.filters.min_latency_ns == 0
+    }
+
     /// Whether block requests are traced.
     pub fn block(&self) -> bool {
         self.stream_block || self.histogram.is_some()

@@ -81,6 +81,7 @@ impl Tracer {
         for (map, used) in [
             ("THREADS", plan.files.any()),
             ("FILES", plan.files.any()),
+            ("PENDING", plan.files.any()),
             ("SUMS", plan.sum),
             ("SUM_INDEX", plan.sum),
             ("FREE_SUMS", plan.sum),
@@ -116,6 +117,8 @@ impl Tracer {
         let (mut attached, mut mechanism) = (Attached::default(), Mechanism::Tracepoint);
         let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
             Subject::Files | Subject::Processes => plan.files.any(),
+            Subject::Uring => plan.files.read || plan.files.write || plan.files.sync,
+            Subject::Mmap => plan.counts_mappings(),
             Subject::Children => plan.filters.follow,
             Subject::Block => plan.block(),
         });
@@ -260,7 +263,12 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         (filters.follow, config::FOLLOW),
         (!filters.ignored.is_empty(), config::IGNORE),
         (compat, config::COMPAT),
-        (plan.files.open, config::OPENS),
+        (plan.files.open || plan.files.truncate, config::OPENS),
+        (plan.files.read, config::READS),
+        (plan.files.write, config::WRITES),
+        (plan.files.sync, config::SYNCS),
+        (btf.function_exists("bpf_task_pt_regs"), config::TASK_REGS),
+        (completion_arguments(btf) == Some(4), config::URING_BY_DATA),
         (btf.function_exists("bpf_get_current_task_btf"), config::TASK_BTF),
     ];
     Config {
@@ -270,7 +278,19 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         self_pid: std::process::id(),
         kinds: plan.kinds,
         histogram_flags: plan.histogram.unwrap_or_default(),
+        page_shift: page_size().trailing_zeros(),
+        page_head: btf.enumerator("PG_head").and_then(|head| u32::try_from(head).ok()).unwrap_or_default(),
     }
+}
+
+/// Arguments of io_uring's completions: without the request, `user_data` has to tell them apart.
+fn completion_arguments(btf: &Btf) -> Option<usize> {
+    Some(btf.tracepoint_parameters("io_uring_complete")?.len() - 1)
+}
+
+fn page_size() -> u64 {
+    use nix::unistd::{SysconfVar, sysconf};
+    sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
 }
 
 /// Before 5.11 maps count as locked memory. Where the limit may not be raised, the kernel tells when it matters.

@@ -1,4 +1,4 @@
-//! Operations on files: `--op read,write,fsync,open`.
+//! Operations on files: `--op read,write,fsync,open,fallocate,truncate,mmap`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,18 +14,25 @@ pub enum FileOp {
     Fsync,
     /// Opens, successful or not.
     Open,
+    /// fallocate.
+    Fallocate,
+    /// truncate and ftruncate.
+    Truncate,
+    /// Bytes that page faults bring in, and that become dirty through a mapping.
+    Mmap,
 }
 
 /// The name given to `--op` is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no operation named {0}: one of read, write, fsync, open")]
+#[error("no operation named {0}: one of read, write, fsync, open, fallocate, truncate, mmap")]
 pub struct UnknownOp(String);
 
 impl FileOp {
     /// All of them, in the order of help texts.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Fsync, Self::Open];
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Write, Self::Fsync, Self::Open, Self::Fallocate, Self::Truncate, Self::Mmap];
 
-    /// The name on the command line and in JSON's `type`.
+    /// The name on the command line, and in JSON's `type` (where `mmap` is `mmap_read` and `mmap_write`).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -33,6 +40,9 @@ impl FileOp {
             Self::Write => "write",
             Self::Fsync => "fsync",
             Self::Open => "open",
+            Self::Fallocate => "fallocate",
+            Self::Truncate => "truncate",
+            Self::Mmap => "mmap",
         }
     }
 }
@@ -69,6 +79,7 @@ mod tests {
     #[test]
     fn another_name_lists_the_valid_ones() {
         let error = "delete".parse::<FileOp>().unwrap_err();
-        assert_eq!(error.to_string(), "no operation named delete: one of read, write, fsync, open");
+        let text = error.to_string();
+        assert_eq!(text, "no operation named delete: one of read, write, fsync, open, fallocate, truncate, mmap");
     }
 }

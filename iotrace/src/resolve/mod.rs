@@ -7,14 +7,16 @@ mod disk;
 mod mounts;
 pub mod names;
 mod pipeline;
+mod points;
 mod process;
 mod program;
 mod users;
 
 pub use container::Container;
 pub use disk::{Disk, Disks, UnknownDisk, dev_of_rdev, dev_text};
-pub use mounts::Mounts;
+pub use mounts::{Mounts, hides_processes};
 pub use pipeline::pipeline;
+pub use points::Points;
 pub use process::{ProcessInfo, cgroup_path, descendants, exists, from_proc, thread_exists};
 pub use program::find_program;
 pub use users::uid_of;

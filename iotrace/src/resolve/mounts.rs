@@ -78,6 +78,21 @@ fn parse(table: &[u8], number: impl Fn(&str) -> Option<u32>) -> HashMap<u32, u32
         .collect()
 }
 
+/// Whether /proc is mounted so that it shows a user no processes of others (`hidepid`), unless the user has CAP_SYS_PTRACE.
+#[must_use]
+pub fn hides_processes() -> bool {
+    fs::read("/proc/self/mountinfo").is_ok_and(|table| hidden(&table))
+}
+
+/// The same by the mount table: of several mounts on /proc the last is seen.
+fn hidden(table: &[u8]) -> bool {
+    let lines = table.split(|&byte| byte == b'\n').map(String::from_utf8_lossy);
+    let mut mounts = lines.filter_map(|line| MountInfo::from_line(&line).ok());
+    let seen = mounts.rfind(|mount| mount.mount_point == Path::new("/proc"));
+    // The kernel shows the option only where it is not 0 (proc_show_options of fs/proc/root.c).
+    seen.is_some_and(|mount| mount.fs_type == "proc" && mount.super_options.contains_key("hidepid"))
+}
+
 fn block_number(path: &str) -> Option<u32> {
     let found = fs::metadata(path).ok()?;
     found.file_type().is_block_device().then(|| dev_of_rdev(found.rdev()))
@@ -102,6 +117,14 @@ mod tests {
             "/dev/mapper/vg-data" => Some(253 << 20),
             _ => None,
         }
+    }
+
+    #[test]
+    fn processes_are_hidden_where_proc_was_mounted_so() {
+        const HIDING: &[u8] = b"50 22 0:50 / /proc rw,relatime - proc proc rw,gid=4,hidepid=invisible\n";
+        assert!(!hidden(TABLE));
+        assert!(hidden(&[TABLE, b"\n", HIDING].concat()));
+        assert!(!hidden(&[HIDING, TABLE].concat()), "another one was mounted over it");
     }
 
     #[test]

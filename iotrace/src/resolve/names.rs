@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Comm, file::File, process::Process},
-    resolve::{Container, Disk, Disks, Mounts, from_proc},
+    resolve::{Container, Disk, Disks, Mounts, Points, from_proc},
 };
 use iotrace_common::record::COMM_LEN;
 use std::{collections::HashMap, sync::Arc, time::Instant};
@@ -40,11 +40,16 @@ pub struct Names {
     /// Block devices.
     pub disks: Disks,
     mounts: Mounts,
+    points: Points,
 }
 
 impl Names {
     /// Remembers a file.
-    pub fn add_file(&mut self, file: File) {
+    pub fn add_file(&mut self, mut file: File) {
+        if file.inside_fs {
+            let dev = file.key.dev;
+            file.place_below(|inside| self.points.absolute(dev, inside, Instant::now()));
+        }
         if self.files.len() >= FILES_MAX {
             // Numbers grow with time: the smaller half is the older one.
             let mut numbers: Vec<u64> = self.files.keys().copied().collect();

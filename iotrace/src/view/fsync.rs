@@ -3,7 +3,7 @@
 use crate::{
     event::io::{Io, Operation},
     resolve::names::Names,
-    view::top::{By, Delta, Row, Sort, rows},
+    view::top::{By, Delta, Look, Row, Sort, rows},
 };
 use hdrhistogram::Histogram;
 use iotrace_common::sum::Counters;
@@ -65,7 +65,9 @@ impl Ledger {
 
     /// The rows that synced, the most expensive first; then begins anew.
     pub fn rows(&mut self, deltas: &[Delta], other: Option<Counters>) -> Vec<SyncRow> {
-        let mut found: Vec<SyncRow> = rows(deltas, other, By::ProcessFile, Sort::Syncs)
+        // What was done through mappings is no write.
+        let look = Look { calls: deltas.to_vec(), mapped: Vec::new() };
+        let mut found: Vec<SyncRow> = rows(&look, other, By::ProcessFile, Sort::Syncs)
             .into_iter()
             .filter(|row| row.counters.syncs + row.counters.sync_writes > 0)
             .map(|mut row| {

@@ -13,7 +13,7 @@ const DEV: u32 = 254 << 20;
 
 fn file(id: u64, path: Option<&str>) -> File {
     let key = FileKey { ino: id, dev: DEV, state: 0o100_644, ..FileKey::default() };
-    File { id, key, fs: "ext4".into(), path: path.map(Into::into), cut: false }
+    File { id, key, fs: "ext4".into(), path: path.map(Into::into), cut: false, inside_fs: false }
 }
 
 /// Two files with a path, two without.
@@ -68,6 +68,18 @@ fn synced(id: u64, latencies: &[u64]) -> Delta {
     let syncs = latencies.len() as u64;
     let sync_ns = latencies.iter().sum();
     delta(id, Counters { syncs, sync_ns, max_ns: max, sync_max_ns: max, ..Counters::default() })
+}
+
+/// Requests of one thread that end on two CPUs have two sums.
+#[test]
+fn syncs_by_requests_are_syncs_of_their_file() {
+    let mut ledger = Ledger::default();
+    for latency_ns in [100, 300] {
+        ledger.add(&Io { call: "io_uring", ..io(1, latency_ns) }, &names());
+    }
+    let found = ledger.rows(&[synced(1, &[100]), synced(1, &[300])], None);
+    assert_eq!((found.len(), found[0].syncs(), found[0].total_ns()), (1, 2, 400));
+    assert_eq!(found[0].percentiles, Some((100, 300)));
 }
 
 fn ledger(syncs: &[(u64, u64)]) -> Ledger {

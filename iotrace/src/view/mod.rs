@@ -1,6 +1,8 @@
 //! Aggregators, one per command: events and sums in, rows out. No kernel, no terminal, no clock of their own.
 
+mod differences;
 pub mod fsync;
 pub mod latency;
 pub mod select;
 pub mod top;
+pub mod truncates;

@@ -1,17 +1,11 @@
 //! Files by I/O.
 
+pub use crate::view::differences::{Delta, Differences, Look};
 use crate::{
     event::Comm,
-    resolve::{
-        Disk, dev_text,
-        names::{FileInfo, Names, ProcessInfo},
-    },
-    view::select::Selection,
+    resolve::{Disk, dev_text, names::ProcessInfo},
 };
-use iotrace_common::{
-    file::STATE_EVERYTHING,
-    sum::{Counters, Sum, SumKey},
-};
+use iotrace_common::sum::Counters;
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 /// What a row is of.
@@ -43,7 +37,7 @@ pub enum Sort {
     ReadBytes,
     /// Bytes written.
     WriteBytes,
-    /// Bytes both ways.
+    /// Bytes both ways, those of mappings included.
     #[default]
     Bytes,
     /// Syncs of both kinds.
@@ -55,17 +49,46 @@ pub enum Sort {
 }
 
 impl Sort {
-    fn value(self, counters: &Counters) -> u64 {
+    fn value(self, row: &Row) -> u64 {
+        let counters = &row.counters;
         match self {
             Self::Reads => counters.reads,
             Self::Writes => counters.writes,
             Self::ReadBytes => counters.read_bytes,
             Self::WriteBytes => counters.write_bytes,
-            Self::Bytes => counters.bytes(),
+            Self::Bytes => counters.bytes() + row.mapped.bytes(),
             Self::Syncs => counters.syncs + counters.sync_writes,
             Self::Time => counters.total_ns(),
             Self::Errors => counters.errors,
         }
+    }
+}
+
+/// What was done through mappings, not by calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mapped {
+    /// Folios that page faults brought in.
+    pub reads: u64,
+    /// Folios that became dirty.
+    pub writes: u64,
+    /// Bytes that page faults brought in.
+    pub read_bytes: u64,
+    /// Bytes that became dirty.
+    pub write_bytes: u64,
+}
+
+impl Mapped {
+    /// Adds the counters of a mapping.
+    pub fn add(&mut self, counters: &Counters) {
+        self.reads += counters.reads;
+        self.writes += counters.writes;
+        self.read_bytes += counters.read_bytes;
+        self.write_bytes += counters.write_bytes;
+    }
+
+    /// Bytes both ways.
+    pub fn bytes(&self) -> u64 {
+        self.read_bytes + self.write_bytes
     }
 }
 
@@ -94,6 +117,8 @@ pub struct Row {
     pub everything: bool,
     /// The counters.
     pub counters: Counters,
+    /// What was done through mappings.
+    pub mapped: Mapped,
 }
 
 impl Row {
@@ -105,144 +130,6 @@ impl Row {
 
 /// Name of the row that has what found no room in the kernel's map.
 pub const OTHER_FILES: &str = "(other files)";
-
-/// One thread's sum of one file since the last look, with its names.
-#[derive(Clone, Debug)]
-pub struct Delta {
-    /// Slot of the sum.
-    pub slot: u32,
-    /// Process id.
-    pub pid: u32,
-    /// Thread id.
-    pub tid: u32,
-    /// Name of the thread.
-    pub comm: Comm,
-    /// The process.
-    pub process: Option<Arc<ProcessInfo>>,
-    /// Start of the process: with `pid`, its identity.
-    pub process_start_ns: u64,
-    /// The file; `None` when it has none, or its record was lost.
-    pub file: Option<Arc<FileInfo>>,
-    /// Device and inode number, when there is a file.
-    pub inode: Option<(u32, u64)>,
-    /// Syncs of all file systems.
-    pub everything: bool,
-    /// What came since the last look.
-    pub counters: Counters,
-}
-
-/// A sum as it was at the last look.
-#[derive(Debug)]
-struct Before {
-    key: SumKey,
-    pid: u32,
-    counters: Counters,
-    /// The thread was gone when it was last asked for.
-    gone: bool,
-    /// The slot was given back, and nobody has taken it since.
-    free: bool,
-}
-
-/// Turns cumulative sums into what came since the last look.
-#[derive(Debug, Default)]
-pub struct Differences {
-    before: HashMap<u32, Before>,
-    files: HashMap<u32, Option<Arc<FileInfo>>>,
-    other: Counters,
-}
-
-impl Differences {
-    /// What came since the last call, of sums that pass the selection.
-    pub fn since(
-        &mut self,
-        sums: impl Iterator<Item = (u32, Sum)>,
-        names: &mut Names,
-        selection: &Selection,
-    ) -> Vec<Delta> {
-        let mut deltas = Vec::new();
-        for (slot, sum) in sums {
-            let known = self.before.get(&slot).filter(|before| before.key == sum.key);
-            if known.is_none() {
-                self.files.remove(&slot);
-            }
-            let counters = known.map_or(sum.counters, |before| sum.counters.since(&before.counters));
-            // Nothing comes any more; what differs is the next owner's, whose key is not written yet.
-            if known.is_some_and(|before| before.free) {
-                continue;
-            }
-            // Read in the middle of an operation, the counts may lag behind the rest: it comes with the next look.
-            if known.is_some() && counters.is_empty() {
-                continue;
-            }
-            let gone = known.is_some_and(|before| before.gone);
-            let now = Before { key: sum.key, pid: sum.pid, counters: sum.counters, gone, free: false };
-            if counters.is_empty() {
-                self.before.insert(slot, Before { counters: Counters::default(), ..now });
-                continue;
-            }
-            // Kept here, because the list of names forgets.
-            let file = self.files.entry(slot).or_insert_with(|| names.file(sum.file).cloned());
-            if file.is_none() && sum.file != 0 {
-                *file = names.file(sum.file).cloned();
-            }
-            let file = file.clone();
-            let process = names.process(sum.pid, Some(sum.process_start_ns));
-            if file.is_none() && sum.file != 0 && selection.path.is_some() {
-                // Its record may still come.
-                continue;
-            }
-            self.before.insert(slot, now);
-            let path = file.as_ref().and_then(|file| file.file.path.as_deref());
-            if !selection.path(path) || !selection.process(process.as_deref()) {
-                continue;
-            }
-            deltas.push(Delta {
-                slot,
-                pid: sum.pid,
-                tid: sum.key.tid,
-                comm: Comm(sum.comm),
-                process,
-                process_start_ns: sum.process_start_ns,
-                file,
-                inode: (sum.key.file.mode() != 0).then_some((sum.key.file.dev, sum.key.file.ino)),
-                everything: sum.key.file.state & STATE_EVERYTHING != 0,
-                counters,
-            });
-        }
-        deltas
-    }
-
-    /// What came since the last call of what found no slot.
-    pub fn other_since(&mut self, other: Counters) -> Option<Counters> {
-        let counters = other.since(&self.other);
-        if counters.is_empty() {
-            return None;
-        }
-        self.other = other;
-        Some(counters)
-    }
-
-    /// Slots that were ever seen in use.
-    pub fn used(&self) -> usize {
-        self.before.len()
-    }
-
-    /// Slots of threads that were gone when they were asked for before the last look: all that they did has been read, so the slots
-    /// may be given to others, and count as free from now on. `exists` says whether a process has a thread.
-    pub fn finished(&mut self, exists: impl Fn(u32, u32) -> bool) -> Vec<(u32, SumKey)> {
-        let mut finished = Vec::new();
-        for (slot, before) in self.before.iter_mut().filter(|(_, before)| !before.free) {
-            if before.gone {
-                before.free = true;
-                self.files.remove(slot);
-                finished.push((*slot, before.key));
-            } else {
-                before.gone = !exists(before.pid, before.key.tid);
-            }
-        }
-        finished
-    }
-}
 
 /// What tells two rows apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -256,13 +143,37 @@ struct Key {
     everything: bool,
 }
 
+/// A row, and whether operations on several inodes are in it.
+#[derive(Default)]
+struct Group {
+    row: Row,
+    several: bool,
+}
+
+impl Group {
+    fn add(&mut self, delta: &Delta, ino: Option<u64>, mapped: bool) {
+        let row = &mut self.row;
+        // What was done by name has no inode, and says nothing about that of the row.
+        if ino.is_some() && ino != row.ino {
+            self.several |= row.ino.is_some();
+            row.ino = ino.filter(|_| !self.several);
+        }
+        if mapped {
+            row.mapped.add(&delta.counters);
+        } else {
+            row.counters.add(&delta.counters);
+        }
+    }
+}
+
 /// Groups by what rows are of, sorted, largest first; ties in the order of pid and path.
-pub fn rows(deltas: &[Delta], other: Option<Counters>, by: By, sort: Sort) -> Vec<Row> {
-    let mut groups: HashMap<Key, Row> = HashMap::new();
-    for delta in deltas {
+pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row> {
+    let of_process = matches!(by, By::ProcessFile | By::Process | By::Thread);
+    let of_file = matches!(by, By::ProcessFile | By::Thread | By::File);
+    let mut groups: HashMap<Key, Group> = HashMap::new();
+    let calls = look.calls.iter().map(|delta| (delta, false));
+    for (delta, mapped) in calls.chain(look.mapped.iter().map(|delta| (delta, true))) {
         let path = delta.file.as_ref().and_then(|file| file.file.path.as_deref());
-        let of_process = matches!(by, By::ProcessFile | By::Process | By::Thread);
-        let of_file = matches!(by, By::ProcessFile | By::Thread | By::File);
         let shown_path = match by {
             By::ProcessFile | By::Thread | By::File => path.map(<[u8]>::to_vec),
             By::Dir => path.map(directory),
@@ -271,8 +182,8 @@ pub fn rows(deltas: &[Delta], other: Option<Counters>, by: By, sort: Sort) -> Ve
         let disk = delta.file.as_ref().and_then(|file| file.disk.clone());
         let dev = match by {
             By::Process => None,
-            By::Disk => disk.as_ref().map(|disk| disk.whole).or(delta.inode.map(|(dev, _)| dev)),
-            _ => delta.inode.map(|(dev, _)| dev),
+            By::Disk => disk.as_ref().map(|disk| disk.whole).or(delta.dev()),
+            _ => delta.dev(),
         };
         let ino = delta.inode.map(|(_, ino)| ino).filter(|_| of_file);
         let key = Key {
@@ -283,7 +194,7 @@ pub fn rows(deltas: &[Delta], other: Option<Counters>, by: By, sort: Sort) -> Ve
             everything: of_file && delta.everything,
             path: shown_path.clone(),
         };
-        let row = groups.entry(key).or_insert_with(|| Row {
+        let new = || Row {
             pid: of_process.then_some(delta.pid),
             tid: (by == By::Thread).then_some(delta.tid),
             comm: of_process.then(|| match (&delta.process, by) {
@@ -295,21 +206,18 @@ pub fn rows(deltas: &[Delta], other: Option<Counters>, by: By, sort: Sort) -> Ve
             dev,
             disk: if by == By::Process { None } else { disk },
             fs: delta.file.as_ref().filter(|_| of_file || by == By::Dir).map(|file| file.file.fs.clone()),
-            ino,
             everything: of_file && delta.everything,
-            counters: Counters::default(),
-        });
-        if row.ino != ino {
-            row.ino = None;
-        }
-        row.counters.add(&delta.counters);
+            ..Row::default()
+        };
+        let group = groups.entry(key).or_insert_with(|| Group { row: new(), several: false });
+        group.add(delta, ino, mapped);
     }
-    let mut rows: Vec<Row> = groups.into_values().collect();
+    let mut rows: Vec<Row> = groups.into_values().map(|group| group.row).collect();
     if let Some(counters) = other {
         rows.push(Row { path: Some(OTHER_FILES.into()), counters, ..Row::default() });
     }
     rows.sort_by(|a, b| {
-        let by_value = |row: &Row| Reverse(sort.value(&row.counters));
+        let by_value = |row: &Row| Reverse(sort.value(row));
         (by_value(a), Reverse(a.counters.total_ns()), a.pid, a.tid, &a.path, a.dev, a.ino).cmp(&(
             by_value(b),
             Reverse(b.counters.total_ns()),

@@ -2,213 +2,23 @@
 use super::*;
 use crate::{
     event::{file::File, process::Process},
-    resolve::Disks,
+    resolve::names::FileInfo,
+    view::{
+        differences::tests::{VDA1, comm, file, give_back, names, reads, sum, total},
+        select::Selection,
+    },
 };
 use clap::ValueEnum;
-use iotrace_common::{file::FileKey, record::COMM_LEN};
+use iotrace_common::{file::FileKey, sum::Sum};
 use proptest::prelude::*;
-use std::{
-    collections::{BTreeMap, HashSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, HashSet};
 
-/// A number that no process has: /proc is not asked.
-const PID: u32 = 3_000_000_000;
-/// Partition of a disk.
-const VDA1: u32 = (254 << 20) | 1;
 /// Another disk.
 const VDB: u32 = (254 << 20) | 16;
 
-fn comm(name: &str) -> Comm {
-    let mut comm = [0; COMM_LEN];
-    comm[..name.len()].copy_from_slice(name.as_bytes());
-    Comm(comm)
-}
-
-fn reads(reads: u64, bytes: u64, ns: u64) -> Counters {
-    Counters { reads, read_bytes: bytes, read_ns: ns, max_ns: ns, ..Counters::default() }
-}
-
-fn file(id: u64, path: Option<&str>) -> File {
-    let key = FileKey { ino: 1000 + id, dev: VDA1, state: 0o100_644, ..FileKey::default() };
-    File { id, key, fs: "ext4".into(), path: path.map(Into::into), cut: false }
-}
-
-fn names() -> Names {
-    let mut names = Names::default();
-    names.disks = Disks::at(Path::new("/nowhere"), Path::new("/nowhere"));
-    for id in 1..=4 {
-        names.add_file(file(id, Some(&format!("/dir/{id}"))));
-    }
-    names
-}
-
-fn sum(born_ns: u64, file: &File, counters: Counters) -> Sum {
-    Sum {
-        key: SumKey { born_ns, tid: PID, _pad: 0, file: file.key },
-        file: file.id,
-        process_start_ns: 1,
-        pid: PID,
-        uid: 0,
-        comm: comm("worker").0,
-        counters,
-    }
-}
-
-/// Counters of one look at one slot; all zero when nothing came.
-fn look(differences: &mut Differences, names: &mut Names, sum: Sum) -> Counters {
-    total(differences.since([(1, sum)].into_iter(), names, &Selection::default()).iter().map(|delta| &delta.counters))
-}
-
-fn total<'a>(counters: impl Iterator<Item = &'a Counters>) -> Counters {
-    counters.fold(Counters::default(), |mut total, counters| {
-        total.add(counters);
-        total
-    })
-}
-
-#[test]
-fn each_look_counts_what_came_since_the_last_one() {
-    let (mut differences, mut names) = (Differences::default(), names());
-    let mut look = |counters| look(&mut differences, &mut names, sum(1, &file(1, None), counters));
-    assert_eq!(look(reads(5, 50, 500)), reads(5, 50, 500));
-    assert_eq!(look(reads(5, 50, 500)), Counters::default());
-    assert_eq!(look(reads(7, 73, 900)), Counters { max_ns: 900, ..reads(2, 23, 400) });
-}
-
-#[test]
-fn a_slot_used_again_by_another_owner_counts_from_zero() {
-    let (mut differences, mut names) = (Differences::default(), names());
-    look(&mut differences, &mut names, sum(1, &file(1, None), reads(5, 50, 500)));
-    let deltas = differences.since(
-        [(1, sum(2, &file(2, None), reads(9, 90, 10)))].into_iter(),
-        &mut names,
-        &Selection::default(),
-    );
-    assert_eq!(deltas[0].counters, reads(9, 90, 10));
-    assert_eq!(deltas[0].file.as_ref().unwrap().file.path.as_deref(), Some(&b"/dir/2"[..]));
-}
-
-#[test]
-fn the_slot_of_a_thread_that_is_gone_is_given_back_one_look_later() {
-    let (mut differences, mut names) = (Differences::default(), names());
-    let (old, new) = (sum(1, &file(1, None), reads(5, 50, 500)), sum(2, &file(1, None), reads(5, 50, 500)));
-    look(&mut differences, &mut names, old);
-    assert_eq!(differences.finished(|_, _| true), []);
-    assert_eq!(differences.finished(|_, _| false), []);
-    // What it did between that look and its end is read first.
-    let last = Sum { counters: reads(6, 60, 600), ..old };
-    assert_eq!(look(&mut differences, &mut names, last).reads, 1);
-    assert_eq!(differences.finished(|_, _| false), [(1, old.key)]);
-    assert_eq!(differences.finished(|_, _| false), []);
-    // The old sum stays where it was, and is not counted again.
-    assert_eq!(look(&mut differences, &mut names, last), Counters::default());
-    assert_eq!(look(&mut differences, &mut names, new), reads(5, 50, 500));
-    assert_eq!(differences.finished(|_, _| false), []);
-    assert_eq!(differences.finished(|_, _| false), [(1, new.key)]);
-}
-
-/// Gives back the slots of all threads with this number.
-fn give_back(differences: &mut Differences, tid: u32) {
-    differences.finished(|_, other| other != tid);
-    differences.finished(|_, _| true);
-}
-
-/// The kernel side zeroes the counters of a slot before it writes the new owner's key.
-#[test]
-fn a_slot_taken_during_a_look_never_counts_backwards() {
-    let (mut differences, mut names) = (Differences::default(), names());
-    look(&mut differences, &mut names, sum(1, &file(1, None), reads(5, 50, 500)));
-    give_back(&mut differences, sum(1, &file(1, None), reads(0, 0, 0)).key.tid);
-    for half in [Counters::default(), reads(1, 10, 100)] {
-        let half = sum(1, &file(1, None), half);
-        let deltas = differences.since([(1, half)].into_iter(), &mut names, &Selection::default());
-        assert!(deltas.iter().all(|delta| delta.counters.reads <= 1), "{deltas:?}");
-    }
-    assert_eq!(look(&mut differences, &mut names, sum(2, &file(1, None), reads(1, 10, 100))), reads(1, 10, 100));
-}
-
-/// The kernel side adds to the counters one after the other.
-#[test]
-fn a_look_in_the_middle_of_an_operation_loses_nothing() {
-    let (mut differences, mut names) = (Differences::default(), names());
-    let whole = reads(6, 60, 600);
-    let middle = Counters { read_bytes: 60, read_ns: 600, max_ns: 600, ..reads(5, 50, 500) };
-    let looks = [reads(5, 50, 500), middle, whole];
-    let found = looks.map(|counters| look(&mut differences, &mut names, sum(1, &file(1, None), counters)));
-    assert_eq!(total(found.iter()), whole);
-
-    let found = looks.map(|counters| differences.other_since(counters));
-    assert_eq!(total(found.iter().flatten()), whole);
-}
-
-/// Records are drained before sums are read: a new file's record may still be in the ring buffer.
-#[test]
-fn a_file_that_gets_its_name_after_a_look_is_not_lost_to_a_selection_by_path() {
-    let (mut differences, mut names) = (Differences::default(), names());
-    let selection =
-        Selection { path: Some(globset::Glob::new("/late").unwrap().compile_matcher()), ..Selection::default() };
-    let late = file(9, Some("/late"));
-    let first = differences.since([(1, sum(1, &late, reads(5, 50, 500)))].into_iter(), &mut names, &selection);
-    names.add_file(late.clone());
-    let second = differences.since([(1, sum(1, &late, reads(7, 70, 500)))].into_iter(), &mut names, &selection);
-    assert_eq!(total(first.iter().chain(&second).map(|delta| &delta.counters)), reads(7, 70, 500));
-}
-
-#[test]
-fn a_file_that_the_list_of_names_forgot_keeps_its_name() {
-    let (mut differences, mut names) = (Differences::default(), names());
-    look(&mut differences, &mut names, sum(1, &file(1, None), reads(5, 50, 500)));
-    let again = [(1, sum(1, &file(1, None), reads(6, 60, 500)))];
-    let deltas = differences.since(again.into_iter(), &mut Names::default(), &Selection::default());
-    assert_eq!(deltas[0].file.as_ref().unwrap().file.path.as_deref(), Some(&b"/dir/1"[..]));
-}
-
-#[test]
-fn only_what_is_selected_has_a_delta() {
-    let (mut differences, mut names) = (Differences::default(), names());
-    names.add_process(Process {
-        pid: PID,
-        ppid: 1,
-        uid: 0,
-        start_ns: 1,
-        comm: comm("app"),
-        cgroup_id: 7,
-        cgroup: "/a.slice/b.service".into(),
-    });
-    let sums = || (1..=3).map(|slot| (slot, sum(1, &file(slot.into(), None), reads(1, 1, 1))));
-    let path = Selection {
-        path: Some(globset::Glob::new("/dir/[13]").unwrap().compile_matcher()),
-        cgroup: Some("/a.slice".into()),
-        ..Selection::default()
-    };
-    let slots: Vec<u32> = differences.since(sums(), &mut names, &path).iter().map(|delta| delta.slot).collect();
-    assert_eq!(slots, [1, 3]);
-    let elsewhere = Selection { cgroup: Some("/b.slice".into()), ..Selection::default() };
-    assert!(Differences::default().since(sums(), &mut names, &elsewhere).is_empty());
-}
-
-#[test]
-fn what_found_no_slot_is_counted_by_difference_too() {
-    let mut differences = Differences::default();
-    assert_eq!(differences.other_since(Counters::default()), None);
-    assert_eq!(differences.other_since(reads(5, 50, 500)), Some(reads(5, 50, 500)));
-    assert_eq!(differences.other_since(reads(5, 50, 500)), None);
-    assert_eq!(differences.other_since(reads(6, 60, 500)), Some(Counters { max_ns: 0, ..reads(1, 10, 0) }));
-}
-
-#[test]
-fn a_maximum_shows_in_the_interval_that_has_it() {
-    let (mut differences, mut names) = (Differences::default(), names());
-    let mut max = |reads, max_ns| {
-        let counters = Counters { reads, max_ns, sync_max_ns: max_ns, ..Counters::default() };
-        let counters = look(&mut differences, &mut names, sum(1, &file(1, None), counters));
-        assert_eq!(counters.max_ns, counters.sync_max_ns);
-        counters.max_ns
-    };
-    assert_eq!(max(1, 700), 700);
-    assert_eq!(max(2, 700), 0);
-    assert_eq!(max(3, 701), 701);
+/// Rows of calls alone.
+fn rows(deltas: &[Delta], other: Option<Counters>, by: By, sort: Sort) -> Vec<Row> {
+    super::rows(&Look { calls: deltas.to_vec(), mapped: Vec::new() }, other, by, sort)
 }
 
 /// What `rows` groups: a process (its number and its start are one here), a thread and a file.
@@ -398,6 +208,63 @@ fn each_key_sorts_by_its_own_counter() {
     }
 }
 
+/// Bytes through a mapping, and a call on the same file.
+fn mapped() -> Look {
+    let one = |counters| delta(1, 1, Some("/a/x"), 10, counters);
+    let through = Counters { reads: 2, read_bytes: 8192, writes: 1, write_bytes: 4096, ..Counters::default() };
+    Look { calls: vec![one(reads(1, 1, 1))], mapped: vec![one(through), one(through)] }
+}
+
+#[test]
+fn what_came_through_a_mapping_is_in_the_same_row_but_neither_read_nor_write() {
+    let all = Mapped { reads: 4, writes: 2, read_bytes: 16384, write_bytes: 8192 };
+    for by in By::value_variants() {
+        let found = super::rows(&mapped(), None, *by, Sort::Bytes);
+        assert_eq!((found.len(), found[0].counters, found[0].mapped), (1, reads(1, 1, 1), all), "{by:?}");
+    }
+}
+
+#[test]
+fn a_file_that_was_only_mapped_has_a_row() {
+    let look = Look { calls: Vec::new(), ..mapped() };
+    let found = super::rows(&look, None, By::ProcessFile, Sort::Bytes);
+    assert_eq!((found.len(), found[0].counters, found[0].ino), (1, Counters::default(), Some(10)));
+}
+
+#[test]
+fn bytes_of_mappings_are_bytes_and_no_bytes_read_or_written() {
+    let more = delta(2, 2, Some("/z"), 12, Counters { read_bytes: 9, write_bytes: 9, ..Counters::default() });
+    let mut look = mapped();
+    look.calls.push(more);
+    for (sort, pid) in [(Sort::Bytes, 1), (Sort::ReadBytes, 2), (Sort::WriteBytes, 2), (Sort::Reads, 1)] {
+        assert_eq!(super::rows(&look, None, By::ProcessFile, sort)[0].pid, Some(pid), "{sort:?}");
+    }
+}
+
+#[test]
+fn requests_that_ended_on_several_cpus_are_one_row() {
+    let all = [delta(1, 1, Some("/a"), 1, reads(1, 1, 1)), delta(1, 1, Some("/a"), 1, reads(2, 2, 2))];
+    let found = rows(&all, None, By::Thread, Sort::Reads);
+    assert_eq!(found.iter().map(|row| row.counters.reads).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn a_name_without_an_inode_says_nothing_about_the_inode_of_the_row() {
+    let known = delta(1, 1, Some("/a"), 7, reads(1, 1, 1));
+    let other = delta(1, 1, Some("/a"), 8, reads(1, 1, 1));
+    let named = Delta { inode: None, ..known.clone() };
+    let ino = |deltas: &[&Delta]| {
+        let deltas: Vec<Delta> = deltas.iter().copied().cloned().collect();
+        let found = rows(&deltas, None, By::ProcessFile, Sort::Reads);
+        assert_eq!(found.len(), 1);
+        found[0].ino
+    };
+    assert_eq!(ino(&[&known, &named]), Some(7));
+    assert_eq!(ino(&[&named, &known]), Some(7));
+    assert_eq!(ino(&[&named]), None);
+    assert_eq!(ino(&[&known, &other, &named, &other]), None);
+}
+
 #[test]
 fn ties_are_in_the_order_of_time_then_process_thread_and_path() {
     let all = [
@@ -434,7 +301,7 @@ fn a_directory_is_what_comes_before_the_last_slash() {
 }
 
 fn any_counters() -> impl Strategy<Value = Counters> {
-    prop::array::uniform13(0..1_u64 << 40).prop_map(bytemuck::cast)
+    prop::array::uniform15(0..1_u64 << 40).prop_map(bytemuck::cast)
 }
 
 fn any_delta() -> impl Strategy<Value = Delta> {
@@ -499,7 +366,7 @@ proptest! {
         let found = rows(&deltas, other, by, sort);
         let expected = total(deltas.iter().map(|delta| &delta.counters).chain(&other));
         prop_assert_eq!(total(found.iter().map(|row| &row.counters)), expected);
-        prop_assert!(found.is_sorted_by_key(|row| Reverse(sort.value(&row.counters))));
+        prop_assert!(found.is_sorted_by_key(|row| Reverse(sort.value(row))));
     }
 
     #[test]
@@ -535,7 +402,7 @@ proptest! {
                 }
                 Step::Look => {
                     let sums = memory.iter().map(|(slot, sum)| (*slot, *sum));
-                    let deltas = differences.since(sums, &mut names, &Selection::default());
+                    let deltas = differences.since(sums, &mut names, &Selection::default()).calls;
                     let active: HashSet<u32> = deltas.iter().map(|delta| delta.slot).collect();
                     prop_assert_eq!(&active, &changed);
                     all.extend(rows(&deltas, None, by, Sort::default()));

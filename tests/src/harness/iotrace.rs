@@ -47,12 +47,21 @@ pub struct Iotrace {
     program: Vec<OsString>,
     file: Option<PathBuf>,
     user: Option<u32>,
+    capabilities: Vec<&'static str>,
+    within: Vec<OsString>,
 }
 
 impl Iotrace {
     /// `iotrace COMMAND`.
     pub fn new(command: &str) -> Self {
-        Self { args: vec![command.into()], program: Vec::new(), file: None, user: None }
+        Self {
+            args: vec![command.into()],
+            program: Vec::new(),
+            file: None,
+            user: None,
+            capabilities: Vec::new(),
+            within: Vec::new(),
+        }
     }
 
     /// Adds arguments.
@@ -84,6 +93,38 @@ impl Iotrace {
         self
     }
 
+    /// With [`Self::user`]: gives it these capabilities (`bpf`), which without this are none.
+    pub fn capabilities(mut self, names: &[&'static str]) -> Self {
+        self.capabilities = names.to_vec();
+        self
+    }
+
+    /// Has a script of the shell run as root before it, in a mount namespace of its own.
+    pub fn within(mut self, script: &str) -> Self {
+        let script = format!("{script} && exec \"$@\"");
+        self.within = ["unshare", "--mount", "sh", "-c", &script, "sh"].map(Into::into).to_vec();
+        self
+    }
+
+    /// The words before its arguments; and the place of its copy, when it runs as another user.
+    fn words(&self) -> (Vec<OsString>, Option<tempfile::TempDir>) {
+        let mut words = self.within.clone();
+        let Some(uid) = self.user else {
+            words.push(binary().into());
+            return (words, None);
+        };
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(binary(), place.path().join("iotrace")).unwrap();
+        let set: String = self.capabilities.iter().map(|name| format!(",+{name}")).collect();
+        let sets = ["inh-caps", "bounding-set", "ambient-caps"].map(|name| format!("--{name}=-all{set}"));
+        let user = [format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".into()];
+        words.push("setpriv".into());
+        words.extend(user.into_iter().chain(sets).map(OsString::from));
+        words.push(place.path().join("iotrace").into());
+        (words, Some(place))
+    }
+
     /// Starts it and waits for its end.
     #[track_caller]
     pub fn run(self) -> Output {
@@ -93,17 +134,12 @@ impl Iotrace {
     /// Starts it.
     #[track_caller]
     pub fn start(self) -> Running {
-        let mut copy = None;
-        let mut command = Command::new(binary());
-        if let Some(uid) = self.user {
-            let place = tempfile::tempdir().unwrap();
-            fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
-            fs::copy(binary(), place.path().join("iotrace")).unwrap();
-            command = Command::new(place.path().join("iotrace"));
-            command.uid(uid).gid(uid).current_dir("/");
-            copy = Some(place);
+        let (words, copy) = self.words();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(&self.args);
+        if copy.is_some() {
+            command.current_dir("/");
         }
-        command.args(&self.args);
         if let Some(mechanism) = std::env::var_os("IOTRACE_TEST_MECHANISM")
             && TRACING_COMMANDS.iter().any(|name| self.args[0] == *name)
             && self.args.iter().all(|arg| arg != "--mechanism")

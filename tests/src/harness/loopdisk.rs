@@ -74,14 +74,27 @@ impl LoopDisk {
 
     /// A device with an ext4 file system on it, mounted.
     pub fn new(mib: u64) -> Self {
-        let mut disk = Self::raw(mib);
         let options = "lazy_itable_init=0,lazy_journal_init=0"; // nothing is left to be written in the background
-        let mkfs =
-            Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-E", options]).arg(disk.path()).output().unwrap();
+        Self::formatted(mib, "ext4", &["-q", "-F", "-m", "0", "-E", options])
+    }
+
+    /// A device with an xfs on it that can share blocks between files.
+    pub fn xfs() -> Self {
+        Self::formatted(320, "xfs", &["-q", "-f", "-m", "reflink=1"]) // mkfs.xfs wants 300 MiB
+    }
+
+    /// A device with a btrfs on it.
+    pub fn btrfs() -> Self {
+        Self::formatted(128, "btrfs", &["-q", "-f"]) // mkfs.btrfs wants 109 MiB
+    }
+
+    fn formatted(mib: u64, kind: &str, options: &[&str]) -> Self {
+        let mut disk = Self::raw(mib);
+        let mkfs = Command::new(format!("mkfs.{kind}")).args(options).arg(disk.path()).output().unwrap();
         assert!(mkfs.status.success(), "{}", String::from_utf8_lossy(&mkfs.stderr));
         let target = disk.place.path().join("mount");
         fs::create_dir(&target).unwrap();
-        mount(Some(&disk.path()), &target, Some("ext4"), MsFlags::MS_NOATIME, None::<&str>).unwrap();
+        mount(Some(&disk.path()), &target, Some(kind), MsFlags::MS_NOATIME, None::<&str>).unwrap();
         disk.mounted = Some(target);
         disk
     }

@@ -68,3 +68,70 @@ pub fn loop_devices() -> Result<(), String> {
     let mkfs = std::process::Command::new("mkfs.ext4").arg("-V").output();
     mkfs.map(drop).map_err(|error| format!("needs mkfs.ext4: {error}"))
 }
+
+/// io_uring, allowed to this process.
+///
+/// # Errors
+/// The reason why not.
+pub fn io_uring() -> Result<(), String> {
+    let ring = io_uring::IoUring::new(2);
+    ring.map(drop).map_err(|error| format!("needs io_uring: {error}"))
+}
+
+/// Linux AIO (`CONFIG_AIO`).
+///
+/// # Errors
+/// The reason why not.
+pub fn aio() -> Result<(), String> {
+    let mut context = 0usize;
+    // SAFETY: the kernel writes the context there.
+    if unsafe { libc::syscall(libc::SYS_io_setup, 1, &raw mut context) } != 0 {
+        return Err(format!("needs Linux AIO: {}", std::io::Error::last_os_error()));
+    }
+    // SAFETY: the context was made above, and nothing is under way in it.
+    unsafe { libc::syscall(libc::SYS_io_destroy, context) };
+    Ok(())
+}
+
+/// overlayfs, with the right to mount it.
+///
+/// # Errors
+/// The reason why not.
+pub fn overlayfs() -> Result<(), String> {
+    file_system("overlay")
+}
+
+/// xfs on loop devices.
+///
+/// # Errors
+/// The reason why not.
+pub fn xfs() -> Result<(), String> {
+    on_loop_device("xfs")
+}
+
+/// btrfs on loop devices.
+///
+/// # Errors
+/// The reason why not.
+pub fn btrfs() -> Result<(), String> {
+    on_loop_device("btrfs")
+}
+
+fn on_loop_device(kind: &str) -> Result<(), String> {
+    loop_devices()?;
+    let mkfs = std::process::Command::new(format!("mkfs.{kind}")).arg("-V").output();
+    mkfs.map(drop).map_err(|error| format!("needs mkfs.{kind}: {error}"))?;
+    file_system(kind)
+}
+
+/// Asks the kernel to mount a file system in a way that cannot succeed: it loads the module, and says ENODEV if it has none.
+fn file_system(kind: &str) -> Result<(), String> {
+    root()?;
+    let place = tempfile::tempdir().unwrap();
+    let flags = nix::mount::MsFlags::empty();
+    match nix::mount::mount(Some("/dev/null"), place.path(), Some(kind), flags, None::<&str>) {
+        Ok(()) => panic!("a mount of nothing succeeded"),
+        Err(error @ (nix::errno::Errno::ENODEV | nix::errno::Errno::EPERM)) => Err(format!("needs {kind}: {error}")),
+        Err(_) => Ok(()),
+    }
+}

@@ -16,6 +16,8 @@ pub struct Counts {
     pub read_bytes: u64,
     pub write_bytes: u64,
     pub errors: u64,
+    pub allocates: u64,
+    pub truncates: u64,
 }
 
 impl Counts {
@@ -28,7 +30,9 @@ impl Counts {
             Kind::Read => Self { reads: count, read_bytes: bytes, errors, ..Self::default() },
             Kind::Write => Self { writes: count, write_bytes: bytes, sync_writes, errors, ..Self::default() },
             Kind::Fsync => Self { syncs: count, errors, ..Self::default() },
-            Kind::Open => Self::default(),
+            Kind::Fallocate => Self { allocates: count, errors, ..Self::default() },
+            Kind::Truncate => Self { truncates: count, errors, ..Self::default() },
+            Kind::Open | Kind::MmapRead | Kind::MmapWrite => Self::default(),
         }
     }
 
@@ -43,6 +47,8 @@ impl Counts {
             read_bytes: field("read_bytes"),
             write_bytes: field("write_bytes"),
             errors: field("errors"),
+            allocates: row["allocates"].as_u64().unwrap_or(0),
+            truncates: row["truncates"].as_u64().unwrap_or(0),
         }
     }
 
@@ -55,6 +61,8 @@ impl Counts {
         self.read_bytes += other.read_bytes;
         self.write_bytes += other.write_bytes;
         self.errors += other.errors;
+        self.allocates += other.allocates;
+        self.truncates += other.truncates;
     }
 }
 
@@ -83,9 +91,9 @@ pub fn by<T>(
     sums
 }
 
-/// Sums the log's reads, writes and syncs by key.
+/// Sums what the log has, opens and page faults apart, by key.
 pub fn truth_by(log: &Log, key: impl Fn(&Op) -> Option<String>) -> BTreeMap<String, Counts> {
-    let ops = log.ops.iter().filter(|op| op.kind != Kind::Open);
+    let ops = log.ops.iter().filter(|op| !matches!(op.kind, Kind::Open | Kind::MmapRead | Kind::MmapWrite));
     by(ops, |op| key(op), |op| Counts::of(op))
 }
 

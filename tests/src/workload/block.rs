@@ -1,6 +1,10 @@
 //! Requests to a block device: direct reads and writes, flushes, discards, zeroes.
 
-use super::{Args, rec::Rec, sys::syscall};
+use super::{
+    Args,
+    rec::Rec,
+    sys::{self, syscall},
+};
 
 /// Bytes of the largest single request: below any device's limit.
 const BIG: usize = 65_536;
@@ -10,16 +14,7 @@ pub fn run(rec: &mut Rec, args: &Args) {
     let path = args.device.as_deref().expect("--device is needed");
     let device = rec.open(path, libc::O_RDWR | libc::O_DIRECT | libc::O_CLOEXEC);
     // Direct I/O wants aligned memory.
-    let address = syscall!(
-        libc::SYS_mmap,
-        0,
-        BIG,
-        libc::PROT_READ | libc::PROT_WRITE,
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-        -1i32,
-        0
-    );
-    let address = super::sys::must(address, "mmap") as usize;
+    let address = sys::memory(BIG);
     let seek = |block: i64| device.seek(block * BIG as i64);
     for block in 0..7 {
         seek(block);

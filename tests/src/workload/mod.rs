@@ -6,19 +6,25 @@
 //!
 //! The log is written with one write at the very end, to a path outside DIR, so that rows for paths in DIR are not disturbed.
 
+pub mod aio;
 pub mod arena;
 pub mod block;
 pub mod calls;
+pub mod changes;
+pub mod copies;
 pub mod flood;
 pub mod fsyncs;
 pub mod interrupts;
+pub mod mmap;
 pub mod op;
 pub mod open;
 pub mod opens;
+pub mod overlay;
 pub mod paths;
 pub mod rec;
 pub mod sys;
 pub mod threads;
+pub mod uring;
 
 use crate::{log::End, procio::Account};
 use arena::Arena;
@@ -82,18 +88,27 @@ impl Args {
     }
 }
 
-/// Reads /proc/self/io with one call; returns the counters and how many bytes that call returned.
-fn proc_io() -> (Account, u64) {
+/// Reads /proc/self/io with one call, which is not in the log.
+pub fn proc_io_text() -> String {
     let mut text = [0u8; 4096];
     let path = c"/proc/self/io";
     let fd = sys::must(syscall!(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), libc::O_RDONLY, 0), "/proc/self/io");
     let len = sys::must(syscall!(libc::SYS_read, fd, text.as_mut_ptr(), text.len()), "/proc/self/io") as usize;
     syscall!(libc::SYS_close, fd);
-    (Account::parse(std::str::from_utf8(&text[..len]).unwrap()).unwrap(), len as u64)
+    std::str::from_utf8(&text[..len]).unwrap().to_owned()
+}
+
+/// The counters of /proc/self/io, and how many bytes the call returned that read them.
+fn proc_io() -> (Account, u64) {
+    let text = proc_io_text();
+    (Account::parse(&text).unwrap(), text.len() as u64)
 }
 
 /// Runs the scenario that the command line names.
 pub fn main() {
+    // With an arena for each thread, glibc now and then reads /proc/sys/vm/overcommit_memory (shrink_heap of malloc/arena.c).
+    // SAFETY: no other thread runs yet.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     let args = Args::parse();
     match args.scenario.as_str() {
         "exit" => std::process::exit(args.status),
@@ -114,6 +129,15 @@ pub fn main() {
         "fsyncs" => fsyncs::run(&mut rec, &args),
         "interrupts" => interrupts::run(&mut rec, &args.dir),
         "block" => block::run(&mut rec, &args),
+        "aio" => aio::run(&mut rec, &args),
+        "mmap" => mmap::run(&mut rec, &args),
+        "mmap-inside-calls" => mmap::run_inside_calls(&mut rec, &args),
+        "overlay" => overlay::run(&mut rec, &args),
+        "changes" => changes::run(&mut rec, &args),
+        "copies" => copies::run(&mut rec, &args),
+        "uring" => uring::run(&mut rec, &args),
+        "uring-polled" => uring::run_polled(&mut rec, &args),
+        "uring-broken-links" => uring::run_broken_links(&mut rec, &args),
         other => panic!("unknown scenario {other:?}"),
     }
     let (after, _) = proc_io();

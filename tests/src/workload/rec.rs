@@ -18,7 +18,8 @@ pub struct Target {
     pub sync: bool,
     /// See [`Op::cut`].
     pub cut: bool,
-    regular: bool,
+    /// A regular file.
+    pub regular: bool,
     ino: u64,
     dev: Option<String>,
 }
@@ -99,6 +100,7 @@ impl Rec {
             path_bytes: None,
             ret: 0,
             requested: None,
+            offset: None,
             sync_write: false,
             regular: false,
             cut: false,
@@ -131,21 +133,8 @@ impl Rec {
         sync: bool,
         ret: i64,
     ) -> i64 {
-        let (path, path_bytes) = path_fields(target.path.as_deref());
-        self.put(Op {
-            kind,
-            call: call.to_owned(),
-            path,
-            path_bytes,
-            ret,
-            requested,
-            sync_write: sync && kind == Kind::Write,
-            regular: target.regular,
-            cut: target.cut,
-            ino: target.ino,
-            dev: target.dev.clone(),
-            ..self.like.clone()
-        });
+        let sync_write = sync && kind == Kind::Write;
+        self.put(Op { kind, call: call.to_owned(), ret, requested, sync_write, ..self.like_of(target) });
         ret
     }
 
@@ -160,6 +149,13 @@ impl Rec {
     /// An operation with this thread's identity.
     pub fn like(&self) -> Op {
         self.like.clone()
+    }
+
+    /// An operation of this thread on a file.
+    pub fn like_of(&self, target: &Target) -> Op {
+        let (path, path_bytes) = path_fields(target.path.as_deref());
+        let (regular, cut, ino, dev) = (target.regular, target.cut, target.ino, target.dev.clone());
+        Op { path, path_bytes, regular, cut, ino, dev, ..self.like() }
     }
 
     /// Notes that `count` operations like the last were done.

@@ -110,6 +110,18 @@ pub fn mount(source: impl AsRef<Path>, target: &Path, kind: &str, flags: u64, da
     syscall!(libc::SYS_mount, source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr())
 }
 
+/// Memory of its own pages, for as long as the process lives.
+pub fn memory(len: usize) -> usize {
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    must(syscall!(libc::SYS_mmap, 0, len, access, flags, -1i32, 0), "mmap") as usize
+}
+
+/// The size of a page.
+pub fn page_size() -> usize {
+    // SAFETY: asks for a number.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+}
+
 /// The calling thread's name.
 pub fn comm() -> String {
     let mut name = [0u8; 16];

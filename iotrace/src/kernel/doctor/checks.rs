@@ -8,7 +8,7 @@ use crate::output::bytes;
 use nix::errno::Errno;
 
 /// CAP_SYS_ADMIN of include/uapi/linux/capability.h.
-const SYS_ADMIN: u64 = 1 << 21;
+pub(super) const SYS_ADMIN: u64 = 1 << 21;
 /// CAP_SYS_RESOURCE.
 const SYS_RESOURCE: u64 = 1 << 24;
 /// CAP_SYS_PTRACE.
@@ -128,18 +128,27 @@ fn capabilities(rights: Rights, memlock: Memlock) -> Vec<Check> {
         (false, _) => "would lift the limit of locked memory, where maps count",
     };
     checks.push(Check::new("CAP_SYS_RESOURCE", state(SYS_RESOURCE), resource));
-    for (bit, name, with, without) in [
-        (SYS_PTRACE, "CAP_SYS_PTRACE", "sees all of /proc", "not needed; without it, hidepid of /proc hides names"),
-        (
-            DAC_READ_SEARCH,
-            "CAP_DAC_READ_SEARCH",
-            "reads all directories",
-            "not needed; without it, closed directories hide names",
-        ),
-    ] {
-        checks.push(Check::new(name, state(bit), if has(bit) { with } else { without }));
-    }
+    checks.extend(processes(rights, has(SYS_PTRACE), has(DAC_READ_SEARCH), state));
     checks
+}
+
+/// What /proc shows of other users' processes: all that iotrace needs, unless it is mounted with `hidepid`.
+fn processes(rights: Rights, ptrace: bool, search: bool, state: impl Fn(u64) -> State) -> [Check; 2] {
+    let ptrace = match (ptrace, rights.hidden_proc) {
+        (true, _) => Check::new("CAP_SYS_PTRACE", state(SYS_PTRACE), "sees all of /proc"),
+        (false, false) => Check::new("CAP_SYS_PTRACE", State::Missing, "not needed: /proc is mounted without hidepid"),
+        (false, true) => Check::new(
+            "CAP_SYS_PTRACE",
+            State::Missing,
+            "/proc is mounted with hidepid: --pid and --children see one's own processes only",
+        )
+        .advise("give iotrace CAP_SYS_PTRACE too, or mount /proc without hidepid"),
+    };
+    let search = match search {
+        true => "with CAP_SYS_PTRACE: finds who reads iotrace's output",
+        false => "not needed: readers of iotrace's output (| sudo tee) are traced, unless they run as its user",
+    };
+    [ptrace, Check::new("CAP_DAC_READ_SEARCH", state(DAC_READ_SEARCH), search)]
 }
 
 fn settings(settings: &Settings, rights: Rights) -> [Check; 5] {
@@ -150,6 +159,7 @@ fn settings(settings: &Settings, rights: Rights) -> [Check; 5] {
         Err(Unread::Unreadable(reason)) => Check::new(name, State::Unknown, format!("{file}: {reason}")),
     };
     let may = missing_capabilities(rights).is_empty();
+    let admin = rights.capabilities.is_none_or(|mask| mask & SYS_ADMIN != 0);
     let mut jit = number("JIT", &settings.jit, "net.core.bpf_jit_enable", &|value| match value {
         0 => "programs are interpreted, several times slower",
         _ => "programs run as machine code",
@@ -167,7 +177,8 @@ fn settings(settings: &Settings, rights: Rights) -> [Check; 5] {
                 _ => "only with CAP_BPF",
             },
         ),
-        number("perf events", &settings.perf_event_paranoid, "kernel.perf_event_paranoid", &|_| match may {
+        number("perf events", &settings.perf_event_paranoid, "kernel.perf_event_paranoid", &|value| match may {
+            true if value > 2 && !admin => "above 2, kprobes may take CAP_SYS_ADMIN (Debian, Ubuntu)",
             true => "does not bind CAP_PERFMON",
             false => "tracing takes CAP_PERFMON anyway",
         }),

@@ -109,3 +109,27 @@ fn settings_that_cannot_be_read_are_unknown() {
     assert_eq!((jit.state, jit.needed), (State::Missing, false));
     assert!(jit.advice.is_some());
 }
+
+#[test]
+fn hidden_processes_take_cap_sys_ptrace() {
+    let mut facts = with_capabilities(1 << 39 | 1 << 38);
+    facts.rights.hidden_proc = true;
+    let hidden = check(&facts, "CAP_SYS_PTRACE");
+    assert_eq!((hidden.state, hidden.needed), (State::Missing, false));
+    assert!(hidden.detail.contains("hidepid") && hidden.advice.is_some(), "{}", hidden.detail);
+    facts.rights.capabilities = Some(ALL);
+    assert_eq!(check(&facts, "CAP_SYS_PTRACE").state, State::Ok);
+}
+
+#[test]
+fn perf_events_may_take_more_than_cap_perfmon_above_2() {
+    let detail = |mask, value| {
+        let mut facts = with_capabilities(mask);
+        facts.settings.perf_event_paranoid = Ok(value);
+        check(&facts, "perf events").detail
+    };
+    let two = 1 << 39 | 1 << 38;
+    assert!(detail(two, 2).ends_with("does not bind CAP_PERFMON"));
+    assert!(detail(two, 3).contains("CAP_SYS_ADMIN"));
+    assert!(detail(ALL, 4).ends_with("does not bind CAP_PERFMON"));
+}

@@ -1,7 +1,7 @@
 //! Words for what came of a trial.
 
 use super::{
-    checks::missing_capabilities,
+    checks::{SYS_ADMIN, missing_capabilities},
     facts::{Facts, Memlock, Refusal, Rights, Step, Trial, Words},
     report::{Attempt, State, Way},
 };
@@ -107,6 +107,10 @@ fn forbidden(way: Way, errno: i32, facts: &Facts) -> Said {
         _ if facts.tracepoints_work() && way == Way::Fentry => {
             said("this kernel allows no trampolines on its functions")
         }
+        _ if facts.tracepoints_work() && paranoid(facts) => {
+            said("kernel.perf_event_paranoid is above 2: this kernel keeps perf events to CAP_SYS_ADMIN")
+                .advise("sysctl kernel.perf_event_paranoid=2")
+        }
         _ if facts.tracepoints_work() => said("this kernel allows no probes on its functions"),
         _ if matches!(facts.maps.memlock, Memlock::Counted(Some(_))) => said("the limit of locked memory is too low"),
         Rights { seccomp: true, .. } => said("a filter of system calls (seccomp) forbids it, as in containers")
@@ -114,6 +118,13 @@ fn forbidden(way: Way, errno: i32, facts: &Facts) -> Said {
         _ => said("forbidden in spite of the capabilities: by lockdown or a security module")
             .advise("look for the refusal in the kernel's log: dmesg, or the audit log"),
     }
+}
+
+/// Whether the setting may keep perf events from this user: Debian's and Ubuntu's kernels know values above 2, and then ask for
+/// CAP_SYS_ADMIN where others ask for CAP_PERFMON (`perf_paranoid_any` in their kernel/events/core.c).
+fn paranoid(facts: &Facts) -> bool {
+    let admin = facts.rights.capabilities.is_none_or(|mask| mask & SYS_ADMIN != 0);
+    !admin && matches!(facts.settings.perf_event_paranoid, Ok(3..))
 }
 
 #[cfg(test)]

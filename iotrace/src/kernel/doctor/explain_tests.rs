@@ -40,6 +40,18 @@ fn eperm_in_spite_of_working_tracepoints_is_the_mechanisms_own() {
 }
 
 #[test]
+fn kprobes_refused_to_cap_perfmon_name_the_setting() {
+    let mut facts = distribution();
+    facts.rights.capabilities = Some(1 << 39 | 1 << 38);
+    let attach = |facts: &Facts| row(Way::Kprobe, refused("trial_kprobe", Step::Attach, libc::EACCES), facts);
+    let row = attach(&facts);
+    assert!(row.detail.contains("kernel.perf_event_paranoid is above 2"), "{}", row.detail);
+    assert!(row.advice.is_some());
+    facts.settings.perf_event_paranoid = Ok(2);
+    assert!(!attach(&facts).detail.contains("paranoid"));
+}
+
+#[test]
 fn eperm_for_everything_looks_for_who_forbids_it() {
     let mut facts = distribution();
     let eperm = Refusal::Object(words(libc::EPERM));

@@ -6,6 +6,7 @@ use crate::kernel::{
     layout::{kernel_layout, missing_optional},
     mechanism::{Mechanism, Subject},
 };
+use crate::resolve::hides_processes;
 use iotrace_common::layout::{FIELDS, KernelLayout};
 use nix::errno::Errno;
 use procfs::{FromRead, process::Status};
@@ -75,6 +76,8 @@ pub struct Rights {
     pub user_namespace: bool,
     /// Whether a filter of system calls is upon it.
     pub seccomp: bool,
+    /// Whether /proc is mounted so that it shows other users' processes only to who has CAP_SYS_PTRACE.
+    pub hidden_proc: bool,
 }
 
 /// Why a setting is not known.
@@ -248,6 +251,7 @@ impl Rights {
             root: status.as_ref().is_some_and(|status| status.euid == 0),
             user_namespace: map.is_ok_and(|map| !map.split_whitespace().eq(ALL_USERS)),
             seccomp: status.is_some_and(|status| status.seccomp.unwrap_or(0) != 0),
+            hidden_proc: hides_processes(),
         }
     }
 }

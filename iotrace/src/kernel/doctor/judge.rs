@@ -39,6 +39,38 @@ pub fn report(facts: &Facts) -> Report {
     Report { checks, attempts, ok, problems, advice }
 }
 
+/// The first thing that is needed and not there, in one sentence; `None` where all of it is, or tracepoints work all the same.
+pub fn cause(facts: &Facts) -> Option<String> {
+    let ring_buffer = facts.maps.ring_buffer == Ok(true);
+    if ring_buffer && facts.tracepoints_work() {
+        return None;
+    }
+    let checks = checks::all(facts);
+    let failed = |check: &&Check| check.needed && matches!(check.state, State::Missing | State::Refused);
+    let Some(check) = checks.iter().find(failed) else { return nothing_works(facts) };
+    let what = denied(facts.rights).into_iter().next().unwrap_or_else(|| check.detail.clone());
+    Some(check.advice.iter().fold(what, |what, advice| format!("{what}; {advice}")))
+}
+
+/// Why each mechanism is refused, where that is so for all.
+fn nothing_works(facts: &Facts) -> Option<String> {
+    let files = facts.trials.iter().filter(|trial| trial.subject == Subject::Files);
+    let tried: Vec<Attempt> = files.map(|trial| explain::attempt(trial, facts)).collect();
+    if tried.is_empty() || tried.iter().any(|attempt| attempt.state == State::Ok) {
+        return None;
+    }
+    let reasons: Vec<String> = tried.iter().map(|attempt| format!("{}: {}", attempt.way, attempt.detail)).collect();
+    let mut advice: Vec<String> = tried.into_iter().filter_map(|attempt| attempt.advice).collect();
+    dedup(&mut advice);
+    Some(
+        [format!("no mechanism works here: {}", reasons.join(", "))]
+            .into_iter()
+            .chain(advice)
+            .collect::<Vec<_>>()
+            .join("; "),
+    )
+}
+
 /// What of this user's rights stops everything.
 fn denied(rights: Rights) -> Vec<String> {
     let missing = checks::missing_capabilities(rights);

@@ -92,3 +92,34 @@ fn when_nothing_needed_is_missing_the_refusals_are_the_problem() {
     );
     assert_eq!(report.advice, ["look for the refusal in the kernel's log: dmesg, or the audit log"]);
 }
+
+#[test]
+fn the_cause_is_one_sentence_and_none_where_it_works() {
+    assert_eq!(cause(&distribution()), None);
+    assert_eq!(cause(&hardened()), None);
+    let sentence = cause(&without_btf()).unwrap_or_default();
+    assert!(
+        sentence.starts_with("no BTF at /sys/kernel/btf/vmlinux: ") && sentence.contains("; run a kernel"),
+        "{sentence}"
+    );
+    let mut facts = distribution();
+    facts.maps.ring_buffer = Ok(false);
+    let sentence = "the kernel has no ring buffers: they came with Linux 5.8; run Linux 5.10 or newer";
+    assert_eq!(cause(&facts).as_deref(), Some(sentence));
+    assert!(cause(&ordinary_user()).is_some_and(|sentence| sentence.starts_with("needs CAP_BPF and CAP_PERFMON, ")));
+}
+
+#[test]
+fn where_no_mechanism_works_the_cause_has_the_reason_of_each() {
+    let mut facts = distribution();
+    let eperm = Err(refused("sys_exit", Step::Attach, libc::EPERM));
+    facts.trials = trials(eperm.clone(), eperm, Err(Refusal::NoProbes));
+    let forbidden = "forbidden in spite of the capabilities: by lockdown or a security module";
+    let sentence = cause(&facts).unwrap_or_default();
+    let reasons =
+        format!("no mechanism works here: tracepoint: {forbidden}, fentry: {forbidden}, kprobe: the kernel has none");
+    assert!(sentence.starts_with(&reasons), "{sentence}");
+    assert!(sentence.contains("; look for the refusal in the kernel's log"), "{sentence}");
+    facts.trials = trials(Err(Refusal::NoProbes), Ok(()), Err(Refusal::NoProbes));
+    assert_eq!(cause(&facts), None, "one works: the program that was refused says more");
+}

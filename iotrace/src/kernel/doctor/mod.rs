@@ -17,9 +17,18 @@ use std::path::Path;
 
 /// Looks at everything and tries everything. When this returns, nothing of it is attached any more.
 pub fn examine() -> Report {
+    judge::report(&facts())
+}
+
+/// Why nothing can be traced here, where that is known: what the kernel or the machine lacks, and what to do about it.
+pub fn cause() -> Option<anyhow::Error> {
+    judge::cause(&facts()).map(anyhow::Error::msg)
+}
+
+fn facts() -> Facts {
     let root = Path::new("/");
     let (types, known) = Types::read(root);
-    judge::report(&Facts {
+    Facts {
         release: facts::release(root),
         // The program's own: it has 64 bits, and no 64-bit kernel runs those of another.
         architecture: std::env::consts::ARCH,
@@ -28,5 +37,5 @@ pub fn examine() -> Report {
         settings: Settings::read(root),
         maps: trial::maps(),
         trials: trial::mechanisms(known.as_ref()),
-    })
+    }
 }

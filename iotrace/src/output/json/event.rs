@@ -46,13 +46,13 @@ pub struct Place<'a> {
     pub ino: Option<u64>,
 }
 
-/// A finished read, write or sync.
+/// A finished operation on a file other than an open.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct IoLine<'a> {
-    /// `read`, `write` or `fsync`.
+    /// `read`, `write`, `fsync`, `fallocate`, `truncate`, `mmap_read` or `mmap_write`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The system call.
+    /// The system call; `io_uring`; `fault` for what came through a mapping.
     pub call: &'static str,
     /// When and who.
     #[serde(flatten)]
@@ -62,14 +62,14 @@ pub struct IoLine<'a> {
     pub place: Place<'a>,
     /// Position in the file.
     pub offset: Option<u64>,
-    /// Bytes asked for.
+    /// Bytes asked for; the length, of `fallocate` and `truncate`.
     pub requested: Option<u64>,
-    /// Bytes moved; `null` for syncs, 0 for what failed.
+    /// Bytes moved; `null` for syncs, 0 for what failed or moves none.
     pub bytes: Option<u64>,
     /// Name of the error.
     pub errno: Option<Cow<'static, str>>,
-    /// From entry to return.
-    pub latency_ns: u64,
+    /// From begin to end; `null` for what came through a mapping.
+    pub latency_ns: Option<u64>,
     /// Flags of the open file.
     pub flags: Vec<&'static str>,
     /// A write that syncs by itself.

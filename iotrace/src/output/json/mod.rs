@@ -37,7 +37,7 @@ pub fn exact(name: Option<&[u8]>) -> Option<String> {
 #[serde(untagged)]
 #[allow(dead_code, clippy::large_enum_variant)] // only for the schema
 pub enum Line<'a> {
-    /// A read, write or sync.
+    /// An operation on a file other than an open.
     Io(IoLine<'a>),
     /// An open.
     Open(OpenLine<'a>),

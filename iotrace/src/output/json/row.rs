@@ -58,6 +58,18 @@ pub struct TopLine<'a> {
     pub max_ns: u64,
     /// Calls that failed.
     pub errors: u64,
+    /// fallocate calls, failed ones included.
+    pub allocates: u64,
+    /// truncate and ftruncate calls, failed ones included.
+    pub truncates: u64,
+    /// Folios that page faults brought in.
+    pub mmap_reads: u64,
+    /// Bytes that page faults brought in.
+    pub mmap_read_bytes: u64,
+    /// Folios that became dirty through a mapping.
+    pub mmap_writes: u64,
+    /// Bytes that became dirty through a mapping.
+    pub mmap_write_bytes: u64,
 }
 
 /// A row of the sync ledger.

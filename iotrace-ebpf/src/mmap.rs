@@ -1,0 +1,171 @@
+//! Mapped files: what page faults bring in, and what becomes dirty through a mapping.
+
+use crate::{
+    calls::{Spec, member},
+    file::{self, Place},
+    filter,
+    kernel::{Pointer, current, load, now, offset, present, read},
+    maps::{EVENTS, THREADS, WHO_DIRTY, WHO_FAULT, config, count, enabled, scratch_of},
+    sum, task,
+};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
+use iotrace_common::{
+    call,
+    file::kind_bit,
+    io::{IoRecord, OP_MMAP_READ, OP_MMAP_WRITE, UNKNOWN},
+    loss,
+    record::{Header, IO},
+    sum::WAY_MAPPED,
+    thread::{READ_SIDE, Thread, WANTED, WRITE_SIDE},
+};
+
+/// PF_IO_WORKER and PF_KTHREAD of include/linux/sched.h: threads of the kernel.
+const PF_KERNEL: u32 = 0x10 | 0x0020_0000;
+/// S_IFMT and S_IFREG of include/uapi/linux/stat.h.
+const S_IFMT: u32 = 0o170000;
+const S_IFREG: u32 = 0o100000;
+/// THREAD_SIZE of x86-64.
+const THREAD_SIZE: usize = 16384;
+/// Number of `fault` in `iotrace_common::call::NAMES`.
+const CALL: u8 = 32;
+/// `overlay` as the first eight bytes of a file system's name.
+const OVERLAY: u64 = u64::from_le_bytes(*b"overlay\0");
+
+/// A folio was added to the page cache.
+#[inline(always)]
+pub fn brought_in(folio: Pointer) -> Option<()> {
+    seen(folio, read(folio, offset!(folio_mapping)), OP_MMAP_READ, WHO_FAULT)
+}
+
+/// A folio became dirty.
+#[inline(always)]
+pub fn dirtied(folio: Pointer, mapping: Pointer) -> Option<()> {
+    // Newer kernels tell the verifier that the tracepoint may pass null.
+    if mapping.is_null() {
+        return None;
+    }
+    seen(folio, mapping, OP_MMAP_WRITE, WHO_DIRTY)
+}
+
+#[inline(always)]
+fn seen(folio: Pointer, mapping: Pointer, op: u8, who: u32) -> Option<()> {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    if !filter::thread_wanted(pid_tgid) {
+        return None;
+    }
+    let task = current();
+    if read::<u32>(task, offset!(task_flags)) & PF_KERNEL != 0 {
+        return None;
+    }
+    let inode: Pointer = read(mapping, offset!(mapping_host));
+    if read::<u16>(inode, offset!(inode_mode)) as u32 & S_IFMT != S_IFREG {
+        return None;
+    }
+    if !is_fault(task) && !is_fault_inside_a_call(pid_tgid as u32, inode) {
+        return None;
+    }
+    let place = Place::of_inode(inode)?;
+    let key = place.new_key();
+    if config!(kinds) & kind_bit(key.mode()) == 0 || !filter::device_wanted(key.dev) {
+        return None;
+    }
+    let thread = task::thread(pid_tgid, scratch_of(who))?;
+    let id = file::number(&key, place, scratch_of(who));
+    let bytes = pages(folio) << config!(page_shift);
+    count(loss::SEEN);
+    if enabled!(SUM) {
+        // SAFETY: the map returned a valid pointer, and only this thread writes there.
+        let (born_ns, process_start_ns) = unsafe { ((*thread).born_ns, (*thread).process_start_ns) };
+        let task = task::describe();
+        let owner = sum::Owner { born_ns, process_start_ns, task: &task, file: id };
+        let slot = sum::slot(&owner, &key, WAY_MAPPED | who, who);
+        sum::add(slot, op, false, bytes as i64, 0);
+    }
+    if enabled!(STREAM_IO) {
+        let Some(mut entry) = EVENTS.reserve::<IoRecord>(0) else {
+            count(loss::EVENTS);
+            return None;
+        };
+        let index: u64 = read(folio, offset!(folio_index));
+        entry.write(IoRecord {
+            header: Header { kind: IO, len: size_of::<IoRecord>() as u32 },
+            begin_ns: now(),
+            latency_ns: 0,
+            task: task::describe(),
+            file: id,
+            ino: key.ino,
+            offset: index << config!(page_shift),
+            requested: UNKNOWN,
+            ret: bytes as i64,
+            dev: key.dev,
+            file_flags: 0,
+            mode: key.mode() as u16,
+            call: CALL,
+            op,
+            flags: 0,
+            _pad: [0; 3],
+        });
+        entry.submit(0);
+    }
+    Some(())
+}
+
+/// Whether the task came into the kernel by an exception: there is no system call then.
+#[inline(always)]
+fn is_fault(task: Pointer) -> bool {
+    let number = if enabled!(TASK_REGS) {
+        // SAFETY: the helpers have no preconditions; what is loaded from their result the verifier tracks.
+        unsafe {
+            let regs = generated::bpf_task_pt_regs(generated::bpf_get_current_task_btf()) as Pointer;
+            load::<i32>(regs, offset!(regs_number))
+        }
+    } else {
+        // task_pt_regs() of arch/x86/include/asm/processor.h: at the top of the stack.
+        if !present!(regs_last) {
+            return false;
+        }
+        let stack: Pointer = read(task, offset!(task_stack));
+        let regs = stack.wrapping_add(THREAD_SIZE).wrapping_sub(offset!(regs_last) + 8);
+        read::<i32>(regs, offset!(regs_number))
+    };
+    number < 0
+}
+
+/// Whether a call is in flight that moves bytes of other files: it has touched the mapping as its buffer. The pages of an overlay's
+/// file belong to the file below, which its calls do not name; there nobody can tell.
+#[inline(always)]
+fn is_fault_inside_a_call(tid: u32, inode: Pointer) -> bool {
+    let Some(thread) = THREADS.get_ptr(tid) else { return false };
+    // SAFETY: the map returned a valid pointer, and only this thread writes there.
+    let thread = unsafe { &*thread };
+    if thread.call == 0 {
+        return false;
+    }
+    let Some(spec) = Spec::of(thread.number) else { return false };
+    member!(spec.action) == call::MOVE
+        && is_other(thread, READ_SIDE, inode)
+        && is_other(thread, WRITE_SIDE, inode)
+}
+
+#[inline(always)]
+fn is_other(thread: &Thread, index: usize, inode: Pointer) -> bool {
+    let side = &thread.side[index];
+    if side.wanted != WANTED {
+        return true;
+    }
+    let own: Pointer = read(side.address as Pointer, offset!(file_inode));
+    let sb: Pointer = read(own, offset!(inode_sb));
+    let kind: Pointer = read(sb, offset!(sb_type));
+    let name: Pointer = read(kind, offset!(fs_name));
+    own != inode && read::<u64>(name, 0) != OVERLAY
+}
+
+/// Pages of a folio.
+#[inline(always)]
+fn pages(folio: Pointer) -> u64 {
+    let flags: u64 = read(folio, offset!(folio_flags));
+    if present!(folio_pages) && flags & 1 << (config!(page_head) & 63) != 0 {
+        return read::<u32>(folio, offset!(folio_pages)) as u64;
+    }
+    1
+}

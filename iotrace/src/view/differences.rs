@@ -1,0 +1,183 @@
+//! Sums that only grow, as what came since the last look.
+
+use crate::{
+    event::Comm,
+    resolve::names::{FileInfo, Names, ProcessInfo},
+    view::select::Selection,
+};
+use iotrace_common::{
+    file::STATE_EVERYTHING,
+    sum::{Counters, Sum, SumKey, WAY_ASYNC, WAY_MAPPED},
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// One thread's sum of one file since the last look, with its names.
+#[derive(Clone, Debug)]
+pub struct Delta {
+    /// Slot of the sum, 0 when it is none.
+    pub slot: u32,
+    /// Process id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Name of the thread.
+    pub comm: Comm,
+    /// The process.
+    pub process: Option<Arc<ProcessInfo>>,
+    /// Start of the process: with `pid`, its identity.
+    pub process_start_ns: u64,
+    /// The file; `None` when it has none, or its record was lost.
+    pub file: Option<Arc<FileInfo>>,
+    /// Device and inode number, when there is a file; `None` too for what was done by name.
+    pub inode: Option<(u32, u64)>,
+    /// Syncs of all file systems.
+    pub everything: bool,
+    /// What came since the last look.
+    pub counters: Counters,
+}
+
+impl Delta {
+    /// Device of the file.
+    pub fn dev(&self) -> Option<u32> {
+        // What was done by name has the device alone.
+        self.inode.map(|(dev, _)| dev).or_else(|| self.file.as_ref().map(|file| file.file.key.dev))
+    }
+}
+
+/// What came since the last look.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// By calls of threads, and by what they let the kernel do for them.
+    pub calls: Vec<Delta>,
+    /// Through mappings: `reads` is what page faults brought in, `writes` what became dirty.
+    pub mapped: Vec<Delta>,
+}
+
+/// A sum as it was at the last look.
+#[derive(Debug)]
+struct Before {
+    key: SumKey,
+    pid: u32,
+    counters: Counters,
+    /// Who may write there was gone when it was last asked for, and nothing came since.
+    gone: bool,
+    /// The slot was given back, and nobody has taken it since.
+    free: bool,
+}
+
+/// Turns cumulative sums into what came since the last look.
+#[derive(Debug, Default)]
+pub struct Differences {
+    before: HashMap<u32, Before>,
+    files: HashMap<u32, Option<Arc<FileInfo>>>,
+    other: Counters,
+}
+
+impl Differences {
+    /// What came since the last call, of sums that pass the selection.
+    pub fn since(&mut self, sums: impl Iterator<Item = (u32, Sum)>, names: &mut Names, selection: &Selection) -> Look {
+        let mut look = Look::default();
+        for (slot, sum) in sums {
+            let mut known = self.before.get_mut(&slot).filter(|before| before.key == sum.key);
+            if known.is_none() {
+                self.files.remove(&slot);
+            }
+            let counters = known.as_ref().map_or(sum.counters, |before| sum.counters.since(&before.counters));
+            if let Some(before) = &mut known {
+                // Nothing comes any more; what differs is the next owner's, whose key is not written yet.
+                if before.free {
+                    continue;
+                }
+                // Requests may end after all threads have.
+                before.gone &= !is_async(&sum.key) || before.counters == sum.counters;
+                // Read in the middle of an operation, the counts may lag behind the rest: it comes with the next look.
+                if counters.is_empty() {
+                    continue;
+                }
+            }
+            let gone = known.is_some_and(|before| before.gone);
+            let now = Before { key: sum.key, pid: sum.pid, counters: sum.counters, gone, free: false };
+            if counters.is_empty() {
+                self.before.insert(slot, Before { counters: Counters::default(), ..now });
+                continue;
+            }
+            // Kept here, because the list of names forgets.
+            let file = self.files.entry(slot).or_insert_with(|| names.file(sum.file).cloned());
+            if file.is_none() && sum.file != 0 {
+                *file = names.file(sum.file).cloned();
+            }
+            let file = file.clone();
+            let process = names.process(sum.pid, Some(sum.process_start_ns));
+            if file.is_none() && sum.file != 0 && selection.path.is_some() {
+                // Its record may still come.
+                continue;
+            }
+            self.before.insert(slot, now);
+            let path = file.as_ref().and_then(|file| file.file.path.as_deref());
+            if !selection.path(path) || !selection.process(process.as_deref()) {
+                continue;
+            }
+            let deltas = if sum.key.way & WAY_MAPPED != 0 { &mut look.mapped } else { &mut look.calls };
+            deltas.push(Delta {
+                slot,
+                pid: sum.pid,
+                tid: sum.key.tid,
+                comm: Comm(sum.comm),
+                process,
+                process_start_ns: sum.process_start_ns,
+                file,
+                inode: (sum.key.file.mode() != 0).then_some((sum.key.file.dev, sum.key.file.ino)),
+                everything: sum.key.file.state & STATE_EVERYTHING != 0,
+                counters,
+            });
+        }
+        look
+    }
+
+    /// What came since the last call of what found no slot.
+    pub fn other_since(&mut self, other: Counters) -> Option<Counters> {
+        let counters = other.since(&self.other);
+        if counters.is_empty() {
+            return None;
+        }
+        self.other = other;
+        Some(counters)
+    }
+
+    /// Slots that were ever seen in use.
+    pub fn used(&self) -> usize {
+        self.before.len()
+    }
+
+    /// Slots of threads that were gone when they were asked for before the last look: all that they did has been read, so the slots
+    /// may be given to others, and count as free from now on. `exists` says whether a process has a thread.
+    ///
+    /// A slot of asynchronous requests is written by their completions, and these may come when the thread that submitted them has
+    /// ended: it is kept as long as the process has any thread. Even then a request may be under way, in a ring that another process
+    /// shares: the slot is kept until nothing came to it from one look to the next. What comes later takes a new slot, because each
+    /// completion looks for its slot anew.
+    pub fn finished(&mut self, exists: impl Fn(u32, u32) -> bool) -> Vec<(u32, SumKey)> {
+        let mut finished = Vec::new();
+        for (slot, before) in self.before.iter_mut().filter(|(_, before)| !before.free) {
+            if before.gone {
+                before.free = true;
+                self.files.remove(slot);
+                finished.push((*slot, before.key));
+            } else {
+                // The first thread of a process is there until its last has ended.
+                let last = if is_async(&before.key) { before.pid } else { before.key.tid };
+                before.gone = !exists(before.pid, last);
+            }
+        }
+        finished
+    }
+}
+
+/// Whether a sum is of requests that are finished by others than the thread that submitted them.
+fn is_async(key: &SumKey) -> bool {
+    key.way & (WAY_MAPPED | WAY_ASYNC) == WAY_ASYNC
+}
+
+#[cfg(test)]
+#[path = "differences_tests.rs"]
+pub(super) mod tests;

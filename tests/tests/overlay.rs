@@ -1,0 +1,54 @@
+//! overlayfs: each call counts once, under the path that the program used.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
+
+use iotrace_tests::{harness::*, need};
+use serde_json::Value;
+
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+
+fn is_inside(scene: &Scene, row: &Value) -> bool {
+    path_of(row).is_some_and(|path| scene.holds(&path))
+}
+
+#[test]
+fn every_row_is_equal_to_the_programs_own_log() {
+    need!(bpf, overlayfs, loop_devices);
+    let disk = LoopDisk::new(64);
+    let scene = Scene::on(WORKLOAD, disk.dir());
+    let run = Iotrace::new("top").json().args(["-a", "-r", "0"]).program(scene.command("overlay", &[])).run();
+    let run = run.complete();
+    assert_rows(&scene, &scene.log(), &run.rows, |_| true);
+    let merged = format!("{}/merged/", scene.dir().display());
+    let (through, directly): (Vec<&Value>, Vec<&Value>) = run
+        .rows
+        .iter()
+        .filter(|row| is_inside(&scene, row))
+        .partition(|row| row["path"].as_str().unwrap().starts_with(&merged));
+    assert!(through.iter().all(|row| row["fs"] == "overlay"), "{through:?}");
+    let lower = format!("{}/lower/", scene.dir().display());
+    assert!(directly.iter().all(|row| row["path"].as_str().unwrap().starts_with(&lower)), "{directly:?}");
+}
+
+#[test]
+fn each_call_is_one_event() {
+    need!(bpf, overlayfs, loop_devices);
+    let disk = LoopDisk::new(64);
+    let scene = Scene::on(WORKLOAD, disk.dir());
+    let run = Iotrace::new("events").program(scene.command("overlay", &[])).run().complete();
+    assert_events(&scene, &scene.log(), &run.rows, |_| true);
+}
+
+#[test]
+fn a_write_that_syncs_is_no_sync_of_its_own() {
+    need!(bpf, overlayfs, loop_devices);
+    let disk = LoopDisk::new(64);
+    let scene = Scene::on(WORKLOAD, disk.dir());
+    let run = Iotrace::new("fsync").json().program(scene.command("overlay", &[])).run().complete();
+    for (name, writes) in [("merged/o_sync", 11), ("merged/o_dsync", 7)] {
+        let path = scene.dir().join(name);
+        let rows: Vec<&Value> = run.rows.iter().filter(|row| row["path"] == path.to_str().unwrap()).collect();
+        let [row] = rows[..] else { panic!("one row of {name}: {rows:?}") };
+        let counts = (&row["writes"], &row["sync_writes"], &row["syncs"]);
+        assert_eq!(counts, (&writes.into(), &writes.into(), &0.into()), "{row}");
+    }
+}

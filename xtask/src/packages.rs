@@ -11,13 +11,15 @@ pub(crate) const TOOLCHAIN: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"
 
 /// What the tests run or compile with.
 pub(crate) const TESTS: &[&str] = &[
-    "bpftool",    // lists what is attached
-    "e2fsprogs",  // mkfs.ext4 for file systems on loop devices
-    "gcc",        // small workloads that a shell cannot express
-    "jq",         // the documentation's examples
-    "libc6-dev",  // headers for gcc
-    "tmux",       // a terminal of a known size
-    "util-linux", // mount, losetup, unshare, setpriv
+    "bpftool",     // lists what is attached
+    "btrfs-progs", // mkfs.btrfs for file systems on loop devices
+    "e2fsprogs",   // mkfs.ext4
+    "gcc",         // small workloads that a shell cannot express
+    "jq",          // the documentation's examples
+    "libc6-dev",   // headers for gcc
+    "tmux",        // a terminal of a known size
+    "util-linux",  // mount, losetup, unshare, setpriv
+    "xfsprogs",    // mkfs.xfs
 ];
 
 /// What runs virtual machines, besides what the tests need.
@@ -26,6 +28,14 @@ pub(crate) const MACHINES: &[&str] = &[
     "cpio",            // its first file system
     "qemu-system-x86", // the machine
     "xz-utils",        // kernel modules are compressed
+];
+
+/// What builds and runs machines of arm64, besides.
+pub(crate) const ARM64: &[&str] = &[
+    "gcc-aarch64-linux-gnu", // the linker
+    "libc6-dev-arm64-cross", // the C library to link with
+    "qemu-system-arm",       // the machine
+    "tar",                   // unpacks what the guest runs
 ];
 
 /// Names of those packages that are not installed. All of them where dpkg does not exist.

@@ -18,7 +18,7 @@ use xshell::cmd;
 
 use self::build::TARGET;
 use self::manifest::Manifest;
-use self::toolchain::Toolchain;
+pub(crate) use self::toolchain::Toolchain;
 use crate::workspace::Workspace;
 
 /// Where the checked-in object lies, relative to the workspace.

@@ -12,18 +12,22 @@ use std::{env, fs, io};
 use anyhow::{Context, Result, ensure};
 
 use self::outcome::Counts;
+use self::skips::Skip;
 use crate::workspace::Workspace;
-use crate::{ebpf, lint, packages};
+use crate::{ebpf, lint, packages, vm};
 
-/// Lint, check the object, and run all tests with a freshly built kernel side
+/// Lint, check the object, and run all tests with a freshly built kernel side, here and in virtual machines
 ///
 /// Installs what the tests need when it is root on Debian, and names it elsewhere. With FILTER, only those tests run:
-/// no lint, no check of the checked-in object.
+/// no lint, no check of the checked-in object, no virtual machines.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run only the tests whose names contain one of these
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
+    /// Leave out the virtual machines
+    #[arg(long)]
+    no_vm: bool,
 }
 
 /// Runs checks and tests, and prints what was skipped and how many tests passed.
@@ -47,10 +51,26 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     }
     println!("{summary}");
     ensure!(all_passed, "cargo test failed");
-    if env::var_os("CI").is_some_and(|ci| !ci.is_empty()) {
+    if is_ci() {
         skips::refuse_unknown(&skips)?;
     }
-    Ok(())
+    if args.filters.is_empty() && !args.no_vm { run_machines(workspace) } else { Ok(()) }
+}
+
+/// Runs the tests on other kernels, where those can be had.
+fn run_machines(workspace: &Workspace) -> Result<()> {
+    match vm::prepare(workspace) {
+        Ok(matrix) => matrix.run(workspace),
+        Err(error) => {
+            let skip = Skip::new("vm", &format!("{error:#}"));
+            println!("skipped: {skip}");
+            if is_ci() { skips::refuse_unknown(&[skip]) } else { Ok(()) }
+        }
+    }
+}
+
+fn is_ci() -> bool {
+    env::var_os("CI").is_some_and(|ci| !ci.is_empty())
 }
 
 fn require_packages(workspace: &Workspace) -> Result<()> {

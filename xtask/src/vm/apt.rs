@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use xshell::{Cmd, Shell, cmd};
 
+use super::arch::Arch;
+
 /// apt with one set of suites.
 pub(crate) struct Apt<'a> {
     shell: &'a Shell,
@@ -16,7 +18,7 @@ pub(crate) struct Apt<'a> {
 
 impl<'a> Apt<'a> {
     /// Fetches the package lists of these suites into `dir`.
-    pub(crate) fn new(shell: &'a Shell, dir: &Path, suites: &[&str]) -> Result<Self> {
+    pub(crate) fn new(shell: &'a Shell, dir: &Path, suites: &[&str], arch: Arch) -> Result<Self> {
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(dir.join(part)).with_context(|| format!("create {}", dir.join(part).display()))?;
         }
@@ -33,6 +35,8 @@ impl<'a> Apt<'a> {
             ("Dir::Etc::sourceparts", "-".into()),
             ("Dir::State::lists", at("lists")),
             ("Dir::State::status", at("status")),
+            ("APT::Architecture", arch.to_string()),
+            ("APT::Architectures", arch.to_string()),
             ("Dir::Cache", at("cache")),
             ("Acquire::Languages", "none".into()),
             ("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled", "false".into()),
@@ -66,6 +70,18 @@ impl<'a> Apt<'a> {
         self.command("apt-get", &words).run().with_context(|| format!("download of {}", packages.join(" ")))?;
         let entries = fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))?;
         entries.map(|entry| Ok(entry?.path())).collect()
+    }
+
+    /// Downloads packages and all that they depend on into `dir`.
+    pub(crate) fn download_with_dependencies(&self, packages: &[&str], dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir.join("partial")).with_context(|| format!("create {}", dir.display()))?;
+        let archives = format!("--option=Dir::Cache::archives={}", dir.display());
+        let mut words = vec!["install", "--download-only", "--yes", "--no-install-recommends", "--quiet=2", &archives];
+        words.extend(packages);
+        self.command("apt-get", &words)
+            .ignore_stdout()
+            .run()
+            .with_context(|| format!("download of {} and their dependencies", packages.join(" ")))
     }
 
     fn command(&self, program: &str, words: &[&str]) -> Cmd<'a> {

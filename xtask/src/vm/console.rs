@@ -15,6 +15,13 @@ pub(crate) struct Group {
     pub(crate) skipped: Vec<(String, String)>,
 }
 
+impl Group {
+    /// Whether this is the machine's own failure and not a test's.
+    pub(crate) fn is_machine(&self) -> bool {
+        self.name.starts_with('(') || self.failed.iter().any(|(test, _)| test.starts_with('('))
+    }
+}
+
 /// A test has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -24,19 +31,36 @@ pub(crate) struct Event {
     pub(crate) result: &'static str,
 }
 
-/// All that a machine did.
+/// What the kernel's verifier told about a program that it accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// The function's name.
+    pub(crate) name: String,
+    /// Instructions that it went through.
+    pub(crate) instructions: u64,
+    /// What loading took in the guest.
+    pub(crate) nanoseconds: u64,
+}
+
+/// What a machine did with one mechanism.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Results {
+    /// The mechanism.
+    pub(crate) mechanism: String,
     /// One for each test executable.
     pub(crate) groups: Vec<Group>,
     /// Why the mechanism does not work on that kernel, by its own words.
     pub(crate) impossible: Option<String>,
+    /// Each load of a program.
+    pub(crate) programs: Vec<Program>,
+    /// Seconds from start to end.
+    pub(crate) took: u64,
 }
 
 /// Reads a console, line by line.
 #[derive(Debug, Default)]
 pub(crate) struct Console {
-    results: Results,
+    all: Vec<Results>,
     /// Announced and not yet ended.
     running: Option<String>,
     /// Whose output follows.
@@ -65,9 +89,8 @@ impl Console {
         } else if line == "failures:" {
             self.output_of = None;
         } else if let Some(name) = &self.output_of {
-            let failed =
-                self.results.groups.last_mut().and_then(|group| group.failed.iter_mut().find(|(test, _)| test == name));
-            if let Some((_, output)) = failed {
+            let group = self.all.last_mut().and_then(|results| results.groups.last_mut());
+            if let Some((_, output)) = group.and_then(|group| group.failed.iter_mut().find(|(test, _)| test == name)) {
                 output.push_str(line);
                 output.push('\n');
             }
@@ -80,7 +103,7 @@ impl Console {
     fn end_test(&mut self, text: &str) -> Option<Event> {
         let result = ["ok", "FAILED"].into_iter().find(|result| text.ends_with(result));
         let result = result.or_else(|| text.starts_with("ignored").then_some("ignored"))?;
-        let (name, group) = (self.running.take()?, self.results.groups.last_mut()?);
+        let (name, group) = (self.running.take()?, self.all.last_mut()?.groups.last_mut()?);
         match result {
             "ok" => group.passed.push(name.clone()),
             "FAILED" => group.failed.push((name.clone(), String::new())),
@@ -91,20 +114,28 @@ impl Console {
 
     fn add_report(&mut self, report: &str) {
         let (word, rest) = report.split_once(' ').unwrap_or((report, ""));
-        match word {
-            "group" => self.results.groups.push(Group { name: rest.to_owned(), ..Group::default() }),
-            "skip" => self.add_skip(rest),
-            "status" => self.close_group(rest),
-            "impossible" => self.results.impossible = Some(rest.trim().to_owned()),
-            "end" => self.ended = true,
+        match (word, self.all.last_mut()) {
+            ("mechanism", _) => self.all.push(Results { mechanism: rest.to_owned(), ..Results::default() }),
+            ("end", _) => self.ended = true,
+            ("group", Some(results)) => results.groups.push(Group { name: rest.to_owned(), ..Group::default() }),
+            ("skip", Some(_)) => self.add_skip(rest),
+            ("status", Some(_)) => self.close_group(rest),
+            ("impossible", Some(results)) => results.impossible = Some(rest.trim().to_owned()),
+            ("program", Some(results)) => results.programs.extend(program(rest)),
+            ("took", Some(results)) => results.took = rest.parse().unwrap_or_default(),
             _ => self.other.push(report.to_owned()),
         }
+    }
+
+    /// The mechanism that is being tested.
+    pub(crate) fn mechanism(&self) -> &str {
+        self.all.last().map_or("", |results| &results.mechanism)
     }
 
     /// `group::name: reason`. A test that skips several of its cases has several lines.
     fn add_skip(&mut self, line: &str) {
         let (test, reason) = line.split_once(": ").unwrap_or((line, "no reason given"));
-        let Some(group) = self.results.groups.last_mut() else { return };
+        let Some(group) = self.group() else { return };
         let name = test.split_once("::").map_or(test, |(_, name)| name);
         group.passed.retain(|passed| passed != name);
         group.skipped.push((name.to_owned(), reason.to_owned()));
@@ -115,40 +146,73 @@ impl Console {
         let running = self.running.take();
         self.output_of = None;
         let output = mem::take(&mut self.other);
-        let Some(group) = self.results.groups.last_mut() else { return };
+        let Some(group) = self.group() else { return };
         if status != "0" && (group.failed.is_empty() || running.is_some()) {
             let name = running.unwrap_or_else(|| "(the whole group)".to_owned());
             group.failed.push((name, format!("exit status {status}\n{}\n", output.join("\n"))));
         }
     }
 
-    /// The results. A machine that did not say that it is done has failed, in the test that was running.
-    pub(crate) fn finish(mut self, out_of_time: bool) -> Results {
+    fn group(&mut self) -> Option<&mut Group> {
+        self.all.last_mut()?.groups.last_mut()
+    }
+
+    /// The results, in the order of these mechanisms. A machine that did not say that it is done has failed in the test
+    /// that was running, and with the mechanisms that it did not come to.
+    pub(crate) fn finish(mut self, mechanisms: &[String], out_of_time: bool) -> Vec<Results> {
         if !self.ended {
             let why = if out_of_time { "the machine was out of time" } else { "the machine ended" };
             let tail = self.other.split_off(self.other.len().saturating_sub(40)).join("\n");
             let name = self.running.take().unwrap_or_else(|| "(between tests)".to_owned());
-            if self.results.groups.is_empty() {
-                self.results.groups.push(Group { name: "(boot)".to_owned(), ..Group::default() });
-            }
-            if let Some(group) = self.results.groups.last_mut() {
-                group.failed.push((name, format!("{why}; last on its console:\n{tail}\n")));
+            let failed = (name, format!("{why}; last on its console:\n{tail}\n"));
+            match self.group() {
+                Some(group) => group.failed.push(failed),
+                None => self.fail("(boot)", failed),
             }
         }
-        self.results
+        for mechanism in mechanisms {
+            if self.all.iter().all(|results| results.mechanism != *mechanism) {
+                self.all.push(Results { mechanism: mechanism.clone(), ..Results::default() });
+                self.fail("(boot)", ("(not reached)".to_owned(), "the machine did not come to it\n".to_owned()));
+            }
+        }
+        self.all
     }
+
+    /// A failure outside of all groups.
+    fn fail(&mut self, group: &str, failed: (String, String)) {
+        let group = Group { name: group.to_owned(), failed: vec![failed], ..Group::default() };
+        match self.all.last_mut() {
+            Some(results) => results.groups.push(group),
+            None => self.all.push(Results { mechanism: "(none)".into(), groups: vec![group], ..Results::default() }),
+        }
+    }
+}
+
+/// `name instructions nanoseconds`.
+fn program(line: &str) -> Option<Program> {
+    let mut words = line.split_whitespace();
+    Some(Program {
+        name: words.next()?.to_owned(),
+        instructions: words.next()?.parse().ok()?,
+        nanoseconds: words.next()?.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<Group> {
+    fn read_all(text: &str) -> Vec<Results> {
         let mut console = Console::default();
         for line in text.lines() {
             console.add_line(line);
         }
-        console.finish(false).groups
+        console.finish(&["fentry".into()], false)
+    }
+
+    fn read(text: &str) -> Vec<Group> {
+        read_all(&format!("@@ mechanism fentry\n{text}")).remove(0).groups
     }
 
     fn names(tests: &[(String, String)]) -> Vec<&str> {
@@ -186,13 +250,26 @@ mod tests {
 
     #[test]
     fn mechanism_that_does_not_work_has_a_reason() {
-        let mut console = Console::default();
-        for line in ["@@ impossible iotrace: cannot attach: errno 524 ", "@@ end"] {
-            console.add_line(line);
-        }
-        let results = console.finish(false);
-        assert_eq!(results.impossible.as_deref(), Some("iotrace: cannot attach: errno 524"));
-        assert_eq!(results.groups, []);
+        let all = read_all(
+            "@@ mechanism fentry\n@@ impossible iotrace: cannot attach: errno 524 \n@@ mechanism kprobe\n@@ group top\n\
+             test a ... ok\n@@ status 0\n@@ took 7\n@@ end",
+        );
+        assert_eq!(all[0].impossible.as_deref(), Some("iotrace: cannot attach: errno 524"));
+        assert_eq!(all[0].groups, []);
+        assert_eq!((all[1].mechanism.as_str(), all[1].groups[0].passed.len(), all[1].took), ("kprobe", 1, 7));
+    }
+
+    #[test]
+    fn mechanism_that_was_not_reached_has_failed() {
+        let all = read_all("Kernel panic");
+        assert_eq!(all[1].mechanism, "fentry");
+        assert_eq!(names(&all[1].groups[0].failed), ["(not reached)"]);
+    }
+
+    #[test]
+    fn programs_have_counts() {
+        let all = read_all("@@ mechanism fentry\n@@ program sys_exit 1500 2000000\n@@ program odd\n@@ end");
+        assert_eq!(all[0].programs, [Program { name: "sys_exit".into(), instructions: 1500, nanoseconds: 2_000_000 }]);
     }
 
     #[test]

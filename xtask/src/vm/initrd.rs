@@ -7,21 +7,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::cmd;
 
+use super::image::Image;
 use super::kernels::Kernel;
-use super::{image, modules};
+use super::modules;
 use crate::workspace::Workspace;
 
 const INIT: &str = include_str!("guest/initrd.sh");
 
 /// Packs it, and says where it is.
-pub(crate) fn build(workspace: &Workspace, kernel: &Kernel) -> Result<PathBuf> {
+pub(crate) fn build(workspace: &Workspace, kernel: &Kernel, image: &Image) -> Result<PathBuf> {
     let shell = &workspace.shell;
     let stage = tempfile::tempdir().context("temporary directory")?;
     let root = stage.path();
     for dir in ["bin", "dev", "modules", "root"] {
         fs::create_dir(root.join(dir)).context("stage of the initrd")?;
     }
-    fs::copy(image::find_program("busybox")?, root.join("bin/busybox")).context("busybox")?;
+    fs::copy(&image.busybox, root.join("bin/busybox")).context("busybox")?;
     fs::write(root.join("init"), INIT).context("init")?;
     fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755)).context("init")?;
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
 /// What the guest or a test needs. One that is not there is built in, or does not exist on that kernel.
-const WANTED: &[&str] = &["virtio_pci", "virtio_blk", "ext4", "loop", "overlay", "null_blk"];
+const WANTED: &[&str] = &["virtio_pci", "virtio_blk", "ext4", "loop", "overlay", "null_blk", "xfs", "btrfs"];
 
 /// A module, ready for the kernel.
 pub(crate) struct Module {

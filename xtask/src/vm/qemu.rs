@@ -5,32 +5,33 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{fs, thread};
 
 use anyhow::{Context, Result};
 
 use super::console::{Console, Event};
 use super::image::Image;
+use super::kernels::Kernel;
 use super::report::Run;
-use super::{Args, Job, initrd};
+use super::{Job, initrd};
 use crate::workspace::Workspace;
 
-/// Runs all jobs, as many at a time as asked for, and gives their results in the jobs' order.
-pub(crate) fn run_all(workspace: &Workspace, image: &Image, jobs: &[Job<'_>], args: &Args) -> Result<Vec<Run>> {
+/// Runs all machines, as many at a time as asked for, and gives their results in the kernels' order.
+pub(crate) fn run_all(workspace: &Workspace, image: &Image, kernels: &[Kernel], job: &Job) -> Result<Vec<Run>> {
     let dir = super::scratch(workspace)?;
     let mut prepared = VecDeque::new();
-    for (number, job) in jobs.iter().enumerate() {
-        prepared.push_back((number, job, initrd::build(workspace, job.kernel)?));
+    for (number, kernel) in kernels.iter().enumerate() {
+        prepared.push_back((number, kernel, initrd::build(workspace, kernel, image)?));
     }
     let (queue, done) = (Mutex::new(prepared), Mutex::new(Vec::new()));
-    let lock = |queue: &Mutex<VecDeque<_>>| queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {
-        for _ in 0..args.jobs.max(1) {
+        for _ in 0..job.machines.max(1) {
             scope.spawn(|| {
-                while let Some((number, job, initrd)) = lock(&queue) {
-                    let log = dir.join(format!("{}.log", job.title().replace(' ', "-")));
-                    let run = run(job, image, &initrd, &log, args.limit);
+                while let Some((number, kernel, initrd)) = next() {
+                    let log = dir.join(format!("{}.log", kernel.name));
+                    let run = run(job, kernel, image, &initrd, &log);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((number, run));
                 }
             });
@@ -41,23 +42,12 @@ pub(crate) fn run_all(workspace: &Workspace, image: &Image, jobs: &[Job<'_>], ar
     done.into_iter().map(|(_, run)| run).collect()
 }
 
-impl Job<'_> {
-    /// Kernel and mechanism, for people.
-    fn title(&self) -> String {
-        format!("{} {}", self.kernel.name, self.mechanism.unwrap_or("auto"))
-    }
-
-    /// Whether the kernel is known to have the mechanism.
-    fn must_work(&self) -> bool {
-        self.kernel.lacks.is_some_and(|lacks| self.mechanism.is_none_or(|mechanism| !lacks.contains(&mechanism)))
-    }
-}
-
 /// Runs one machine to its end, or to the limit.
-fn run(job: &Job<'_>, image: &Image, initrd: &Path, log: &Path, limit: Duration) -> Result<Run> {
-    let (title, began) = (job.title(), Instant::now());
+fn run(job: &Job, kernel: &Kernel, image: &Image, initrd: &Path, log: &Path) -> Result<Run> {
+    let began = Instant::now();
     let mut file = fs::File::create(log).with_context(|| format!("create {}", log.display()))?;
-    let mut machine = Machine(command(job, image, initrd).spawn().context("start of qemu-system-x86_64")?);
+    let mut command = command(job, kernel, image, initrd);
+    let mut machine = Machine(command.spawn().with_context(|| format!("start of {:?}", command.get_program()))?);
     let output = machine.0.stdout.take().context("console")?;
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
@@ -69,11 +59,12 @@ fn run(job: &Job<'_>, image: &Image, initrd: &Path, log: &Path, limit: Duration)
     });
     let (mut console, mut last) = (Console::default(), began);
     let out_of_time = loop {
-        match lines.recv_timeout(limit.saturating_sub(began.elapsed())) {
+        match lines.recv_timeout(job.limit.saturating_sub(began.elapsed())) {
             Ok(line) => {
                 let line = line.trim_end_matches('\r');
                 writeln!(file, "{line}").context("log of the console")?;
                 if let Some(Event { test, result }) = console.add_line(line) {
+                    let title = format!("{} {}", kernel.name, console.mechanism());
                     println!("{title}: {test} {result} ({:.1} s)", last.elapsed().as_secs_f64());
                     last = Instant::now();
                 }
@@ -84,32 +75,43 @@ fn run(job: &Job<'_>, image: &Image, initrd: &Path, log: &Path, limit: Duration)
     };
     drop(machine);
     Ok(Run {
-        kernel: job.kernel.name.clone(),
-        mechanism: job.mechanism.unwrap_or("auto").to_owned(),
-        must_work: job.must_work(),
-        results: console.finish(out_of_time),
+        kernel: kernel.name.clone(),
+        lacks: kernel.lacks,
+        loses: kernel.loses,
+        results: console.finish(&job.mechanisms, out_of_time),
         log: log.to_path_buf(),
         took: began.elapsed(),
     })
 }
 
 /// Emulated and not virtualized: a hypervisor is often not to be had where tests run, or broken, and so all run the same.
-fn command(job: &Job<'_>, image: &Image, initrd: &Path) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
+fn command(job: &Job, kernel: &Kernel, image: &Image, initrd: &Path) -> Command {
+    let mut command = Command::new(job.arch.qemu());
+    command.args(job.arch.board());
     // One thread for both processors: before QEMU 8.1 (its commit deba78709a) a processor may run a breakpoint that another
     // has just taken away again, and a kernel that patches itself, as tracing makes it do, dies of "Oops: int3".
     command.args(["-accel", "tcg,thread=single", "-smp", "2", "-m", "2G"]);
     command.args(["-no-reboot", "-no-user-config", "-nodefaults"]);
     command.args(["-display", "none", "-serial", "stdio"]);
-    command.arg("-kernel").arg(&job.kernel.image).arg("-initrd").arg(initrd);
+    command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initrd);
     let drive = format!(
         "file={},if=virtio,format=raw,cache=unsafe,snapshot=on",
         image.path.display().to_string().replace(',', ",,")
     );
     command.args(["-drive", &drive]);
     // What the kernel does not know goes into the environment of its first process.
-    let mut words = "console=ttyS0 panic=-1 quiet loglevel=1 mitigations=off".to_owned();
-    words += &format!(" MECHANISM={} FILTERS={}", job.mechanism.unwrap_or_default(), job.filters.join(","));
+    let mut words = format!("console={} panic=-1 quiet loglevel=1 mitigations=off", job.arch.console());
+    for (name, value) in [
+        ("MODE", job.mode.to_owned()),
+        ("MECHANISMS", job.mechanisms.join(",")),
+        ("FILTERS", job.filters.join(",")),
+        ("EXCEPT", job.except.join(",")),
+        ("ONCE", job.once.join(",")),
+        ("EACH", job.each.join(",")),
+        ("SLOWDOWN", job.arch.slowdown().to_string()),
+    ] {
+        words += &format!(" {name}={value}");
+    }
     command.args(["-append", &words]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command

@@ -1,5 +1,6 @@
 //! The results of all machines as a table.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +11,12 @@ use super::console::{Group, Results};
 pub(crate) struct Run {
     /// The kernel's release.
     pub(crate) kernel: String,
-    /// The mechanism asked for.
-    pub(crate) mechanism: String,
-    /// Whether the kernel is known to have the mechanism.
-    pub(crate) must_work: bool,
-    /// What its console told.
-    pub(crate) results: Results,
+    /// Mechanisms that are known not to work there; none where nothing is known.
+    pub(crate) lacks: Option<&'static [&'static str]>,
+    /// Mechanisms that are known not to see every call there.
+    pub(crate) loses: &'static [&'static str],
+    /// What its console told, one for each mechanism.
+    pub(crate) results: Vec<Results>,
     /// Where its whole console is.
     pub(crate) log: PathBuf,
     /// From start to end.
@@ -23,97 +24,165 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Whether nothing failed, and nothing was impossible that should not be.
+    /// Whether nothing failed, and nothing was impossible that should not be. Tests that fail with
+    /// a mechanism that loses calls do not matter.
     pub(crate) fn succeeded(&self) -> bool {
-        let nothing_failed = self.results.groups.iter().all(|group| group.failed.is_empty());
-        nothing_failed && !(self.must_work && self.results.impossible.is_some())
+        self.results.iter().all(|results| {
+            let loses = self.loses(results);
+            let is_fine = |group: &Group| group.failed.is_empty() || (loses && !group.is_machine());
+            results.groups.iter().all(is_fine) && !(self.must_work(results) && results.impossible.is_some())
+        })
     }
 
     /// Whether the filters left any test.
     pub(crate) fn ran_tests(&self) -> bool {
-        self.results
-            .groups
-            .iter()
-            .any(|group| !(group.passed.is_empty() && group.failed.is_empty() && group.skipped.is_empty()))
+        self.results.iter().flat_map(|results| &results.groups).any(|group| counts(group) != [0; 3])
     }
 
-    fn title(&self) -> String {
-        format!("{} {}", self.kernel, self.mechanism)
+    /// Whether the kernel is known to have the mechanism.
+    fn must_work(&self, results: &Results) -> bool {
+        self.lacks.is_some_and(|lacks| !lacks.contains(&results.mechanism.as_str()))
+    }
+
+    /// Whether the mechanism is known to lose calls there.
+    fn loses(&self, results: &Results) -> bool {
+        self.loses.contains(&results.mechanism.as_str())
+    }
+
+    fn title(&self, results: &Results) -> String {
+        format!("{} {}", self.kernel, results.mechanism)
     }
 }
 
-/// Failures with what they printed, skipped tests with their reasons, and a table of kernel, mechanism and group.
+/// Failures with what they printed, a table of kernel, mechanism and group, and why the rest was not possible.
 pub(crate) fn text(runs: &[Run]) -> String {
     let mut text = String::new();
-    for run in runs {
-        for group in &run.results.groups {
+    let each = || runs.iter().flat_map(|run| run.results.iter().map(move |results| (run, results)));
+    for (run, results) in each() {
+        for group in &results.groups {
             for (name, output) in &group.failed {
-                let _ =
-                    writeln!(text, "\n---- {}: {}::{name} failed ----\n{}", run.title(), group.name, output.trim_end());
-            }
-        }
-    }
-    text.push('\n');
-    for run in runs {
-        if let Some(reason) = &run.results.impossible {
-            let judgement = if run.must_work { ", but should be" } else { "" };
-            let _ = writeln!(text, "{} is not possible{judgement}: {reason}", run.title());
-        }
-        for group in &run.results.groups {
-            for (name, reason) in &group.skipped {
-                let _ = writeln!(text, "{}: {}::{name} is not possible: {reason}", run.title(), group.name);
+                let title = run.title(results);
+                let _ = writeln!(text, "\n---- {title}: {}::{name} failed ----\n{}", group.name, output.trim_end());
             }
         }
     }
     table(&mut text, runs);
+    text.push('\n');
+    for (run, results) in each() {
+        if let Some(reason) = &results.impossible {
+            let judgement = if run.must_work(results) { ", but should be" } else { "" };
+            let _ = writeln!(text, "{} is not possible{judgement}: {reason}", run.title(results));
+        }
+        if run.loses(results) && results.groups.iter().any(|group| !group.failed.is_empty()) {
+            let _ = writeln!(text, "{} is known to lose calls: its failures do not count", run.title(results));
+        }
+    }
+    // A reason holds for all mechanisms, mostly.
+    let mut reasons: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (run, results) in each() {
+        for group in &results.groups {
+            for (name, reason) in &group.skipped {
+                let mechanisms = reasons.entry((&run.kernel, &group.name, name, reason)).or_default();
+                mechanisms.push(results.mechanism.as_str());
+            }
+        }
+    }
+    for ((kernel, group, name, reason), mechanisms) in reasons {
+        let _ = writeln!(text, "{kernel} {}: {group}::{name} is not possible: {reason}", mechanisms.join(","));
+    }
     for run in runs {
-        let _ = writeln!(text, "{}: {} s, console in {}", run.title(), run.took.as_secs(), run.log.display());
+        let _ = writeln!(text, "{}: {} s, console in {}", run.kernel, run.took.as_secs(), run.log.display());
     }
     text
 }
 
 fn table(text: &mut String, runs: &[Run]) {
-    let widest = |header: &str, of: fn(&Run) -> &str| {
-        runs.iter().map(|run| of(run).len()).chain([header.len()]).max().unwrap_or_default()
-    };
-    let (kernel, mechanism) = (widest("KERNEL", |run| &run.kernel), widest("MECHANISM", |run| &run.mechanism));
-    let _ = writeln!(
-        text,
-        "\n{:kernel$}  {:mechanism$}  {:10}  PASSED  FAILED  NOT POSSIBLE",
-        "KERNEL", "MECHANISM", "TESTS"
-    );
-    for run in runs {
-        let mut sums = [0; 3];
-        for group in &run.results.groups {
-            let skipped = distinct(group);
-            let counts = [group.passed.len(), group.failed.len(), skipped];
-            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-            if counts != [0; 3] {
-                let [passed, failed, skipped] = counts;
-                let failures: Vec<_> = group.failed.iter().map(|(name, _)| name.as_str()).collect();
-                let line = format!(
-                    "{:kernel$}  {:mechanism$}  {:10}  {passed:6}  {failed:6}  {skipped:12}  {}",
-                    run.kernel,
-                    run.mechanism,
-                    group.name,
-                    failures.join(" ")
-                );
-                let _ = writeln!(text, "{}", line.trim_end());
-            }
-        }
-        let [passed, failed, skipped] = sums;
-        let _ = writeln!(
-            text,
-            "{:kernel$}  {:mechanism$}  {:10}  {passed:6}  {failed:6}  {skipped:12}",
-            run.kernel, run.mechanism, "all"
+    let kernel = runs.iter().map(|run| run.kernel.len()).chain(["KERNEL".len()]).max().unwrap_or_default();
+    let mut line = |kernel_name: &str, mechanism: &str, tests: &str, numbers: [String; 4], failures: &str| {
+        let [passed, failed, skipped, seconds] = numbers;
+        let line = format!(
+            "{kernel_name:kernel$}  {mechanism:10}  {tests:10}  {passed:>6}  {failed:>6}  {skipped:>12}  {seconds:>7}  {failures}"
         );
+        let _ = writeln!(text, "{}", line.trim_end());
+    };
+    line("", "", "", Default::default(), "");
+    line("KERNEL", "MECHANISM", "TESTS", ["PASSED", "FAILED", "NOT POSSIBLE", "SECONDS"].map(str::to_owned), "");
+    for run in runs {
+        for results in &run.results {
+            let mut sums = [0; 3];
+            for group in &results.groups {
+                let counts = counts(group);
+                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+                if counts != [0; 3] {
+                    let failures: Vec<_> = group.failed.iter().map(|(name, _)| name.as_str()).collect();
+                    let [passed, failed, skipped] = counts.map(|count| count.to_string());
+                    let numbers = [passed, failed, skipped, String::new()];
+                    line(&run.kernel, &results.mechanism, &group.name, numbers, &failures.join(" "));
+                }
+            }
+            let [passed, failed, skipped] = sums.map(|sum| sum.to_string());
+            let numbers = match results.impossible {
+                Some(_) => ["-".into(), "-".into(), "all".into(), String::new()],
+                None => [passed, failed, skipped, results.took.to_string()],
+            };
+            line(&run.kernel, &results.mechanism, "all", numbers, "");
+        }
     }
 }
 
-/// How many tests of a group were skipped: one may skip several of its cases.
-fn distinct(group: &Group) -> usize {
-    let mut names: Vec<_> = group.skipped.iter().map(|(name, _)| name).collect();
-    names.sort();
-    names.dedup();
-    names.len()
+/// Tests that passed, that failed and that were skipped. One may skip several of its cases.
+fn counts(group: &Group) -> [usize; 3] {
+    let mut skipped: Vec<_> = group.skipped.iter().map(|(name, _)| name).collect();
+    skipped.sort();
+    skipped.dedup();
+    [group.passed.len(), group.failed.len(), skipped.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run with tracepoints in which one test of a group failed.
+    fn run(group: &str, test: &str) -> Run {
+        let failed = vec![(test.to_owned(), "1 of 7 differ\n".to_owned())];
+        let group = Group { name: group.to_owned(), failed, ..Group::default() };
+        let results = Results { mechanism: "tracepoint".into(), groups: vec![group], took: 90, ..Results::default() };
+        Run {
+            kernel: "6.1".into(),
+            lacks: Some(&["fentry"]),
+            loses: &[],
+            results: vec![results],
+            log: "log".into(),
+            took: Duration::from_secs(95),
+        }
+    }
+
+    #[test]
+    fn failures_do_not_count_where_calls_are_known_to_be_lost() {
+        assert!(!run("top", "a").succeeded());
+        assert!(Run { loses: &["tracepoint"], ..run("top", "a") }.succeeded());
+        assert!(!Run { loses: &["kprobe"], ..run("top", "a") }.succeeded());
+        // A kernel that panics is another matter.
+        assert!(!Run { loses: &["tracepoint"], ..run("(boot)", "(not reached)") }.succeeded());
+        assert!(!Run { loses: &["tracepoint"], ..run("top", "(between tests)") }.succeeded());
+    }
+
+    #[test]
+    fn mechanism_may_be_impossible_only_where_it_is_known_to_be() {
+        let impossible = |mechanism: &str| {
+            let results =
+                Results { mechanism: mechanism.into(), impossible: Some("errno 524".into()), ..Results::default() };
+            Run { results: vec![results], ..run("top", "a") }
+        };
+        assert!(impossible("fentry").succeeded());
+        assert!(!impossible("kprobe").succeeded());
+    }
+
+    #[test]
+    fn text_has_failures_a_table_and_reasons() {
+        let mut run = run("top", "a");
+        run.results[0].groups[0].skipped.push(("b".into(), "needs loop devices".into()));
+        run.results[0].groups[0].passed.push("c".into());
+        insta::assert_snapshot!(text(&[run]));
+    }
 }

@@ -1,10 +1,11 @@
 #!/bin/busybox sh
-# First process on the root image: runs the tests and ends the machine. What it reports begins with @@ on a line of its own
-# (xtask/src/vm/console.rs). MECHANISM and FILTERS, separated by commas, come from the kernel's command line.
+# First process on the root image: runs what it is told and ends the machine. What it reports begins with @@ on a line of its own
+# (xtask/src/vm/console.rs). From the kernel's command line: MODE, SLOWDOWN, and the rest, which are lists.
 bb=/bin/busybox
 export PATH=/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sys /sys
+$bb mount -t debugfs debug /sys/kernel/debug
 $bb mount -t cgroup2 cgroup /sys/fs/cgroup
 $bb mkdir -p /dev/pts /dev/shm
 $bb mount -t devpts devpts /dev/pts
@@ -12,36 +13,62 @@ $bb mount -t tmpfs shm /dev/shm
 $bb mount -t tmpfs run /run
 $bb ln -sf /proc/self/fd /dev/fd
 $bb ip link set lo up
+# For names that are not there otherwise.
+$bb mkdir -p /usr/local/bin
+$bb --install -s /usr/local/bin
+export PATH=$PATH:/usr/local/bin
 
-# The tests' limits on time are for a real machine; an emulated one is about eight times slower.
-export IOTRACE_BIN=/guest/iotrace IOTRACE_SKIPS=/run/skips IOTRACE_TEST_SLOWDOWN=8 RUST_BACKTRACE=0
-[ -z "$MECHANISM" ] || export IOTRACE_TEST_MECHANISM="$MECHANISM"
+# The tests' limits on time are for a real machine; an emulated one is several times slower.
+export IOTRACE_BIN=/guest/iotrace IOTRACE_SKIPS=/run/skips IOTRACE_TEST_SLOWDOWN="$SLOWDOWN" RUST_BACKTRACE=0
+mode=$MODE
+mechanisms=$(echo "$MECHANISMS" | $bb tr , ' ')
 filters=$(echo "$FILTERS" | $bb tr , ' ')
-unset MECHANISM FILTERS
+done=,$EXCEPT, # groups that do not run, or not again
+once=,$ONCE,   # groups that run with one mechanism
+each=,$EACH,   # or, where there are any, groups that run with each
+skips=
+for name in $(echo "$EXCEPT" | $bb tr , ' '); do
+    [ -e "/guest/tests/$name" ] || skips="$skips --skip $name"
+done
+unset MODE MECHANISMS FILTERS EXCEPT ONCE EACH SLOWDOWN
 
-if [ -n "$IOTRACE_TEST_MECHANISM" ]; then
-    if ! "$IOTRACE_BIN" top --mechanism "$IOTRACE_TEST_MECHANISM" -d 10ms >/dev/null 2>/run/stderr </dev/null; then
-        echo "@@ impossible $($bb tr '\n' ' ' </run/stderr)"
-        echo "@@ end"
-        $bb poweroff -f
+seconds() { $bb cut -d . -f 1 /proc/uptime; }
+
+for mechanism in $mechanisms; do
+    began=$(seconds)
+    echo "@@ mechanism $mechanism"
+    unset IOTRACE_TEST_MECHANISM
+    if [ "$mechanism" != auto ]; then
+        if ! "$IOTRACE_BIN" top --mechanism "$mechanism" -d 10ms >/dev/null 2>/run/stderr </dev/null; then
+            echo "@@ impossible $($bb tr '\n' ' ' </run/stderr)"
+            continue
+        fi
+        export IOTRACE_TEST_MECHANISM="$mechanism"
     fi
-fi
-
-for executable in /guest/tests/*; do
-    group=${executable##*/}
-    names=$filters
-    for filter in $filters; do # the name of a group stands for all its tests
-        [ "$filter" != "$group" ] || names=
+    if [ "$mode" = verifier ]; then
+        . /guest/verifier.sh
+        continue
+    fi
+    for executable in /guest/tests/*; do
+        group=${executable##*/}
+        case $done in *,$group,*) continue ;; esac
+        case $once in *,$group,*) done=$done$group, ;; esac
+        case $each in ,, | *,$group,*) ;; *) done=$done$group, ;; esac
+        names=$filters
+        for filter in $filters; do # the name of a group stands for all its tests
+            [ "$filter" != "$group" ] || names=
+        done
+        : >"$IOTRACE_SKIPS"
+        echo "@@ group $group"
+        # shellcheck disable=SC2086
+        "$executable" --test-threads 1 $skips $names </dev/null 2>/run/stderr
+        status=$?
+        echo # ends the line of a test that was killed
+        $bb sed 's/^/@@ skip /' "$IOTRACE_SKIPS"
+        [ $status = 0 ] || $bb sed 's/^/@@ stderr /' /run/stderr
+        echo "@@ status $status"
     done
-    : >"$IOTRACE_SKIPS"
-    echo "@@ group $group"
-    # shellcheck disable=SC2086
-    "$executable" --test-threads 1 $names </dev/null 2>/run/stderr
-    status=$?
-    echo # ends the line of a test that was killed
-    $bb sed 's/^/@@ skip /' "$IOTRACE_SKIPS"
-    [ $status = 0 ] || $bb sed 's/^/@@ stderr /' /run/stderr
-    echo "@@ status $status"
+    echo "@@ took $(($(seconds) - began))"
 done
 echo "@@ end"
 $bb poweroff -f

@@ -1,0 +1,58 @@
+//! The matrix that `cargo xtask test` runs: all kernels and mechanisms, and of the tests those that compare with the truth.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::arch::Arch;
+use super::kernels::{self, Kernel};
+use super::{Job, TEST, machines, mechanisms, report, require_packages, require_success};
+use crate::workspace::Workspace;
+
+/// Left out: groups of tests about the command line and the process, for which the native run is enough, and single tests that
+/// take a minute in a guest and are not about the kernel.
+const EXCEPT: &[&str] =
+    &["bad_input", "doctor", "pipes", "program", "signals", "files_that_find_no_row", "strict_turns_loss"];
+
+/// Groups that run with each mechanism: every way of every call. The others run with the first that is possible, which is the
+/// one that iotrace chooses.
+const EACH: &[&str] = &["open", "top"];
+
+/// Machines side by side: one for each processor of the smallest machine that runs this.
+const MACHINES: usize = 2;
+
+/// No machine takes longer: all together have to fit into what CI gives.
+const LIMIT: Duration = Duration::from_secs(25 * 60);
+
+/// The kernels, fetched.
+pub(crate) struct Matrix {
+    kernels: Vec<Kernel>,
+}
+
+/// Gets all that the machines need from elsewhere. The error is the reason why there are none.
+pub(crate) fn prepare(workspace: &Workspace) -> Result<Matrix> {
+    require_packages(workspace, Arch::Amd64)?;
+    Ok(Matrix { kernels: kernels::fetch(workspace, Arch::Amd64, &[], false)? })
+}
+
+impl Matrix {
+    /// Runs the machines; an error if a test failed in one of them.
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
+        let runs = machines(workspace, &self.kernels, &job())?;
+        print!("{}", report::text(&runs));
+        require_success(&runs)
+    }
+}
+
+/// What each of its machines does.
+pub(super) fn job() -> Job {
+    Job {
+        mode: TEST,
+        mechanisms: mechanisms(),
+        except: EXCEPT,
+        each: EACH,
+        machines: MACHINES,
+        limit: LIMIT,
+        ..Job::default()
+    }
+}

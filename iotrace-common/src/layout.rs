@@ -173,7 +173,7 @@ layout! {
     /// `struct inode` -> first of its names.
     inode_dentry: required ["inode.i_dentry.first"];
     /// `struct dentry`: where the inode's list of names goes through it.
-    dentry_alias: required ["dentry.d_u.d_alias"];
+    dentry_alias: required ["dentry.d_u.d_alias", "dentry.d_alias"];
     /// `struct super_block` -> root dentry.
     sb_root: required ["super_block.s_root"];
     /// `struct address_space` -> `struct inode *`.

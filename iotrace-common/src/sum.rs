@@ -24,6 +24,19 @@ pub const WAY_ASYNC: u32 = 1 << 30;
 /// dirty.
 pub const WAY_MAPPED: u32 = 1 << 31;
 
+/// Programs that may interrupt each other where the kernel preempts them do not share what belongs to a CPU. System calls.
+pub const WHO_CALL: u32 = 0;
+/// As [`WHO_CALL`]: submissions to io_uring.
+pub const WHO_SUBMIT: u32 = 1;
+/// As [`WHO_CALL`]: completions of io_uring.
+pub const WHO_COMPLETE: u32 = 2;
+/// As [`WHO_CALL`]: pages that come into the page cache. This and the next see mappings.
+pub const WHO_FAULT: u32 = 3;
+/// As [`WHO_CALL`]: pages that become dirty.
+pub const WHO_DIRTY: u32 = 4;
+/// Number of these.
+pub const WHO_COUNT: u32 = 5;
+
 /// The counters: they only ever grow, so a reader subtracts what it saw before.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]

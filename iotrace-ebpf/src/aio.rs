@@ -11,7 +11,6 @@ use iotrace_common::{
     io::{OP_READ, OP_SYNC, OP_WRITE},
     loss,
     pending::{AIO, PendingKey, SYNC_REQUESTED},
-    thread::Thread,
 };
 
 use crate::io::iovec_length;
@@ -53,55 +52,58 @@ fn key(iocb: u64) -> PendingKey {
 }
 
 /// `io_submit(ctx, nr, iocbpp)` begins: its requests may be finished before it ends.
-#[inline(always)]
-pub fn submit(thread: &Thread) {
-    let (number, array) = (thread.args[1], thread.args[2]);
+///
+/// This and the others are global functions that take numbers only, so that the verifier looks at each once. They return nothing of
+/// interest.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn aio_submit(number: u64, array: u64) -> u64 {
     let mut index = 0;
     while index < BATCH {
         if index >= number || submit_one(array, index) == 0 {
-            return;
+            return 0;
         }
         index += 1;
     }
+    0
 }
 
 /// `io_submit` ends: what it did not take never was.
-#[inline(always)]
-pub fn submitted(thread: &Thread, ret: i64) {
-    let (number, array) = (thread.args[1], thread.args[2]);
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn aio_submitted(number: u64, array: u64, ret: i64) -> u64 {
     let taken = if ret > 0 { ret as u64 } else { 0 };
     if taken > BATCH {
         count(loss::UNMATCHED);
     }
     let mut index = 0;
     while index < BATCH {
-        if index >= number {
-            return;
-        }
-        if index >= taken && withdraw_one(array, index) == 0 {
-            return;
+        if index >= number || withdraw_one(array, index, taken) == 0 {
+            return 0;
         }
         index += 1;
     }
+    0
 }
 
 /// `io_getevents(ctx, min_nr, nr, events, timeout)` ends.
-#[inline(always)]
-pub fn reaped(thread: &Thread, ret: i64) {
-    let events = thread.args[3];
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn aio_reaped(events: u64, ret: i64) -> u64 {
     let number = if ret > 0 { ret as u64 } else { 0 };
     let mut index = 0;
     while index < BATCH {
         if index >= number {
-            return;
+            return 0;
         }
         finish_one(events, index);
         index += 1;
     }
     count(loss::UNMATCHED);
+    0
 }
 
-/// One request. A global function that takes numbers only, so that the verifier looks at it once. 0 when it cannot be read.
+/// One request. 0 when it cannot be read.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn submit_one(array: u64, index: u64) -> u64 {
@@ -131,16 +133,19 @@ pub extern "C" fn submit_one(array: u64, index: u64) -> u64 {
     1
 }
 
-/// Takes one back; as [`submit_one`].
+/// Takes one back, unless it is among the first that were `taken`. 0 when it cannot be read.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn withdraw_one(array: u64, index: u64) -> u64 {
+pub extern "C" fn withdraw_one(array: u64, index: u64, taken: u64) -> u64 {
+    if index < taken {
+        return 1;
+    }
     let Some(address) = read_user::<u64>(array.wrapping_add(8 * index)) else { return 0 };
     let _ = PENDING.remove(key(address));
     1
 }
 
-/// The result of one: `struct io_event` of include/uapi/linux/aio_abi.h has data, obj, res, res2. As [`submit_one`].
+/// The result of one: `struct io_event` of include/uapi/linux/aio_abi.h has data, obj, res, res2.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn finish_one(events: u64, index: u64) -> u64 {

@@ -171,7 +171,7 @@ pub fn end(thread: &Thread, spec: Spec, index: usize, ret: i64, latency_ns: u64)
         && (side.sync != 0 || side.file_flags & O_DSYNC != 0 || rw_flags & RWF_DSYNC_SYNC != 0);
     count(loss::SEEN);
     if enabled!(SUM) {
-        sum::add(side.sum, op, sync, ret, latency_ns);
+        sum::add(side.sum, WHO_CALL, op, sync, ret, latency_ns);
     }
     if enabled!(STREAM_IO) || (enabled!(STREAM_SYNC) && (op == OP_SYNC || sync)) {
         let positioned = member!(spec.write_offset) != NONE;

@@ -6,6 +6,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, Queue, RingBuf},
 };
+pub use iotrace_common::sum::{WHO_CALL, WHO_COMPLETE, WHO_COUNT, WHO_DIRTY, WHO_FAULT, WHO_SUBMIT};
 use iotrace_common::{
     block::RequestState,
     call::CallTable,
@@ -68,22 +69,9 @@ pub static FREE_SUMS: Queue<FreeSlots> = Queue::with_max_entries(65536, 0);
 #[map]
 pub static CPU_SUMS: PerCpuArray<FreeSlots> = PerCpuArray::with_max_entries(WHO_COUNT, 0);
 
-/// Programs that may interrupt each other where the kernel preempts them do not share what belongs to a CPU. System calls.
-pub const WHO_CALL: u32 = 0;
-/// As [`WHO_CALL`]: submissions to io_uring.
-pub const WHO_SUBMIT: u32 = 1;
-/// As [`WHO_CALL`]: completions of io_uring.
-pub const WHO_COMPLETE: u32 = 2;
-/// As [`WHO_CALL`]: pages that come into the page cache.
-pub const WHO_FAULT: u32 = 3;
-/// As [`WHO_CALL`]: pages that become dirty.
-pub const WHO_DIRTY: u32 = 4;
-/// Number of these.
-pub const WHO_COUNT: u32 = 5;
-
-/// Sum of what found no free slot.
+/// Sums of what found no free slot, for each of [`WHO_CALL`] and the others.
 #[map]
-pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(1, 0);
+pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(WHO_COUNT, 0);
 
 /// Asynchronous operations between submission and completion.
 #[map]

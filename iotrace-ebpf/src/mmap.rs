@@ -79,7 +79,7 @@ fn seen(folio: Pointer, mapping: Pointer, op: u8, who: u32) -> Option<()> {
         let task = task::describe();
         let owner = sum::Owner { born_ns, process_start_ns, task: &task, file: id };
         let slot = sum::slot(&owner, &key, WAY_MAPPED | who, who);
-        sum::add(slot, op, false, bytes as i64, 0);
+        sum::add(slot, who, op, false, bytes as i64, 0);
     }
     if enabled!(STREAM_IO) {
         let Some(mut entry) = EVENTS.reserve::<IoRecord>(0) else {

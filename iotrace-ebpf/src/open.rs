@@ -5,10 +5,13 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, current, offset, read, read_user},
-    maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, count},
+    maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, THREADS, count},
     task,
 };
-use aya_ebpf::{cty::c_void, helpers::generated};
+use aya_ebpf::{
+    cty::c_void,
+    helpers::{bpf_get_current_pid_tgid, generated},
+};
 use core::arch::asm;
 use iotrace_common::{
     call::{self, NONE},
@@ -27,9 +30,22 @@ const AT_FDCWD: i32 = -100;
 /// O_CREAT | O_WRONLY | O_TRUNC of include/uapi/asm-generic/fcntl.h: what creat() means.
 const CREAT: u64 = 0o100 | 0o1 | 0o1000;
 
-/// An open ends.
+/// An open, or a truncate by name, ends. `number`: `Thread::number`.
+///
+/// A global function that takes numbers only, so that the verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn named_ends(number: u32, ret: i64, latency_ns: u64) -> u64 {
+    let thread = THREADS.get_ptr(bpf_get_current_pid_tgid() as u32);
+    if let (Some(thread), Some(spec)) = (thread, Spec::of(number)) {
+        // SAFETY: the map returned a valid pointer, and only this thread writes there.
+        end(unsafe { &*thread }, spec, ret, latency_ns);
+    }
+    0
+}
+
 #[inline(always)]
-pub fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
+fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
     let buffer = SCRATCH.get_ptr_mut(SCRATCH_OPEN)?.cast::<u8>();
     let record = buffer.cast::<OpenRecord>();
     let task = current();

@@ -25,36 +25,22 @@ const O_DSYNC: u32 = 0o10000;
 pub fn new(pid_tgid: u64, who: u32) -> Option<&'static mut Pending> {
     let thread = task::thread(pid_tgid, scratch_of(who))?;
     let pending = NEW_PENDING.get_ptr_mut(who)?;
-    // SAFETY: both maps returned valid pointers; the place is this CPU's own, and the thread's record its own.
+    // SAFETY: both maps returned valid pointers; the place is this CPU's own, and the thread's record its own. Field by field: a
+    // whole one would be put together on the stack first, which has 512 bytes for all functions together.
     unsafe {
-        *pending = Pending {
-            begin_ns: 0,
-            born_ns: (*thread).born_ns,
-            process_start_ns: (*thread).process_start_ns,
-            task: task::describe(),
-            offset: UNKNOWN,
-            requested: UNKNOWN,
-            ..EMPTY
-        };
+        (*pending).born_ns = (*thread).born_ns;
+        (*pending).process_start_ns = (*thread).process_start_ns;
+        (*pending).task = task::describe();
+        (*pending).request = 0;
+        (*pending).offset = UNKNOWN;
+        (*pending).requested = UNKNOWN;
+        (*pending).key = FileKey { ino: 0, mnt: 0, parent: 0, name: 0, dev: 0, generation: 0, state: 0, _pad: 0 };
+        (*pending).file = 0;
+        (*pending).file_flags = 0;
+        (*pending).flags = 0;
         Some(&mut *pending)
     }
 }
-
-const EMPTY: Pending = Pending {
-    begin_ns: 0,
-    born_ns: 0,
-    process_start_ns: 0,
-    task: iotrace_common::record::Task { pid: 0, tid: 0, uid: 0, _pad: 0, comm: [0; 16] },
-    request: 0,
-    offset: 0,
-    requested: 0,
-    key: FileKey { ino: 0, mnt: 0, parent: 0, name: 0, dev: 0, generation: 0, state: 0, _pad: 0 },
-    file: 0,
-    file_flags: 0,
-    flags: 0,
-    op: 0,
-    call: 0,
-};
 
 /// Notes which file it is on; null where there is none.
 #[inline(always)]
@@ -126,7 +112,7 @@ fn finish(pending: &mut Pending, ret: i64, latency_ns: u64, who: u32) -> Option<
             file: pending.file,
         };
         let slot = sum::slot(&owner, &pending.key, way, who);
-        sum::add(slot, op, sync, ret, latency_ns);
+        sum::add(slot, who, op, sync, ret, latency_ns);
     }
     if enabled!(STREAM_IO) || (enabled!(STREAM_SYNC) && (op == OP_SYNC || sync)) {
         let Some(mut entry) = EVENTS.reserve::<IoRecord>(0) else {

@@ -67,9 +67,9 @@ fn take(who: u32) -> u32 {
     slot
 }
 
-/// Adds one finished operation.
+/// Adds one finished operation. `who`: see [`crate::maps::WHO_CALL`].
 #[inline(always)]
-pub fn add(slot: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
+pub fn add(slot: u32, who: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
     let sum: *mut Sum = if slot != 0 {
         match SUMS.get_ptr_mut(slot) {
             Some(sum) => sum,
@@ -77,7 +77,7 @@ pub fn add(slot: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
         }
     } else {
         count(loss::SUMS_FULL);
-        match OTHER_SUMS.get_ptr_mut(0) {
+        match OTHER_SUMS.get_ptr_mut(who) {
             Some(sum) => sum,
             None => return,
         }

@@ -9,11 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The subject that has a choice of mechanisms.
+const FILES: &str = "read/write/fsync/open";
+
 #[test]
 fn it_exits_0_where_the_main_job_runs() {
     need!(bpf);
     let text = Iotrace::new("doctor").run().exited(0);
-    for word in ["BTF", "CAP_BPF", "fentry", "kprobe", "tracepoint"] {
+    for word in ["BTF", "CAP_BPF", "preemption", "fentry", "kprobe", "tracepoint"] {
         assert!(text.stdout.contains(word), "{word} is not in {}", text.stdout);
     }
     assert!(text.stdout.lines().all(|line| line.chars().count() <= 80), "{}", text.stdout);
@@ -33,9 +36,25 @@ fn each_mechanism_is_tried_and_a_refusal_has_a_reason() {
     assert_eq!(tried, BTreeSet::from(["fentry", "kprobe", "tracepoint"]));
     for row in &attempts {
         assert!(!row["detail"].as_str().unwrap().is_empty(), "{row}");
-        assert_eq!(row["used"], row["mechanism"] == run.summary["mechanism"], "{row}");
+        // For all but files there is one mechanism.
+        let used = match row["subject"].as_str().unwrap() {
+            FILES => row["mechanism"] == run.summary["mechanism"],
+            _ => row["mechanism"] == "tracepoint" && row["state"] == "ok",
+        };
+        assert_eq!(row["used"], used, "{row}");
         assert!(row["used"] == false || row["state"] == "ok", "{row}");
     }
+    let for_files: Vec<&str> =
+        attempts.iter().filter(|row| row["subject"] == FILES).filter_map(|row| row["mechanism"].as_str()).collect();
+    assert_eq!(for_files, ["fentry", "kprobe", "tracepoint"], "the first that works is used");
+}
+
+#[test]
+fn the_mechanism_that_it_names_is_used() {
+    need!(bpf);
+    let named = Iotrace::new("doctor").json().run().exited(0);
+    let traced = Iotrace::new("top").args(["--mechanism", "auto", "-d", "0.1"]).json().run().exited(0);
+    assert_eq!(named.summary["mechanism"], traced.summary["mechanism"], "{}", named.stdout);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use crate::{
     cli::{Exit, form::Form},
-    kernel::doctor::{
-        Attempt, Check, Report, State, examine,
-        report::{COST, UNSEEN},
+    kernel::{
+        doctor::{Attempt, Check, Report, State, examine, report::cost},
+        mechanism::Mechanism,
     },
     output::{errno_name, escape, json},
 };
@@ -80,7 +80,7 @@ struct MechanismLine<'a> {
     /// `doctor`.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// `tracepoint`, `fentry` or `kprobe`.
+    /// `fentry`, `kprobe` or `tracepoint`.
     mechanism: String,
     /// What would be traced.
     subject: String,
@@ -112,8 +112,8 @@ struct SummaryLine<'a> {
     problems: &'a [String],
     /// What to do about that.
     advice: &'a [String],
-    /// What this mechanism cannot see.
-    unseen: &'static [&'static str],
+    /// What is not seen here.
+    unseen: &'a [&'static str],
 }
 
 /// The report as JSON lines.
@@ -126,7 +126,7 @@ fn lines(report: &Report) -> Result<Vec<u8>> {
     for attempt in &report.attempts {
         let line = MechanismLine {
             kind: "doctor",
-            mechanism: attempt.way.to_string(),
+            mechanism: attempt.mechanism.to_string(),
             subject: attempt.subject.to_string(),
             state: attempt.state.to_string(),
             used: attempt.used,
@@ -136,9 +136,9 @@ fn lines(report: &Report) -> Result<Vec<u8>> {
         };
         json::append(&mut out, &line)?;
     }
-    let mechanism = report.mechanism().map(|way| way.to_string());
-    let unseen: &[&str] = if mechanism.is_some() { &UNSEEN } else { &[] };
+    let mechanism = report.mechanism().map(|mechanism| mechanism.to_string());
     let Report { ok, problems, advice, .. } = report;
+    let unseen = &report.unseen();
     json::append(
         &mut out,
         &SummaryLine { kind: "summary", command: "doctor", ok: *ok, mechanism, problems, advice, unseen },
@@ -165,7 +165,7 @@ fn page(report: &Report, form: &Form) -> String {
     let attempts = report.attempts.iter().map(|attempt| {
         let reason = name(attempt).map_or_else(String::new, |errno| format!("{errno}: ")) + &attempt.detail;
         let reason = with_advice(reason, attempt.state, &attempt.advice);
-        [attempt.way.to_string(), attempt.subject.to_string(), attempt.state.to_string(), reason]
+        [attempt.mechanism.to_string(), attempt.subject.to_string(), attempt.state.to_string(), reason]
     });
     let mut text = table(form, ["CHECK", "STATE", "FINDING"], checks, width);
     text.push('\n');
@@ -181,11 +181,10 @@ fn verdict(report: &Report) -> &'static str {
 /// What follows, each with a label.
 fn conclusions(report: &Report) -> impl Iterator<Item = [String; 2]> {
     let mut rows: Vec<(&str, String)> = Vec::new();
-    if let Some(way) = report.mechanism() {
-        let subjects = report.attempts.iter().filter(|attempt| attempt.used).map(|attempt| attempt.subject.to_string());
-        rows.push(("used", format!("{way}, for {}", subjects.collect::<Vec<_>>().join(", "))));
-        rows.extend(UNSEEN.iter().map(|what| ("not seen", (*what).to_owned())));
-        rows.push(("cost", COST.into()));
+    if let Some(for_files) = report.mechanism() {
+        rows.extend(Mechanism::ALL.into_iter().filter_map(|mechanism| Some(("used", subjects(report, mechanism)?))));
+        rows.extend(report.unseen().into_iter().map(|what| ("not seen", what.to_owned())));
+        rows.push(("cost", cost(for_files).into()));
     }
     rows.extend(report.problems.iter().map(|problem| ("problem", problem.clone())));
     rows.extend(report.advice.iter().map(|advice| ("to do", advice.clone())));
@@ -196,6 +195,13 @@ fn conclusions(report: &Report) -> impl Iterator<Item = [String; 2]> {
         last = label;
         [shown.to_owned(), text]
     })
+}
+
+/// What a mechanism is used for.
+fn subjects(report: &Report, mechanism: Mechanism) -> Option<String> {
+    let used = report.attempts.iter().filter(|attempt| attempt.used && attempt.mechanism == mechanism);
+    let subjects: Vec<String> = used.map(|attempt| attempt.subject.to_string()).collect();
+    (!subjects.is_empty()).then(|| format!("{mechanism}, for {}", subjects.join(", ")))
 }
 
 /// A table whose last column is wrapped at the width.

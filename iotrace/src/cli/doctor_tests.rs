@@ -3,7 +3,7 @@ use super::*;
 use crate::kernel::doctor::{
     facts::Facts,
     judge,
-    sample::{distribution, hardened, ordinary_user, without_btf},
+    sample::{distribution, hardened, ordinary_user, preempting, without_btf, without_io_uring, without_trampolines},
 };
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
@@ -13,9 +13,34 @@ fn shown(facts: &Facts, width: Option<usize>) -> String {
     page(&judge::report(facts), &Form { width, ..Form::default() })
 }
 
+/// The tables after the first.
+fn without_checks(shown: &str) -> &str {
+    shown.split_once("\n\n").unwrap().1
+}
+
 #[test]
 fn a_hardened_kernel() {
     insta::assert_snapshot!(shown(&hardened(), Some(80)));
+}
+
+#[test]
+fn a_distributions_kernel() {
+    insta::assert_snapshot!(shown(&distribution(), Some(80)));
+}
+
+#[test]
+fn a_kernel_that_preempts() {
+    insta::assert_snapshot!(without_checks(&shown(&preempting(), Some(80))));
+}
+
+#[test]
+fn an_architecture_without_trampolines() {
+    insta::assert_snapshot!(without_checks(&shown(&without_trampolines(), Some(80))));
+}
+
+#[test]
+fn a_kernel_without_io_uring() {
+    insta::assert_snapshot!(without_checks(&shown(&without_io_uring(), Some(80))));
 }
 
 #[test]
@@ -35,7 +60,7 @@ fn json_of_a_hardened_kernel() {
 
 #[test]
 fn every_line_fits_the_terminal() {
-    for facts in [hardened(), ordinary_user(), without_btf(), distribution()] {
+    for facts in [hardened(), ordinary_user(), without_btf(), distribution(), preempting(), without_io_uring()] {
         for width in [60, 80, 100] {
             for line in shown(&facts, Some(width)).lines() {
                 assert!(line.width() <= width, "{line}");
@@ -47,7 +72,8 @@ fn every_line_fits_the_terminal() {
 
 #[test]
 fn json_begins_with_the_type_and_ends_with_the_summary() {
-    for (facts, ok) in [(distribution(), true), (ordinary_user(), false), (without_btf(), false)] {
+    for (facts, ok) in [(distribution(), true), (preempting(), true), (ordinary_user(), false), (without_btf(), false)]
+    {
         let text = String::from_utf8(lines(&judge::report(&facts)).unwrap()).unwrap();
         let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let (summary, rows) = rows.split_last().unwrap();

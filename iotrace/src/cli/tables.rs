@@ -21,9 +21,11 @@ pub fn look(
     world: &mut World,
     repeated: bool,
 ) -> Result<(Look, Option<Counters>)> {
-    let look = differences.since(sums.iter(), &mut world.names, &world.selection);
+    let mut look = differences.since(sums.iter(), &mut world.names, &world.selection);
+    let (calls, mapped) = sums.other()?;
     // What has no row has no name either, so a selection by name leaves it out.
-    let other = differences.other_since(sums.other()?).filter(|_| world.selection.is_empty());
+    let other = differences.other_since(calls).filter(|_| world.selection.is_empty());
+    look.other_mapped = differences.other_mapped_since(mapped).filter(|_| world.selection.is_empty());
     if repeated && differences.used() > SLOTS as usize / 2 {
         for (slot, key) in differences.finished(thread_exists) {
             sums.recycle(slot, &key)?;

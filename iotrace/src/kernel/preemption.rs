@@ -2,7 +2,7 @@
 //!
 //! A trampoline's program runs with preemption on (kernel/bpf/trampoline.c disables migration only). Where another thread gets the
 //! processor meanwhile and enters the same function, the kernel skips the program for it, and a call is not seen. Probes run with
-//! preemption off and see every call.
+//! preemption off and see every call. So did tracepoints, until 7.x.
 
 use std::{fs, path::Path};
 
@@ -31,7 +31,8 @@ pub fn read(root: &Path) -> Preemption {
     let live = text("sys/kernel/debug/sched/preempt").and_then(|text| in_parentheses(&text));
     let booted = || text("proc/cmdline").and_then(|line| option(&line));
     let built = || text(&format!("boot/config-{}", release.trim_end())).and_then(|config| default(&config));
-    match live.or_else(booted).or_else(built) {
+    let shown = || (root == Path::new("/")).then(shown).flatten();
+    match live.or_else(booted).or_else(built).or_else(shown) {
         Some(mode) => known(&mode),
         None => Preemption {
             possible: true,
@@ -50,15 +51,25 @@ fn option(line: &str) -> Option<String> {
     line.split_whitespace().rev().find_map(|word| word.strip_prefix("preempt=")).map(str::to_owned)
 }
 
+/// Settings of the kernel's configuration, and the mode that each means.
+const MODES: [(&str, &str); 4] = [
+    ("CONFIG_PREEMPT_NONE", "none"),
+    ("CONFIG_PREEMPT_VOLUNTARY", "voluntary"),
+    ("CONFIG_PREEMPT_LAZY", "lazy"),
+    ("CONFIG_PREEMPT", "full"),
+];
+
 /// What the kernel was built to begin with.
 fn default(config: &str) -> Option<String> {
-    let modes = [
-        ("CONFIG_PREEMPT_NONE=y", "none"),
-        ("CONFIG_PREEMPT_VOLUNTARY=y", "voluntary"),
-        ("CONFIG_PREEMPT_LAZY=y", "lazy"),
-        ("CONFIG_PREEMPT=y", "full"),
-    ];
-    modes.iter().find(|(line, _)| config.lines().any(|known| known == *line)).map(|(_, mode)| (*mode).to_owned())
+    let set = |name: &str| config.lines().any(|line| line.strip_prefix(name) == Some("=y"));
+    MODES.iter().find(|(name, _)| set(name)).map(|(_, mode)| (*mode).to_owned())
+}
+
+/// The same from /proc/config.gz.
+fn shown() -> Option<String> {
+    let config = procfs::kernel_config().ok()?;
+    let set = |name: &str| matches!(config.get(name), Some(procfs::ConfigSetting::Yes));
+    MODES.iter().find(|(name, _)| set(name)).map(|(_, mode)| (*mode).to_owned())
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ fn attributes(kind: Kind, instructions: &[bpf_insn], license: &CStr, name: &CStr
     fields.insn_cnt = instructions.len() as u32;
     fields.license = license.as_ptr() as u64;
     for (to, from) in fields.prog_name.iter_mut().zip(name.to_bytes()) {
-        *to = (*from).cast_signed();
+        *to = *from as std::ffi::c_char;
     }
     attr
 }

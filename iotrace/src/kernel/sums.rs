@@ -3,7 +3,7 @@
 use crate::kernel::object::Object;
 use anyhow::{Context, Result, bail};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, Queue};
-use iotrace_common::sum::{Counters, FreeSlots, Sum, SumKey};
+use iotrace_common::sum::{Counters, FreeSlots, Sum, SumKey, WHO_COUNT, WHO_FAULT};
 use nix::{
     sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
     unistd::{SysconfVar, sysconf},
@@ -95,17 +95,20 @@ impl Sums {
         Ok(())
     }
 
-    /// What found no slot.
+    /// What found no slot: by calls, and through mappings.
     ///
     /// # Errors
     ///
     /// When the kernel does not let the map be read.
-    pub fn other(&self) -> Result<Counters> {
-        let mut total = Counters::default();
-        for cpu in self.other.get(&0, 0).context("reading the sum of other files")?.iter() {
-            total.add(&cpu.counters);
+    pub fn other(&self) -> Result<(Counters, Counters)> {
+        let (mut calls, mut mapped) = (Counters::default(), Counters::default());
+        for who in 0..WHO_COUNT {
+            let total = if who < WHO_FAULT { &mut calls } else { &mut mapped };
+            for cpu in self.other.get(&who, 0).context("reading the sum of other files")?.iter() {
+                total.add(&cpu.counters);
+            }
         }
-        Ok(total)
+        Ok((calls, mapped))
     }
 
     /// Takes a slot from a thread that is gone. Its sum must have been read after the thread ended.

@@ -128,8 +128,14 @@ impl Tracer {
                 mechanism = used;
                 new
             } else {
-                attach::subject(&object, subject, Mechanism::Tracepoint, &kernel)
-                    .with_context(|| format!("cannot trace {subject}"))?
+                let new = attach::subject(&object, subject, Mechanism::Tracepoint, &kernel)
+                    .with_context(|| format!("cannot trace {subject}"));
+                if let (Err(error), true) = (&new, matches!(subject, Subject::Uring | Subject::Mmap)) {
+                    // The rest is worth having: `iotrace doctor` says what is missing, and why.
+                    eprintln!("iotrace: not seen: {subject}: {:#}", error.root_cause());
+                    continue;
+                }
+                new?
             };
             attached.join(new);
         }
@@ -224,7 +230,7 @@ pub fn unfit(mechanism: Mechanism, missing: Option<&str>) -> Option<String> {
     }
     let preemption = preemption::read(Path::new("/"));
     (mechanism == Mechanism::Fentry && preemption.possible).then(|| {
-        format!("this kernel preempts programs there (preempt: {}), and calls would be missed", preemption.mode)
+        format!("this kernel may preempt programs there (preempt: {}), and calls would be missed", preemption.mode)
     })
 }
 

@@ -51,6 +51,8 @@ pub struct Look {
     pub calls: Vec<Delta>,
     /// Through mappings: `reads` is what page faults brought in, `writes` what became dirty.
     pub mapped: Vec<Delta>,
+    /// Through mappings, of what found no slot.
+    pub other_mapped: Option<Counters>,
 }
 
 /// A sum as it was at the last look.
@@ -71,6 +73,7 @@ pub struct Differences {
     before: HashMap<u32, Before>,
     files: HashMap<u32, Option<Arc<FileInfo>>>,
     other: Counters,
+    other_mapped: Counters,
 }
 
 impl Differences {
@@ -136,12 +139,12 @@ impl Differences {
 
     /// What came since the last call of what found no slot.
     pub fn other_since(&mut self, other: Counters) -> Option<Counters> {
-        let counters = other.since(&self.other);
-        if counters.is_empty() {
-            return None;
-        }
-        self.other = other;
-        Some(counters)
+        grown(&mut self.other, other)
+    }
+
+    /// The same of what came through mappings.
+    pub fn other_mapped_since(&mut self, other: Counters) -> Option<Counters> {
+        grown(&mut self.other_mapped, other)
     }
 
     /// Slots that were ever seen in use.
@@ -176,6 +179,16 @@ impl Differences {
 /// Whether a sum is of requests that are finished by others than the thread that submitted them.
 fn is_async(key: &SumKey) -> bool {
     key.way & (WAY_MAPPED | WAY_ASYNC) == WAY_ASYNC
+}
+
+/// What came since `before`, which then is `now`.
+fn grown(before: &mut Counters, now: Counters) -> Option<Counters> {
+    let counters = now.since(before);
+    if counters.is_empty() {
+        return None;
+    }
+    *before = now;
+    Some(counters)
 }
 
 #[cfg(test)]

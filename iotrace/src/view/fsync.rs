@@ -66,7 +66,7 @@ impl Ledger {
     /// The rows that synced, the most expensive first; then begins anew.
     pub fn rows(&mut self, deltas: &[Delta], other: Option<Counters>) -> Vec<SyncRow> {
         // What was done through mappings is no write.
-        let look = Look { calls: deltas.to_vec(), mapped: Vec::new() };
+        let look = Look { calls: deltas.to_vec(), ..Look::default() };
         let mut found: Vec<SyncRow> = rows(&look, other, By::ProcessFile, Sort::Syncs)
             .into_iter()
             .filter(|row| row.counters.syncs + row.counters.sync_writes > 0)

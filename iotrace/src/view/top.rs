@@ -213,8 +213,10 @@ pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row
         group.add(delta, ino, mapped);
     }
     let mut rows: Vec<Row> = groups.into_values().map(|group| group.row).collect();
-    if let Some(counters) = other {
-        rows.push(Row { path: Some(OTHER_FILES.into()), counters, ..Row::default() });
+    if other.is_some() || look.other_mapped.is_some() {
+        let (counters, mut mapped) = (other.unwrap_or_default(), Mapped::default());
+        mapped.add(&look.other_mapped.unwrap_or_default());
+        rows.push(Row { path: Some(OTHER_FILES.into()), counters, mapped, ..Row::default() });
     }
     rows.sort_by(|a, b| {
         let by_value = |row: &Row| Reverse(sort.value(row));

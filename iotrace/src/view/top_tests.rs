@@ -18,7 +18,7 @@ const VDB: u32 = (254 << 20) | 16;
 
 /// Rows of calls alone.
 fn rows(deltas: &[Delta], other: Option<Counters>, by: By, sort: Sort) -> Vec<Row> {
-    super::rows(&Look { calls: deltas.to_vec(), mapped: Vec::new() }, other, by, sort)
+    super::rows(&Look { calls: deltas.to_vec(), ..Look::default() }, other, by, sort)
 }
 
 /// What `rows` groups: a process (its number and its start are one here), a thread and a file.
@@ -212,7 +212,7 @@ fn each_key_sorts_by_its_own_counter() {
 fn mapped() -> Look {
     let one = |counters| delta(1, 1, Some("/a/x"), 10, counters);
     let through = Counters { reads: 2, read_bytes: 8192, writes: 1, write_bytes: 4096, ..Counters::default() };
-    Look { calls: vec![one(reads(1, 1, 1))], mapped: vec![one(through), one(through)] }
+    Look { calls: vec![one(reads(1, 1, 1))], mapped: vec![one(through), one(through)], ..Look::default() }
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn read(pid: u32, id: u64, path: &str) -> Delta {
 }
 
 fn taken(truncates: &mut Truncates, calls: Vec<Delta>, by: By) -> Vec<Row> {
-    let mut look = Look { calls, mapped: Vec::new() };
+    let mut look = Look { calls, ..Look::default() };
     assert_eq!(truncates.take(&mut look), None);
     rows(&look, None, by, Sort::Reads)
 }

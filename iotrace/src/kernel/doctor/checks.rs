@@ -4,7 +4,7 @@ use super::{
     facts::{Facts, Lockdown, Maps, Members, Memlock, Rights, Settings, Types, Unread},
     report::{Check, State},
 };
-use crate::output::bytes;
+use crate::{kernel::preemption::Preemption, output::bytes};
 use nix::errno::Errno;
 
 /// CAP_SYS_ADMIN of include/uapi/linux/capability.h.
@@ -35,7 +35,7 @@ impl Check {
 
 /// All of them, in the order in which they are shown.
 pub fn all(facts: &Facts) -> Vec<Check> {
-    let mut checks = vec![kernel(facts.release.as_deref(), facts.architecture)];
+    let mut checks = vec![kernel(facts.release.as_deref(), facts.architecture), preemption(&facts.preemption)];
     checks.extend(types(&facts.types));
     checks.extend(capabilities(facts.rights, facts.maps.memlock));
     checks.extend(settings(&facts.settings, facts.rights));
@@ -54,6 +54,14 @@ fn kernel(release: Option<&str>, architecture: &str) -> Check {
         Some(release) => Check::new("kernel", State::Ok, format!("Linux {release}, {architecture}")),
         None => Check::new("kernel", State::Unknown, format!("of unknown release, {architecture}: no /proc")),
     }
+}
+
+fn preemption(Preemption { possible, mode }: &Preemption) -> Check {
+    let follows = match possible {
+        false => "a thread keeps the processor while a program runs",
+        true => "fentry is not used, it would miss calls while a thread in its program is preempted",
+    };
+    Check::new("preemption", State::Ok, format!("{mode}: {follows}"))
 }
 
 fn types(types: &Types) -> [Check; 3] {

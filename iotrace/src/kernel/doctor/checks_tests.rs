@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::kernel::doctor::sample::{ALL, distribution, ordinary_user};
+use crate::kernel::doctor::sample::{ALL, distribution, ordinary_user, preempting};
 
 fn check(facts: &Facts, name: &str) -> Check {
     all(facts).into_iter().find(|check| check.name == name).unwrap()
@@ -132,4 +132,15 @@ fn perf_events_may_take_more_than_cap_perfmon_above_2() {
     assert!(detail(two, 2).ends_with("does not bind CAP_PERFMON"));
     assert!(detail(two, 3).contains("CAP_SYS_ADMIN"));
     assert!(detail(ALL, 4).ends_with("does not bind CAP_PERFMON"));
+}
+
+#[test]
+fn preemption_is_no_fault_but_has_consequences() {
+    for (facts, detail) in [
+        (distribution(), "voluntary: a thread keeps the processor while a program runs"),
+        (preempting(), "lazy: fentry is not used, it would miss calls while a thread in its program is preempted"),
+    ] {
+        let check = check(&facts, "preemption");
+        assert_eq!((check.state, check.needed, check.detail.as_str()), (State::Ok, false, detail));
+    }
 }

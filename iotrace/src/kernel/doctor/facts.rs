@@ -1,10 +1,11 @@
 //! What files say, and what came of the trials, before anything is made of it. Files are read below a root, for tests.
 
-use super::report::Way;
+use super::outcome::Trial;
 use crate::kernel::{
     btf::{Btf, BtfError},
     layout::{kernel_layout, missing_optional},
     mechanism::{Mechanism, Subject},
+    preemption::Preemption,
 };
 use crate::resolve::hides_processes;
 use iotrace_common::layout::{FIELDS, KernelLayout};
@@ -22,6 +23,8 @@ pub struct Facts {
     pub release: Option<String>,
     /// Its architecture, as Rust calls it.
     pub architecture: &'static str,
+    /// Whether it takes the processor from threads.
+    pub preemption: Preemption,
     /// Its types.
     pub types: Types,
     /// What this process may do.
@@ -137,69 +140,16 @@ pub enum Memlock {
     Unknown,
 }
 
-/// One mechanism tried for one subject.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trial {
-    /// The mechanism.
-    pub way: Way,
-    /// The subject.
-    pub subject: Subject,
-    /// Whether its programs could be loaded and attached.
-    pub outcome: Result<(), Refusal>,
-}
-
-/// Why not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Not tried: BTF, or something in it, is missing.
-    NoTypes,
-    /// It would not see everything, for this reason.
-    Unfit(String),
-    /// The kernel's list of event sources has no kprobes.
-    NoProbes,
-    /// The object's maps could not be made.
-    Object(Words),
-    /// A program could not be loaded or attached.
-    Program {
-        /// Its name in the object.
-        program: &'static str,
-        /// Where it stopped; `None` where the two cannot be told apart.
-        step: Option<Step>,
-        /// What the kernel said.
-        words: Words,
-    },
-}
-
-/// What is done with a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The verifier looks at it.
-    Load,
-    /// It is put into its place.
-    Attach,
-}
-
-/// What the kernel said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
-    /// Its error number, where a system call failed.
-    pub errno: Option<i32>,
-    /// Text, for people.
-    pub text: String,
-}
-
 impl Facts {
     /// The mechanism that is used for a subject: the first of [`Mechanism::ALL`] that works.
-    pub fn used(&self, subject: Subject) -> Option<Way> {
-        let works = |way: &Way| {
-            self.trials.iter().any(|trial| trial.way == *way && trial.subject == subject && trial.outcome.is_ok())
-        };
-        Mechanism::ALL.into_iter().map(Way::from).find(works)
+    pub fn used(&self, subject: Subject) -> Option<Mechanism> {
+        let working = self.trials.iter().filter(|trial| trial.subject == subject && trial.outcome.is_ok());
+        Mechanism::ALL.into_iter().find(|mechanism| working.clone().any(|trial| trial.mechanism == *mechanism))
     }
 
     /// Whether any subject can be traced with tracepoints.
     pub fn tracepoints_work(&self) -> bool {
-        self.trials.iter().any(|trial| trial.way == Way::Tracepoint && trial.outcome.is_ok())
+        self.trials.iter().any(|trial| trial.mechanism == Mechanism::Tracepoint && trial.outcome.is_ok())
     }
 }
 

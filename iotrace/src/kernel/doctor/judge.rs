@@ -3,12 +3,15 @@
 use super::{
     checks, explain,
     facts::{Facts, Rights},
-    report::{Attempt, Check, Report, State, Way},
+    report::{Attempt, Check, Report, State},
 };
-use crate::kernel::mechanism::Subject;
+use crate::kernel::mechanism::{Mechanism, Subject};
 
 /// Subjects without which `iotrace top` cannot run.
 const MAIN: [Subject; 2] = [Subject::Files, Subject::Processes];
+
+/// Subjects that a kernel may not have.
+const OPTIONAL: [Subject; 2] = [Subject::Uring, Subject::Mmap];
 
 /// What is made of the facts.
 pub fn report(facts: &Facts) -> Report {
@@ -18,8 +21,10 @@ pub fn report(facts: &Facts) -> Report {
     // The trials have the last word: a check that fails though the programs run is none that matters here.
     let ok = facts.maps.ring_buffer == Ok(true) && MAIN.into_iter().all(used);
     let failed: Vec<&Check> = checks.iter().filter(|check| !ok && check.needed && check.state != State::Ok).collect();
-    let unused: Vec<&Attempt> =
-        attempts.iter().filter(|attempt| attempt.way == Way::Tracepoint && !used(attempt.subject)).collect();
+    let wanted = |attempt: &&Attempt| attempt.state != State::Missing || !OPTIONAL.contains(&attempt.subject);
+    // Each subject can be traced with tracepoints, so one row of each is looked at.
+    let unused = attempts.iter().filter(|attempt| attempt.mechanism == Mechanism::Tracepoint && !used(attempt.subject));
+    let unused: Vec<&Attempt> = unused.filter(wanted).collect();
 
     let mut problems = if ok { Vec::new() } else { denied(facts.rights) };
     let is_told =
@@ -59,7 +64,8 @@ fn nothing_works(facts: &Facts) -> Option<String> {
     if tried.is_empty() || tried.iter().any(|attempt| attempt.state == State::Ok) {
         return None;
     }
-    let reasons: Vec<String> = tried.iter().map(|attempt| format!("{}: {}", attempt.way, attempt.detail)).collect();
+    let reasons: Vec<String> =
+        tried.iter().map(|attempt| format!("{}: {}", attempt.mechanism, attempt.detail)).collect();
     let mut advice: Vec<String> = tried.into_iter().filter_map(|attempt| attempt.advice).collect();
     dedup(&mut advice);
     Some(

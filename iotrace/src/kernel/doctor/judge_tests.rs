@@ -1,17 +1,55 @@
 use super::*;
 use crate::kernel::doctor::{
-    facts::{Memlock, Refusal, Step},
-    sample::{distribution, hardened, ordinary_user, refused, trials, without_btf, words},
+    facts::Memlock,
+    outcome::{Refusal, Step},
+    sample::{
+        all_refused, distribution, hardened, ordinary_user, preempting, refused, trials, without_btf, without_io_uring,
+        without_trampolines, words,
+    },
 };
 
 #[test]
-fn tracepoints_are_enough() {
-    for facts in [distribution(), hardened()] {
+fn the_best_mechanism_that_works_is_used() {
+    for (facts, mechanism) in [
+        (distribution(), Mechanism::Fentry),
+        (preempting(), Mechanism::Kprobe),
+        (without_trampolines(), Mechanism::Kprobe),
+        (hardened(), Mechanism::Tracepoint),
+    ] {
         let report = report(&facts);
         assert!(report.ok);
-        assert_eq!(report.mechanism(), Some(Way::Tracepoint));
+        assert_eq!(report.mechanism(), Some(mechanism));
         assert!(report.problems.is_empty() && report.advice.is_empty(), "{:?} {:?}", report.problems, report.advice);
+        for subject in Subject::ALL.into_iter().filter(|subject| *subject != Subject::Files) {
+            assert_eq!(report.used(subject), Some(Mechanism::Tracepoint), "{subject}");
+        }
     }
+}
+
+#[test]
+fn a_kernel_without_io_uring_can_trace_and_has_no_problem() {
+    let report = report(&without_io_uring());
+    assert!(report.ok);
+    assert_eq!(report.used(Subject::Uring), None);
+    assert!(report.problems.is_empty() && report.advice.is_empty(), "{:?} {:?}", report.problems, report.advice);
+}
+
+#[test]
+fn what_a_subject_cannot_see_is_unseen() {
+    let unseen = |facts: &Facts| report(facts).unseen().join("\n");
+    let all = unseen(&distribution());
+    for limit in ["IOSQE_CQE_SKIP_SUCCESS", "AIO of 32-bit programs", "overlayfs", "writeback, readahead, swap"] {
+        assert!(all.contains(limit), "{limit} is not in {all}");
+    }
+    assert!(unseen(&without_io_uring()).contains("requests of io_uring (their block requests"));
+    let mut facts = distribution();
+    for trial in facts.trials.iter_mut().filter(|trial| trial.subject == Subject::Mmap) {
+        trial.outcome = Err(refused("writeback_dirty_folio", Step::Load, libc::EACCES));
+    }
+    assert!(unseen(&facts).contains("page faults of mapped files (their msync"));
+    let problems = report(&facts).problems;
+    assert!(problems.len() == 1 && problems.iter().all(|problem| problem.starts_with("mmap cannot be traced: ")));
+    assert_eq!(unseen(&ordinary_user()), "");
 }
 
 #[test]
@@ -36,8 +74,7 @@ fn capabilities_of_a_user_namespace_do_not_count() {
     let mut facts = distribution();
     facts.rights.user_namespace = true;
     facts.maps.ring_buffer = Err(Some(libc::EPERM));
-    let eperm = Err(Refusal::Object(words(libc::EPERM)));
-    facts.trials = trials(eperm.clone(), eperm.clone(), eperm);
+    facts.trials = all_refused(&Refusal::Object(words(libc::EPERM)));
     let report = report(&facts);
     assert_eq!(report.problems, ["the capabilities hold in this user namespace only"]);
     assert_eq!(report.advice.len(), 1);
@@ -47,8 +84,7 @@ fn capabilities_of_a_user_namespace_do_not_count() {
 fn a_low_limit_of_locked_memory_is_the_problem_and_not_security() {
     let mut facts = distribution();
     facts.maps.memlock = Memlock::Counted(Some(65536));
-    let eperm = Err(Refusal::Object(words(libc::EPERM)));
-    facts.trials = trials(eperm.clone(), eperm.clone(), eperm);
+    facts.trials = all_refused(&Refusal::Object(words(libc::EPERM)));
     let report = report(&facts);
     assert_eq!(report.problems, ["maps count as locked memory, as before Linux 5.11, and the limit is 64KiB"]);
     assert!(report.attempts.iter().all(|attempt| attempt.detail == "the limit of locked memory is too low"));
@@ -82,13 +118,12 @@ fn the_trial_has_the_last_word_over_the_checks() {
 #[test]
 fn when_nothing_needed_is_missing_the_refusals_are_the_problem() {
     let mut facts = distribution();
-    let eperm = Err(Refusal::Object(words(libc::EPERM)));
-    facts.trials = trials(eperm.clone(), eperm.clone(), eperm);
+    facts.trials = all_refused(&Refusal::Object(words(libc::EPERM)));
     let report = report(&facts);
     let reason = "forbidden in spite of the capabilities: by lockdown or a security module";
     assert_eq!(
         report.problems,
-        [format!("process, children, block, read/write/fsync/open cannot be traced: {reason}")]
+        [format!("process, children, block, io_uring, mmap, read/write/fsync/open cannot be traced: {reason}")]
     );
     assert_eq!(report.advice, ["look for the refusal in the kernel's log: dmesg, or the audit log"]);
 }
@@ -113,13 +148,13 @@ fn the_cause_is_one_sentence_and_none_where_it_works() {
 fn where_no_mechanism_works_the_cause_has_the_reason_of_each() {
     let mut facts = distribution();
     let eperm = Err(refused("sys_exit", Step::Attach, libc::EPERM));
-    facts.trials = trials(eperm.clone(), eperm, Err(Refusal::NoProbes));
+    facts.trials = trials(eperm.clone(), Err(Refusal::NoProbes), eperm);
     let forbidden = "forbidden in spite of the capabilities: by lockdown or a security module";
+    let none = "the kernel has none: built without CONFIG_KPROBES, or CONFIG_KPROBE_EVENTS";
     let sentence = cause(&facts).unwrap_or_default();
     let reasons =
-        format!("no mechanism works here: tracepoint: {forbidden}, fentry: {forbidden}, kprobe: the kernel has none");
+        format!("no mechanism works here: fentry: {forbidden}, kprobe: {none}, tracepoint: {forbidden}; look for");
     assert!(sentence.starts_with(&reasons), "{sentence}");
-    assert!(sentence.contains("; look for the refusal in the kernel's log"), "{sentence}");
-    facts.trials = trials(Err(Refusal::NoProbes), Ok(()), Err(Refusal::NoProbes));
+    facts.trials = trials(Ok(()), Err(Refusal::NoProbes), Err(Refusal::NoProbes));
     assert_eq!(cause(&facts), None, "one works: the program that was refused says more");
 }

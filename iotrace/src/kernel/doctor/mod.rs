@@ -5,13 +5,15 @@ pub mod checks;
 pub mod explain;
 pub mod facts;
 pub mod judge;
+pub mod outcome;
 pub mod report;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod trial;
 
-pub use report::{Attempt, Check, Report, State, Way};
+pub use report::{Attempt, Check, Report, State};
 
+use crate::kernel::preemption;
 use facts::{Facts, Rights, Settings, Types};
 use std::path::Path;
 
@@ -32,6 +34,7 @@ fn facts() -> Facts {
         release: facts::release(root),
         // The program's own: it has 64 bits, and no 64-bit kernel runs those of another.
         architecture: std::env::consts::ARCH,
+        preemption: preemption::read(root),
         types,
         rights: Rights::read(root),
         settings: Settings::read(root),

@@ -3,37 +3,6 @@
 use crate::kernel::mechanism::{Mechanism, Subject};
 use std::fmt;
 
-/// A way into the kernel that is tried; those of [`crate::kernel::mechanism::Mechanism`] are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// BTF tracepoints.
-    Tracepoint,
-    /// Trampolines at entry and exit of functions: fentry and fexit.
-    Fentry,
-    /// Breakpoints there: kprobe and kretprobe.
-    Kprobe,
-}
-
-impl From<Mechanism> for Way {
-    fn from(mechanism: Mechanism) -> Self {
-        match mechanism {
-            Mechanism::Tracepoint => Self::Tracepoint,
-            Mechanism::Fentry => Self::Fentry,
-            Mechanism::Kprobe => Self::Kprobe,
-        }
-    }
-}
-
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tracepoint => "tracepoint",
-            Self::Fentry => "fentry",
-            Self::Kprobe => "kprobe",
-        })
-    }
-}
-
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -77,7 +46,7 @@ pub struct Check {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// The mechanism.
-    pub way: Way,
+    pub mechanism: Mechanism,
     /// The subject.
     pub subject: Subject,
     /// How it stands.
@@ -109,18 +78,49 @@ pub struct Report {
 
 impl Report {
     /// The mechanism that is used for files.
-    pub fn mechanism(&self) -> Option<Way> {
-        let files = self.attempts.iter().find(|attempt| attempt.used && attempt.subject == Subject::Files);
-        files.map(|attempt| attempt.way)
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.used(Subject::Files)
+    }
+
+    /// The mechanism that is used for a subject.
+    pub fn used(&self, subject: Subject) -> Option<Mechanism> {
+        let used = self.attempts.iter().find(|attempt| attempt.used && attempt.subject == subject);
+        used.map(|attempt| attempt.mechanism)
+    }
+
+    /// What is not seen, where files are.
+    pub fn unseen(&self) -> Vec<&'static str> {
+        if self.mechanism().is_none() {
+            return Vec::new();
+        }
+        let seen = |subject| self.used(subject).is_some();
+        vec![
+            if seen(Subject::Uring) {
+                "requests of io_uring other than read, write, fsync and sync_file_range, and those with \
+                 IOSQE_CQE_SKIP_SUCCESS"
+            } else {
+                "requests of io_uring (their block requests are seen)"
+            },
+            "AIO of 32-bit programs, and results of AIO that programs take from the ring in their own memory",
+            if seen(Subject::Mmap) {
+                "page faults inside calls on files of overlayfs"
+            } else {
+                "page faults of mapped files (their msync and their block requests are seen)"
+            },
+            "what the kernel reads and writes by itself: writeback, readahead, swap, NFS server (their block requests are \
+             seen)",
+        ]
     }
 }
 
-/// What the tracepoint mechanism cannot see.
-pub const UNSEEN: [&str; 3] = [
-    "reads and writes by io_uring (their block requests are seen)",
-    "page faults on mapped files (their msync and their block requests are seen)",
-    "what the kernel reads and writes by itself: writeback, readahead, swap, NFS server (their block requests are seen)",
-];
-
-/// What the tracepoint mechanism costs.
-pub const COST: &str = "while tracing files, every system call on this host takes a few dozen nanoseconds longer";
+/// What a mechanism for files costs.
+pub fn cost(mechanism: Mechanism) -> &'static str {
+    match mechanism {
+        Mechanism::Fentry | Mechanism::Kprobe => {
+            "while tracing files, the system calls that are traced take longer, on the whole host; all others cost nothing"
+        }
+        Mechanism::Tracepoint => {
+            "while tracing files, every system call on this host takes a few dozen nanoseconds longer"
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! Asks the kernel by trying: makes maps, loads programs and attaches them for a moment.
 
 use super::{
-    facts::{KnownTypes, Maps, Memlock, Refusal, Step, Trial, Words},
-    report::Way,
+    facts::{KnownTypes, Maps, Memlock},
+    outcome::{Refusal, Step, Trial, Words},
 };
 use crate::kernel::{
     attach::{self, Kernel},
@@ -10,7 +10,7 @@ use crate::kernel::{
     block::BlockFacts,
     calls::{self, FileOps},
     functions,
-    mechanism::{Mechanism, Subject},
+    mechanism::{Mechanism, Place, Subject, entries},
     object::{Object, Settings},
     program::Refused,
     tracer::{OBJECT, unfit},
@@ -57,9 +57,9 @@ fn memlock() -> Memlock {
 /// Trampolines and probes are put at one function only: there may be sixty, and the kernel takes long to take them away.
 pub fn mechanisms(known: Option<&KnownTypes>) -> Vec<Trial> {
     let object = object(known).map_err(Refusal::Object);
-    let ways = |subject: Subject| subject.mechanisms().iter().rev().map(move |mechanism| (subject, *mechanism));
+    let pairs = |subject: Subject| subject.mechanisms().iter().map(move |mechanism| (subject, *mechanism));
     let attempt = |(subject, mechanism): (Subject, Mechanism)| Trial {
-        way: Way::from(mechanism),
+        mechanism,
         subject,
         outcome: match (&object, known) {
             (Ok(object), Some(known)) => trial(object, subject, mechanism, known),
@@ -67,7 +67,7 @@ pub fn mechanisms(known: Option<&KnownTypes>) -> Vec<Trial> {
             (Ok(_), None) => Err(Refusal::NoTypes),
         },
     };
-    Subject::ALL.into_iter().flat_map(ways).map(attempt).collect()
+    Subject::ALL.into_iter().flat_map(pairs).map(attempt).collect()
 }
 
 /// The object as [`crate::kernel::tracer::Tracer`] loads it, with all that a program can do switched on, and no process to trace.
@@ -108,9 +108,33 @@ fn trial(object: &Object, subject: Subject, mechanism: Mechanism, known: &KnownT
         block: &BlockFacts::from_btf(&known.btf),
         functions: functions.first().and_then(|all| all.get(..1)).unwrap_or_default(),
     };
+    if let Some(refusal) = lacking(subject, &kernel) {
+        return Err(refusal);
+    }
     let mut attached = attach::subject(object, subject, mechanism, &kernel).map_err(refusal)?;
     background::close(attached.stop());
     Ok(())
+}
+
+/// Tracepoints without which a subject is not seen, or only half: one of each line, of which the kernel has one or another.
+fn tracepoints(subject: Subject) -> &'static [&'static [&'static str]] {
+    match subject {
+        Subject::Uring => &[&["io_uring_complete"], &["io_uring_submit_req", "io_uring_submit_sqe"]],
+        Subject::Mmap => &[&["mm_filemap_add_to_page_cache"], &["writeback_dirty_folio", "writeback_dirty_page"]],
+        Subject::Files | Subject::Block | Subject::Processes | Subject::Children => &[],
+    }
+}
+
+/// What a subject needs and this kernel has not, or with other arguments than programs read.
+fn lacking(subject: Subject, kernel: &Kernel<'_>) -> Option<Refusal> {
+    let there = |name: &str| kernel.btf.tracepoint_parameters(name).is_some();
+    let read = |name: &str| {
+        let at = |place| matches!(place, Place::Tracepoint(other) if other == name);
+        let mut entries = entries(subject, Mechanism::Tracepoint).iter();
+        there(name) && entries.any(|entry| at(entry.place) && attach::applies(entry, kernel))
+    };
+    let names = *tracepoints(subject).iter().find(|names| !names.iter().any(|name| read(name)))?;
+    Some(Refusal::NoTracepoint { names, known: names.iter().any(|name| there(name)) })
 }
 
 fn refusal(refused: Refused) -> Refusal {
@@ -119,7 +143,8 @@ fn refusal(refused: Refused) -> Refusal {
         return Refusal::NoProbes;
     }
     let step = if loaded { Step::Attach } else { Step::Load };
-    Refusal::Program { program, step: Some(step), words: Words { errno, text: reason } }
+    // Without an error of the kernel nothing was tried: there is no such place, or no such program.
+    Refusal::Program { program, step: errno.map(|_| step), words: Words { errno, text: reason } }
 }
 
 /// The words of the innermost error, which is the kernel's where a system call failed.
@@ -135,6 +160,31 @@ fn words(error: &(dyn Error + 'static)) -> Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::btf::testing::Blob;
+
+    #[test]
+    fn subjects_that_would_be_seen_half_are_lacking() {
+        let lacking = |blob: &Blob, subject| {
+            let btf = blob.btf();
+            let block = BlockFacts::from_btf(&btf);
+            lacking(subject, &Kernel { btf: &btf, block: &block, functions: &[] })
+        };
+        let mut blob = Blob::default();
+        let int = blob.int("int", 4);
+        let none = |names: &'static [&'static str], known| Some(Refusal::NoTracepoint { names, known });
+        assert_eq!(lacking(&blob, Subject::Uring), none(&["io_uring_complete"], false));
+        assert_eq!(lacking(&blob, Subject::Mmap), none(&["mm_filemap_add_to_page_cache"], false));
+        assert_eq!(lacking(&blob, Subject::Files), None);
+        // The first parameter is the tracepoint's own.
+        blob.tracepoint("io_uring_complete", &[int; 5]);
+        let submissions = &["io_uring_submit_req", "io_uring_submit_sqe"];
+        assert_eq!(lacking(&blob, Subject::Uring), none(submissions, false));
+        let mut other = blob.clone();
+        other.tracepoint("io_uring_submit_sqe", &[int; 6]);
+        assert_eq!(lacking(&other, Subject::Uring), none(submissions, true));
+        blob.tracepoint("io_uring_submit_sqe", &[int; 8]);
+        assert_eq!(lacking(&blob, Subject::Uring), None);
+    }
 
     #[test]
     fn the_innermost_error_has_the_kernels_words() {

@@ -71,6 +71,10 @@ pub struct Config {
     pub page_shift: u32,
     /// Number of the flag that marks a large folio (`PG_head` of include/linux/page-flags.h).
     pub page_head: u32,
+    /// Bytes in the ring buffer from which on its reader is woken; it looks by itself from time to time.
+    pub wake_bytes: u32,
+    /// Not used.
+    pub _pad: u32,
 }
 
 /// A glob over thread names as a bit-parallel automaton: state `i` means that `i` tokens have matched.

@@ -4,7 +4,7 @@ use crate::{
     filter,
     kernel::{Pointer, load, now, offset, present},
     latency,
-    maps::{BEGAN, EVENTS, REQUESTS, config, count, enabled},
+    maps::{BEGAN, EVENTS, REQUESTS, config, count, enabled, wakeup},
     task,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -137,7 +137,7 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
             part,
             error,
         });
-        entry.submit(0);
+        entry.submit(wakeup());
     }
     Some(())
 }

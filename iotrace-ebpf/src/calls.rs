@@ -9,7 +9,7 @@ use crate::{
     maps::{CALLS, SCRATCH_ENTER, THREADS, count, enabled},
     open, task,
 };
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
 use iotrace_common::{
     call::{self, CallSpec, CallTable, NONE, TABLE_LEN},
     io::UNKNOWN,
@@ -66,7 +66,13 @@ fn spec(number: i64) -> Option<(Spec, bool)> {
     if !counts && !counts_compat {
         return None;
     }
-    if read::<u32>(current(), offset!(task_status)) & TS_COMPAT != 0 {
+    let status: u32 = if enabled!(TASK_BTF) {
+        // SAFETY: the helper has no preconditions; what is loaded from its result the verifier tracks.
+        unsafe { load(generated::bpf_get_current_task_btf() as Pointer, offset!(task_status)) }
+    } else {
+        read(current(), offset!(task_status))
+    };
+    if status & TS_COMPAT != 0 {
         counts_compat.then_some((compat, true))
     } else {
         counts.then_some((native, false))

@@ -5,7 +5,7 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, offset, read, read_user},
-    maps::{EVENTS, SCRATCH_ENTER, WHO_CALL, config, count, enabled},
+    maps::{EVENTS, SCRATCH_ENTER, WHO_CALL, config, count, enabled, wakeup},
     sum, task,
 };
 use iotrace_common::{
@@ -211,5 +211,5 @@ fn send(thread: &Thread, side: &Side, call: u8, op: u8, sync: bool, offset: u64,
         flags: if sync { IO_SYNC } else { 0 },
         _pad: [0; 3],
     });
-    entry.submit(0);
+    entry.submit(wakeup());
 }

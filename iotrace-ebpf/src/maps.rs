@@ -2,7 +2,9 @@
 
 use aya_ebpf::{
     Global,
-    bindings::BPF_F_MMAPABLE,
+    bindings::{BPF_F_MMAPABLE, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    cty::c_void,
+    helpers::generated,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, Queue, RingBuf},
 };
@@ -23,7 +25,7 @@ use iotrace_common::{
 /// Settings of this run.
 #[unsafe(no_mangle)]
 pub static CONFIG: Global<Config> =
-    Global::new(Config { min_latency_ns: 0, block_ops: 0, flags: 0, self_pid: 0, kinds: 0, histogram_flags: 0, page_shift: 12, page_head: 0 });
+    Global::new(Config { min_latency_ns: 0, block_ops: 0, flags: 0, self_pid: 0, kinds: 0, histogram_flags: 0, page_shift: 12, page_head: 0, wake_bytes: 0, _pad: 0 });
 
 /// System calls that count in this run, by number.
 #[unsafe(no_mangle)]
@@ -170,6 +172,17 @@ pub(crate) use enabled;
 pub fn config_at<T: Copy>(place: usize, _field: fn(&Config) -> T) -> T {
     // SAFETY: `place` is the offset of a field of that type; volatile, because the loader changes it behind the compiler's back.
     unsafe { core::ptr::read_volatile((&raw const CONFIG).cast::<u8>().add(place).cast::<T>()) }
+}
+
+/// Flags for a new record. To wake the reader costs more than all the rest, so it is woken when enough has come; what is less it
+/// finds when it looks by itself.
+#[inline(always)]
+pub fn wakeup() -> u64 {
+    // SAFETY: EVENTS is a ring buffer.
+    let waiting = unsafe {
+        generated::bpf_ringbuf_query((&raw const EVENTS).cast_mut().cast::<c_void>(), BPF_RB_AVAIL_DATA as u64)
+    };
+    if waiting >= config!(wake_bytes) as u64 { BPF_RB_FORCE_WAKEUP as u64 } else { BPF_RB_NO_WAKEUP as u64 }
 }
 
 /// Adds one to a counter of `iotrace_common::loss`.

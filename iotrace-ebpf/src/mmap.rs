@@ -5,7 +5,7 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, current, load, now, offset, present, read},
-    maps::{EVENTS, THREADS, WHO_DIRTY, WHO_FAULT, config, count, enabled, scratch_of},
+    maps::{EVENTS, THREADS, WHO_DIRTY, WHO_FAULT, config, count, enabled, scratch_of, wakeup},
     sum, task,
 };
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
@@ -105,7 +105,7 @@ fn seen(folio: Pointer, mapping: Pointer, op: u8, who: u32) -> Option<()> {
             flags: 0,
             _pad: [0; 3],
         });
-        entry.submit(0);
+        entry.submit(wakeup());
     }
     Some(())
 }

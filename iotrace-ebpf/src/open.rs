@@ -5,7 +5,7 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, current, offset, read, read_user},
-    maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, THREADS, count},
+    maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, THREADS, count, wakeup},
     task,
 };
 use aya_ebpf::{
@@ -132,7 +132,7 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
             (&raw const EVENTS).cast_mut().cast::<c_void>(),
             buffer.cast::<c_void>(),
             (HEAD + name) as u64,
-            0,
+            wakeup(),
         );
         if sent != 0 {
             count(loss::EVENTS);

@@ -2,7 +2,7 @@
 
 use crate::{
     kernel::{Pointer, now, offset, read},
-    maps::{EVENTS, FILES, SCRATCH, SCRATCH_LEN, count},
+    maps::{EVENTS, FILES, SCRATCH, SCRATCH_LEN, count, wakeup},
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
 use core::arch::asm;
@@ -71,7 +71,7 @@ pub extern "C" fn announce_path(mnt: u64, dentry: u64, scratch: u32) -> u64 {
             (&raw const EVENTS).cast_mut().cast::<c_void>(),
             buffer.cast::<c_void>(),
             (HEAD + names) as u64,
-            0,
+            wakeup(),
         );
         if sent != 0 {
             count(loss::PATHS);

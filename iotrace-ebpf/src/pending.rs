@@ -4,7 +4,7 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, now, offset, read},
-    maps::{EVENTS, NEW_PENDING, PENDING, config, count, enabled, scratch_of},
+    maps::{EVENTS, NEW_PENDING, PENDING, config, count, enabled, scratch_of, wakeup},
     sum, task,
 };
 use aya_ebpf::helpers::generated;
@@ -137,7 +137,7 @@ fn finish(pending: &mut Pending, ret: i64, latency_ns: u64, who: u32) -> Option<
             flags: if sync { IO_SYNC } else { 0 },
             _pad: [0; 3],
         });
-        entry.submit(0);
+        entry.submit(wakeup());
     }
     Some(())
 }

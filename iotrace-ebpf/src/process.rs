@@ -2,7 +2,7 @@
 
 use crate::{
     kernel::{Pointer, current, load, offset, present, read},
-    maps::{EVENTS, PIDS, PROCESSES, SCRATCH, THREADS, count, enabled},
+    maps::{EVENTS, PIDS, PROCESSES, SCRATCH, THREADS, count, enabled, wakeup},
 };
 use aya_ebpf::{
     cty::c_void,
@@ -51,7 +51,7 @@ pub extern "C" fn announce_process(pid: u32, leader: u64, start_ns: u64, scratch
             (&raw const EVENTS).cast_mut().cast::<c_void>(),
             buffer.cast::<c_void>(),
             (HEAD + names) as u64,
-            0,
+            wakeup(),
         );
         if sent != 0 {
             count(loss::PROCESSES);

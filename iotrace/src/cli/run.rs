@@ -42,7 +42,7 @@ const BATCH: usize = 8192;
 /// Bytes of output that are collected before they are handed to the writer.
 const CHUNK: usize = 64 << 10;
 /// How often what is collected is handed over, and the clock is read.
-const BEAT: Duration = Duration::from_millis(100);
+const BEAT: Duration = Duration::from_millis(50);
 /// After a signal: how long PROGRAM may take to end, and how long the reader of the output may take nothing.
 const GRACE: Duration = Duration::from_secs(1);
 

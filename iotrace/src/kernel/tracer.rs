@@ -34,6 +34,8 @@ pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("IOTRACE_BPF_
 
 /// Entries of a map that a command does not use.
 const UNUSED: u32 = 1;
+/// So much may wait in the ring buffer until its reader looks by itself.
+const WAKE_BYTES: u32 = 256 << 10;
 /// A ring buffer must at least be a page (the largest page size of arm64 included).
 const SMALLEST_RING: u32 = 65536;
 
@@ -284,6 +286,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         self_pid: std::process::id(),
         kinds: plan.kinds,
         histogram_flags: plan.histogram.unwrap_or_default(),
+        wake_bytes: (plan.buffer / 4).min(WAKE_BYTES),
+        _pad: 0,
         page_shift: page_size().trailing_zeros(),
         page_head: btf.enumerator("PG_head").and_then(|head| u32::try_from(head).ok()).unwrap_or_default(),
     }

@@ -133,7 +133,14 @@ pub fn forked(parent: Pointer, child: Pointer) {
 pub fn executed(task: Pointer) {
     // SAFETY: an argument of the tracepoint.
     let (pid, tid): (u32, u32) = unsafe { (load(task, offset!(task_tgid)), load(task, offset!(task_pid))) };
-    let _ = THREADS.remove(tid);
+    if let Some(thread) = THREADS.get_ptr(tid) {
+        // A thread that is killed leaves its call before it ends: the end of this one was not seen.
+        // SAFETY: the map returned a valid pointer, and the thread does nothing else any more.
+        if unsafe { (*thread).call } != 0 {
+            count(loss::UNMATCHED);
+        }
+        let _ = THREADS.remove(tid);
+    }
     let _ = PROCESSES.remove(pid);
 }
 
@@ -142,7 +149,14 @@ pub fn executed(task: Pointer) {
 pub fn exited(task: Pointer) {
     // SAFETY: an argument of the tracepoint.
     let (pid, tid): (u32, u32) = unsafe { (load(task, offset!(task_tgid)), load(task, offset!(task_pid))) };
-    let _ = THREADS.remove(tid);
+    if let Some(thread) = THREADS.get_ptr(tid) {
+        // A thread that is killed leaves its call before it ends: the end of this one was not seen.
+        // SAFETY: the map returned a valid pointer, and the thread does nothing else any more.
+        if unsafe { (*thread).call } != 0 {
+            count(loss::UNMATCHED);
+        }
+        let _ = THREADS.remove(tid);
+    }
     let signal: Pointer = read(task, offset!(task_signal));
     // do_exit() of kernel/exit.c takes the thread off this count before the tracepoint.
     if read::<i32>(signal, offset!(signal_live)) == 0 {

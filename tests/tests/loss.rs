@@ -37,7 +37,10 @@ fn top_adds_up_in_the_kernel_and_loses_nothing() {
     need!(bpf);
     let scene = Scene::new(WORKLOAD);
     let run = Iotrace::new("top").json().args(["--buffer", "64KiB", "-r", "0"]);
-    let run = run.program(scene.command("flood", &["--count", &flood_count().to_string(), "--threads", "3"])).run().complete();
+    let run = run
+        .program(scene.command("flood", &["--count", &flood_count().to_string(), "--threads", "3"]))
+        .run()
+        .complete();
     assert_rows(&scene, &scene.log(), &run.rows, |_| true);
 }
 

@@ -29,8 +29,10 @@ pub struct Kernel<'a> {
 /// Attached programs. Dropped, they are detached.
 #[derive(Default)]
 pub struct Attached {
-    /// What holds programs in their places.
+    /// What holds programs in their places, and can be taken away at once.
     links: Vec<OwnedFd>,
+    /// The same of probes at many functions.
+    probes: Vec<OwnedFd>,
     /// What holds jumps in their places: the kernel waits for each of them when it is taken away, a tenth of a second on some
     /// kernels (synchronize_rcu_tasks in kernel/trace/ftrace.c).
     slow_links: Vec<OwnedFd>,
@@ -51,6 +53,7 @@ impl Attached {
     /// Adds what another subject has.
     pub fn join(&mut self, other: Self) {
         self.links.extend(other.links);
+        self.probes.extend(other.probes);
         self.slow_links.extend(other.slow_links);
         self.programs.extend(other.programs);
         self.targets.extend(other.targets);
@@ -63,12 +66,14 @@ impl Attached {
 
     /// Runs of programs that the kernel skipped.
     pub fn misses(&self) -> u64 {
-        self.programs.iter().map(Loaded::misses).sum()
+        let programs: u64 = self.programs.iter().map(Loaded::misses).sum();
+        programs + self.probes.iter().map(link::probe_multi_misses).sum::<u64>()
     }
 
     /// Stops all programs. What the kernel takes long to take away is returned: it does nothing any more.
     pub fn stop(&mut self) -> Vec<OwnedFd> {
         self.links.clear();
+        self.probes.clear();
         for target in self.targets.drain(..) {
             // Should the kernel refuse, the end of the array does the same a little later.
             let _ = set_target(&target.array, None);
@@ -195,7 +200,7 @@ fn probes(
     if let Ok(program) = object.load(entry.program, Kind::ProbeMulti)
         && let Ok(link) = link::probe_multi(&program, &names().collect::<Vec<_>>(), at_return)
     {
-        attached.links.push(link);
+        attached.probes.push(link);
         attached.programs.push(program);
         return Ok(());
     }

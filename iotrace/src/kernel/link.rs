@@ -4,7 +4,7 @@ use crate::kernel::{
     program::{Loaded, Refused},
     sys,
 };
-use aya_obj::generated::{bpf_attach_type, bpf_cmd};
+use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_link_info};
 use std::{
     ffi::CString,
     fs, io,
@@ -61,6 +61,20 @@ pub fn probe_multi(program: &Loaded, functions: &[&str], at_return: bool) -> io:
     unsafe { (&raw mut fields.__bindgen_anon_3).cast::<Functions>().write(functions) };
     // SAFETY: the names outlive the call.
     unsafe { sys::bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
+}
+
+/// Runs that the kernel skipped at these functions, at returns for want of room too (since 6.7).
+pub fn probe_multi_misses(link: &OwnedFd) -> u64 {
+    // SAFETY: plain numbers: all zero is a value.
+    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+    let mut attr = sys::attributes();
+    attr.info.bpf_fd = link.as_raw_fd() as u32;
+    attr.info.info_len = size_of::<bpf_link_info>() as u32;
+    attr.info.info = (&raw mut info) as u64;
+    // SAFETY: `info` outlives the call, and the kernel writes at most its length; then it is a link of that kind.
+    unsafe {
+        sys::bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr).map_or(0, |_| info.__bindgen_anon_1.kprobe_multi.missed)
+    }
 }
 
 /// The kernel's number for events that are probes; `None` where it was built without them.

@@ -33,6 +33,8 @@ pub struct Attached {
     links: Vec<OwnedFd>,
     /// The same of probes at many functions.
     probes: Vec<OwnedFd>,
+    /// Runs that the kernel skipped at probes that were taken away.
+    missed: u64,
     /// What holds jumps in their places: the kernel waits for each of them when it is taken away, a tenth of a second on some
     /// kernels (synchronize_rcu_tasks in kernel/trace/ftrace.c).
     slow_links: Vec<OwnedFd>,
@@ -54,6 +56,7 @@ impl Attached {
     pub fn join(&mut self, other: Self) {
         self.links.extend(other.links);
         self.probes.extend(other.probes);
+        self.missed += other.missed;
         self.slow_links.extend(other.slow_links);
         self.programs.extend(other.programs);
         self.targets.extend(other.targets);
@@ -67,13 +70,13 @@ impl Attached {
     /// Runs of programs that the kernel skipped.
     pub fn misses(&self) -> u64 {
         let programs: u64 = self.programs.iter().map(Loaded::misses).sum();
-        programs + self.probes.iter().map(link::probe_multi_misses).sum::<u64>()
+        programs + self.missed + self.probes.iter().map(link::probe_multi_misses).sum::<u64>()
     }
 
     /// Stops all programs. What the kernel takes long to take away is returned: it does nothing any more.
     pub fn stop(&mut self) -> Vec<OwnedFd> {
         self.links.clear();
-        self.probes.clear();
+        self.missed += self.probes.drain(..).map(|link| link::probe_multi_misses(&link)).sum::<u64>();
         for target in self.targets.drain(..) {
             // Should the kernel refuse, the end of the array does the same a little later.
             let _ = set_target(&target.array, None);

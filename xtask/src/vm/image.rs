@@ -9,7 +9,7 @@ use xshell::cmd;
 use super::arch::Arch;
 use super::stage::Stage;
 use super::suite::Suite;
-use super::{cross, verifier};
+use super::{cross, peers, verifier};
 use crate::workspace::Workspace;
 
 const INIT: &str = include_str!("guest/init.sh");
@@ -56,6 +56,7 @@ impl Image {
         let dir = super::scratch(workspace)?;
         stage.script("guest/init", INIT)?;
         stage.script("guest/verifier.sh", verifier::SCRIPT)?;
+        peers::add_scripts(&stage)?;
         for (name, path) in &suite.tests {
             stage.add(path, &Path::new("guest/tests").join(name))?;
         }

@@ -73,6 +73,8 @@ pub(crate) struct Kernel {
     pub(crate) lacks: Option<&'static [&'static str]>,
     /// Mechanisms that are known not to see every call there.
     pub(crate) loses: &'static [&'static str],
+    /// The disk with the peers, if tests are to run beside them.
+    pub(crate) peers: Option<PathBuf>,
 }
 
 /// Whether a word names a series.
@@ -105,7 +107,7 @@ pub(crate) fn open(workspace: &Workspace, path: &Path) -> Result<Kernel> {
         return unpacked(&dir);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Kernel { name, image: path.to_path_buf(), modules: None, lacks: None, loses: &[] })
+    Ok(Kernel { name, image: path.to_path_buf(), modules: None, lacks: None, loses: &[], peers: None })
 }
 
 impl Series {
@@ -148,7 +150,7 @@ fn unpacked(dir: &Path) -> Result<Kernel> {
     let images = [dir.join(format!("boot/vmlinuz-{name}")), modules.join("vmlinuz")];
     let image = images.into_iter().find(|image| image.exists());
     let image = image.with_context(|| format!("no image of {name} in {}", dir.display()))?;
-    Ok(Kernel { name, image, modules: Some(modules), lacks: None, loses: &[] })
+    Ok(Kernel { name, image, modules: Some(modules), lacks: None, loses: &[], peers: None })
 }
 
 fn only_entry(dir: &Path) -> Option<PathBuf> {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::arch::Arch;
 use super::kernels::{self, Kernel};
-use super::{Job, TEST, machines, mechanisms, report, require_packages, require_success};
+use super::{Job, TEST, machines, mechanisms, peers, report, require_packages, require_success};
 use crate::workspace::Workspace;
 
 /// Left out: groups of tests about the command line and the process, for which the native run is enough, and single tests that
@@ -17,6 +17,9 @@ const EXCEPT: &[&str] =
 /// Groups that run with each mechanism: every way of every call. The others run with the first that is possible, which is the
 /// one that iotrace chooses.
 const EACH: &[&str] = &["open", "top"];
+
+/// The kernel on which it is compared with peers.
+const WITH_PEERS: &str = "6.12";
 
 /// Machines side by side: one for each processor of the smallest machine that runs this.
 const MACHINES: usize = 2;
@@ -32,7 +35,16 @@ pub(crate) struct Matrix {
 /// Gets all that the machines need from elsewhere. The error is the reason why there are none.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<Matrix> {
     require_packages(workspace, Arch::Amd64)?;
-    Ok(Matrix { kernels: kernels::fetch(workspace, Arch::Amd64, &[], false)? })
+    let mut kernels = kernels::fetch(workspace, Arch::Amd64, &[], false)?;
+    add_peers(workspace, &mut kernels)?;
+    Ok(Matrix { kernels })
+}
+
+/// Gives one of the kernels the disk with the peers.
+pub(super) fn add_peers(workspace: &Workspace, kernels: &mut [Kernel]) -> Result<()> {
+    let is_wanted =
+        |kernel: &&mut Kernel| kernel.name.strip_prefix(WITH_PEERS).is_some_and(|rest| rest.starts_with('.'));
+    peers::add(workspace, Arch::Amd64, false, kernels.iter_mut().filter(is_wanted))
 }
 
 impl Matrix {

@@ -1,8 +1,8 @@
 //! `cargo xtask vm`: the end-to-end tests in virtual machines, on other kernels than the running one.
 //!
 //! [`kernels`] fetches Debian's kernels through [`apt`], [`suite`] builds the tests ([`cross`] for another architecture),
-//! [`image`] makes a root file system of them, [`initrd`] what loads a kernel's modules, [`qemu`] runs it all, [`console`] reads
-//! what comes out, [`report`] and [`verifier`] show it.
+//! [`image`] makes a root file system of them, [`initrd`] what loads a kernel's modules, [`peers`] fetches what iotrace is
+//! compared with, [`qemu`] runs it all, [`console`] reads what comes out, [`report`] and [`verifier`] show it.
 
 mod apt;
 mod arch;
@@ -13,6 +13,7 @@ mod initrd;
 mod kernels;
 mod matrix;
 mod modules;
+mod peers;
 mod qemu;
 mod report;
 mod stage;
@@ -43,7 +44,7 @@ const TEST: &str = "test";
 const VERIFIER: &str = "verifier";
 
 /// Groups of tests that do not depend on the mechanism: block requests are always seen by tracepoints.
-const ONCE: &[&str] = &["bad_input", "doctor", "latency", "truth"];
+const ONCE: &[&str] = &["bad_input", "doctor", "latency", "peers", "truth"];
 
 /// Run the end-to-end tests on other kernels, in virtual machines
 ///
@@ -71,7 +72,10 @@ pub(crate) struct Args {
     /// Leave out what `cargo xtask test` leaves out
     #[arg(long)]
     quick: bool,
-    /// Look for newer packages of the kernels
+    /// Also run the tests that compare with peers, bpftrace and libbpf-tools, which are fetched like the kernels
+    #[arg(long)]
+    peers: bool,
+    /// Look for newer packages of the kernels, and of the peers
     #[arg(long)]
     refresh: bool,
     /// So many machines side by side
@@ -120,6 +124,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     }
     for path in &args.kernel {
         kernels.push(kernels::open(workspace, path)?);
+    }
+    if args.peers {
+        peers::add(workspace, args.arch, args.refresh, kernels.iter_mut())?;
+    } else if args.quick {
+        matrix::add_peers(workspace, &mut kernels)?;
     }
     let job = Job {
         arch: args.arch,

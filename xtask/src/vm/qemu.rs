@@ -99,6 +99,10 @@ fn command(job: &Job, kernel: &Kernel, image: &Image, initrd: &Path) -> Command 
         image.path.display().to_string().replace(',', ",,")
     );
     command.args(["-drive", &drive]);
+    if let Some(disk) = &kernel.peers {
+        let disk = disk.display().to_string().replace(',', ",,");
+        command.args(["-drive", &format!("file={disk},if=virtio,format=raw,readonly=on")]);
+    }
     // What the kernel does not know goes into the environment of its first process.
     let mut words = format!("console={} panic=-1 quiet loglevel=1 mitigations=off", job.arch.console());
     for (name, value) in [

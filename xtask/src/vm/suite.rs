@@ -53,9 +53,9 @@ pub(crate) fn build(workspace: &Workspace, arch: Arch, with_tests: bool) -> Resu
     if !with_tests {
         return Ok(Suite { iotrace, workload: None, tests: Vec::new() });
     }
-    let tests = artifacts(&["test", "--package=iotrace-tests", "--no-run"])?;
+    let tests = artifacts(&["test", "--package=iotrace-tests", "--no-run", "--features=peers"])?;
     // The workload is there twice: as itself and as tests of its own, of which there are none.
-    let workload = artifacts(&["build", "--package=iotrace-tests", "--bins"])?;
+    let workload = artifacts(&["build", "--package=iotrace-tests", "--bins", "--features=peers"])?;
     Ok(Suite {
         iotrace,
         workload: Some(named(&workload, "bin", "workload")?),

@@ -6,6 +6,7 @@ export PATH=/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sys /sys
 $bb mount -t debugfs debug /sys/kernel/debug
+$bb mount -t tracefs trace /sys/kernel/tracing
 $bb mount -t cgroup2 cgroup /sys/fs/cgroup
 $bb mkdir -p /dev/pts /dev/shm
 $bb mount -t devpts devpts /dev/pts
@@ -26,6 +27,12 @@ filters=$(echo "$FILTERS" | $bb tr , ' ')
 done=,$EXCEPT, # groups that do not run, or not again
 once=,$ONCE,   # groups that run with one mechanism
 each=,$EACH,   # or, where there are any, groups that run with each
+if [ -b /dev/vdb ]; then
+    $bb mount -t ext4 -o ro /dev/vdb /guest/peers/suite
+    export IOTRACE_PEERS=/guest/peers/bin
+else
+    done=${done}peers,
+fi
 skips=
 for name in $(echo "$EXCEPT" | $bb tr , ' '); do
     [ -e "/guest/tests/$name" ] || skips="$skips --skip $name"

@@ -16,8 +16,6 @@ pub struct PendingKey {
 /// `PendingKey::b` of Linux AIO.
 pub const AIO: u64 = 1 << 63;
 
-/// `Pending::flags`: the file is known; else it is asked of the request at completion.
-pub const FILE_KNOWN: u32 = 1;
 /// `Pending::flags`: the file's own position counts.
 pub const CURRENT_POSITION: u32 = 2;
 /// `Pending::flags`: a write with RWF_DSYNC or RWF_SYNC.
@@ -45,13 +43,13 @@ pub struct Pending {
     pub offset: u64,
     /// Bytes asked for, or [`crate::io::UNKNOWN`].
     pub requested: u64,
-    /// The file, with [`FILE_KNOWN`].
+    /// The file; that of io_uring is found at completion.
     pub key: FileKey,
     /// [`crate::file::FileRecord::id`], 0 when not known.
     pub file: u64,
     /// `f_flags` of the open file.
     pub file_flags: u32,
-    /// [`FILE_KNOWN`] and the others.
+    /// [`CURRENT_POSITION`] and the others.
     pub flags: u32,
     /// [`crate::io::OP_READ`] and the others.
     pub op: u32,

@@ -150,6 +150,6 @@ pub extern "C" fn withdraw_one(array: u64, index: u64, taken: u64) -> u64 {
 #[inline(never)]
 pub extern "C" fn finish_one(events: u64, index: u64) -> u64 {
     let Some([_, iocb, result, _]) = read_user::<[u64; 4]>(events.wrapping_add(32 * index)) else { return 0 };
-    pending::end(key(iocb), result as i64, WHO_CALL, |_| core::ptr::null());
+    pending::end(key(iocb), result as i64, WHO_CALL);
     1
 }

@@ -57,7 +57,11 @@ pub extern "C" fn announce_path(mnt: u64, dentry: u64, scratch: u32) -> u64 {
         (*record).id = id;
         (*record).flags = if cut { PATH_CUT } else { 0 } | if mnt.is_null() { PATH_OF_FS } else { 0 };
         (*record).names = names as u32;
-        (*record).fs = [0; FS_LEN];
+        // Volatile, or the compiler makes a call of memset of it, which takes room on the stack.
+        let fs = (&raw mut (*record).fs).cast::<u64>();
+        for word in 0..FS_LEN / 8 {
+            fs.add(word).write_volatile(0);
+        }
         let inode: Pointer = read(dentry, offset!(dentry_inode));
         let sb: Pointer = read(inode, offset!(inode_sb));
         let fs_type: Pointer = read(sb, offset!(sb_type));

@@ -12,7 +12,7 @@ use iotrace_common::{
     file::{FileKey, kind_bit},
     io::{IO_SYNC, IoRecord, OP_SYNC, OP_WRITE, UNKNOWN},
     loss,
-    pending::{AMBIGUOUS, FILE_KNOWN, Pending, PendingKey, SYNC_FILE, SYNC_REQUESTED},
+    pending::{AMBIGUOUS, Pending, PendingKey, SYNC_FILE, SYNC_REQUESTED},
     record::{Header, IO},
     sum::WAY_ASYNC,
 };
@@ -45,7 +45,6 @@ pub fn new(pid_tgid: u64, who: u32) -> Option<&'static mut Pending> {
 /// Notes which file it is on; null where there is none.
 #[inline(always)]
 pub fn set_file(pending: &mut Pending, file: Pointer, who: u32) {
-    pending.flags |= FILE_KNOWN;
     if file.is_null() {
         return;
     }
@@ -70,17 +69,28 @@ pub fn begin(key: PendingKey, pending: &mut Pending) {
     }
 }
 
-/// It is finished; `file` is asked for where it is not known yet.
+/// It is finished, and its file was known from the beginning.
 #[inline(always)]
-pub fn end(key: PendingKey, ret: i64, who: u32, file: impl FnOnce(&mut Pending) -> Pointer) -> Option<()> {
+pub fn end(key: PendingKey, ret: i64, who: u32) -> Option<()> {
+    finished(key, ret, who, |_| {})
+}
+
+/// It is finished; `file` tells its file.
+#[inline(always)]
+pub fn end_with(key: PendingKey, ret: i64, who: u32, file: impl FnOnce(&mut Pending) -> Pointer) -> Option<()> {
+    finished(key, ret, who, |pending| {
+        let file = file(pending);
+        set_file(pending, file, who);
+    })
+}
+
+#[inline(always)]
+fn finished(key: PendingKey, ret: i64, who: u32, complete: impl FnOnce(&mut Pending)) -> Option<()> {
     let end_ns = now();
     let pending = PENDING.get_ptr_mut(key)?;
     // SAFETY: the map returned a valid pointer, and an operation ends once.
     let pending = unsafe { &mut *pending };
-    if pending.flags & FILE_KNOWN == 0 {
-        let file = file(pending);
-        set_file(pending, file, who);
-    }
+    complete(pending);
     if pending.flags & AMBIGUOUS != 0 {
         count(loss::UNMATCHED);
     }

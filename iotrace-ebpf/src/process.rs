@@ -1,7 +1,7 @@
 //! Processes: announced when first seen, followed over fork, forgotten at exit.
 
 use crate::{
-    kernel::{Pointer, current, load, offset, present, read},
+    kernel::{Pointer, current, load, offset, present, read, read_name},
     maps::{EVENTS, PIDS, PROCESSES, SCRATCH, THREADS, count, enabled, wakeup},
 };
 use aya_ebpf::{
@@ -12,7 +12,7 @@ use core::arch::asm;
 use iotrace_common::{
     loss,
     process::{CGROUP_DEPTH, CGROUP_MAX, ProcessRecord, ProcessState},
-    record::{COMM_LEN, Header, PROCESS},
+    record::{Header, PROCESS},
 };
 
 const HEAD: usize = size_of::<ProcessRecord>();
@@ -46,7 +46,7 @@ pub extern "C" fn announce_process(pid: u32, leader: u64, start_ns: u64, scratch
         (*record).ppid = read(parent, offset!(task_tgid));
         (*record).uid = bpf_get_current_uid_gid() as u32;
         (*record).names = names as u32;
-        (*record).comm = read::<[u8; COMM_LEN]>(leader, offset!(task_comm));
+        (*record).comm = read_name(leader, offset!(task_comm));
         let sent = generated::bpf_ringbuf_output(
             (&raw const EVENTS).cast_mut().cast::<c_void>(),
             buffer.cast::<c_void>(),

@@ -4,7 +4,7 @@
 
 use crate::{
     filter, io,
-    kernel::{Pointer, current, offset, present, read},
+    kernel::{Pointer, current, offset, present, read, read_name},
     maps::{PENDING, WHO_COMPLETE, WHO_SUBMIT, enabled},
     pending,
 };
@@ -12,7 +12,6 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use iotrace_common::{
     io::{OP_READ, OP_SYNC, OP_WRITE, UNKNOWN},
     pending::{CURRENT_POSITION, Pending, PendingKey, SYNC_REQUESTED},
-    record::COMM_LEN,
 };
 
 /// PF_IO_WORKER of include/linux/sched.h: a thread of io_uring.
@@ -77,7 +76,7 @@ pub fn submitted(request: Pointer) -> Option<()> {
         pending.task.pid = (pid_tgid >> 32) as u32;
         pending.task.tid = pid_tgid as u32;
         let leader: Pointer = read(task, offset!(task_group_leader));
-        pending.task.comm = read::<[u8; COMM_LEN]>(leader, offset!(task_comm));
+        pending.task.comm = read_name(leader, offset!(task_comm));
     }
     pending.call = CALL;
     pending.op = op as u32;
@@ -126,7 +125,7 @@ pub fn completed(ring: Pointer, request: Pointer, user_data: u64, result: i32) -
     // Most completions of a host are not ours: look before anything else.
     PENDING.get_ptr(key)?;
     let ret = result as i64;
-    pending::end(key, ret, WHO_COMPLETE, |pending| {
+    pending::end_with(key, ret, WHO_COMPLETE, |pending| {
         let request = pending.request as Pointer;
         let file: Pointer = read(request, offset!(uring_file));
         if file.is_null() {

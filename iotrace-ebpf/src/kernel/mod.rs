@@ -2,7 +2,7 @@
 
 use aya_ebpf::{Global, cty::c_void, helpers::generated};
 use core::mem::{MaybeUninit, size_of};
-use iotrace_common::layout::KernelLayout;
+use iotrace_common::{layout::KernelLayout, record::COMM_LEN};
 
 /// Offsets of this kernel, written by the loader before it loads the programs.
 #[unsafe(no_mangle)]
@@ -60,6 +60,14 @@ pub fn read<T: Copy>(base: Pointer, offset: usize) -> T {
         );
         value.assume_init()
     }
+}
+
+/// Reads a thread's name. As words: bytes would be zeroed by a call of memset, which takes room on the stack.
+#[inline(always)]
+pub fn read_name(base: Pointer, offset: usize) -> [u8; COMM_LEN] {
+    let words = read::<[u64; COMM_LEN / 8]>(base, offset);
+    // SAFETY: any bytes are a name, and both have the same size.
+    unsafe { core::mem::transmute::<[u64; COMM_LEN / 8], [u8; COMM_LEN]>(words) }
 }
 
 /// Reads from the current task's memory; `None` when it cannot be read.

@@ -26,6 +26,11 @@ pub(crate) fn build(workspace: &Workspace, kernel: &Kernel, image: &Image) -> Re
     fs::write(root.join("init"), INIT).context("init")?;
     fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755)).context("init")?;
 
+    // A distribution puts the configuration beside the kernel; iotrace reads it where debugfs is closed.
+    let config = kernel.image.with_file_name(format!("config-{}", kernel.name));
+    if config.exists() {
+        fs::copy(&config, root.join("config")).context("the kernel's configuration")?;
+    }
     let all = kernel.modules.as_deref().map_or(Ok(Vec::new()), |dir| modules::load_order(shell, dir))?;
     for (number, module) in all.iter().enumerate() {
         // Numbered, so that the shell's order is the right one.

@@ -11,5 +11,9 @@ until [ -b /dev/vda ] || [ $tries -ge 100 ]; do
     tries=$((tries + 1))
 done
 $bb mount -t ext4 -o noatime /dev/vda /root || { echo "@@ broken no root file system"; $bb poweroff -f; }
+if [ -e /config ]; then
+    $bb mkdir -p /root/boot
+    $bb cp /config "/root/boot/config-$($bb uname -r)"
+fi
 $bb mount --move /dev /root/dev
 exec $bb switch_root /root /guest/init

@@ -51,6 +51,9 @@ pub const WRITES: u32 = 1 << 19;
 /// `Config::flags`: syncs count.
 pub const SYNCS: u32 = 1 << 20;
 
+/// `Config::flags`: 32-bit tasks are not traced, as their calls have other numbers (arm64).
+pub const ONLY_64_BIT: u32 = 1 << 21;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

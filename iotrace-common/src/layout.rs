@@ -108,6 +108,8 @@ layout! {
     task_signal: required ["task_struct.signal"];
     /// `struct task_struct`: TS_COMPAT is bit 1 (x86).
     task_status: optional ["task_struct.thread_info.status"];
+    /// `struct task_struct`: TIF_ flags.
+    task_info_flags: optional ["task_struct.thread_info.flags"];
     /// `struct signal_struct`: living threads.
     signal_live: required ["signal_struct.live.counter"];
     /// `struct css_set` -> v2 `struct cgroup *`.

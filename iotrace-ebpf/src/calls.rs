@@ -19,6 +19,8 @@ use iotrace_common::{
 
 /// MS_SYNC of include/uapi/asm-generic/mman-common.h.
 const MS_SYNC: u64 = 4;
+/// TIF_32BIT of arch/arm64/include/asm/thread_info.h.
+const TIF_32BIT: u64 = 1 << 22;
 /// TS_COMPAT of arch/x86/include/asm/thread_info.h: the call came through the 32-bit entry.
 const TS_COMPAT: u32 = 2;
 
@@ -44,6 +46,14 @@ macro_rules! member {
 }
 pub(crate) use member;
 
+/// Whether the task is one of 32 bits whose calls are not known.
+#[inline(always)]
+fn is_foreign() -> bool {
+    enabled!(ONLY_64_BIT)
+        && present!(task_info_flags)
+        && read::<u64>(current(), offset!(task_info_flags)) & TIF_32BIT != 0
+}
+
 /// How to read the call with this number, and whether it is a 32-bit one; `None` when it does not count.
 #[inline(always)]
 fn spec(number: i64) -> Option<(Spec, bool)> {
@@ -60,7 +70,7 @@ fn spec(number: i64) -> Option<(Spec, bool)> {
     };
     let counts = member!(native.call) != 0;
     if !(enabled!(COMPAT) && present!(task_status)) {
-        return counts.then_some((native, false));
+        return (counts && !is_foreign()).then_some((native, false));
     }
     let counts_compat = member!(compat.call) != 0;
     if !counts && !counts_compat {

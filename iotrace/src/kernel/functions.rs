@@ -28,6 +28,9 @@ const OTHER_NAMES: &[(&str, &[&str])] = &[
     ("sync", &["__x64_sys_sync", "__arm64_sys_sync", "__do_sys_sync"]),
 ];
 
+/// Calls that a kernel may be built without (CONFIG_AIO).
+const CONFIGURABLE: [&str; 3] = ["io_submit", "io_getevents", "io_pgetevents"];
+
 /// A function of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -56,7 +59,11 @@ pub fn of_calls<'a>(btf: &Btf, native: &[&'a str], compat: &[&'a str]) -> Result
         let regular = format!("{NATIVE}{call}");
         let others = OTHER_NAMES.iter().filter(|(name, _)| name == call).flat_map(|(_, others)| *others);
         let mut names = others.copied().chain([regular.as_str()]);
-        functions.push(names.find_map(|name| btf.function(name)).ok_or(*call)?);
+        match names.find_map(|name| btf.function(name)) {
+            Some(function) => functions.push(function),
+            None if CONFIGURABLE.contains(call) => {}
+            None => return Err(*call),
+        }
     }
     if compat.is_empty() {
         return Ok(vec![functions]);

@@ -275,6 +275,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         (plan.files.read, config::READS),
         (plan.files.write, config::WRITES),
         (plan.files.sync, config::SYNCS),
+        (cfg!(target_arch = "aarch64"), config::ONLY_64_BIT),
         (btf.function_exists("bpf_task_pt_regs"), config::TASK_REGS),
         (completion_arguments(btf) == Some(4), config::URING_BY_DATA),
         (btf.function_exists("bpf_get_current_task_btf"), config::TASK_BTF),

@@ -5,6 +5,8 @@ mod events;
 mod iotrace;
 mod loopdisk;
 mod need;
+mod peers;
+mod peers_output;
 mod rows;
 mod scene;
 
@@ -12,7 +14,9 @@ pub use blockstat::BlockStat;
 pub use events::{assert_events, assert_events_at};
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
-pub use need::{aio, bpf, btrfs, io_uring, loop_devices, note_skip, overlayfs, root, xfs};
+pub use need::{aio, bpf, btrfs, io_uring, loop_devices, note_skip, overlayfs, peers, root, xfs};
+pub use peers::{Peer, share_one_processor};
+pub use peers_output::{Counted, Opened, Requested, histogram_sum, maps};
 pub use rows::{
     Counts, assert_rows, assert_same, by, errno_name, path_of, path_text, process_and_path, process_and_path_of_row,
     rows_by, truth_by,

@@ -93,6 +93,15 @@ pub fn aio() -> Result<(), String> {
     Ok(())
 }
 
+/// Other tracers, in the directory that IOTRACE_PEERS names.
+///
+/// # Errors
+/// The reason why not.
+pub fn peers() -> Result<(), String> {
+    bpf()?;
+    std::env::var_os("IOTRACE_PEERS").map(drop).ok_or_else(|| "needs peers: IOTRACE_PEERS names no directory".into())
+}
+
 /// overlayfs, with the right to mount it.
 ///
 /// # Errors

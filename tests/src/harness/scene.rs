@@ -15,6 +15,14 @@ static FINDS_MAPPINGS: LazyLock<bool> = LazyLock::new(|| {
     symbols.lines().any(|line| line.ends_with(" bpf_find_vma"))
 });
 
+/// Whether io_uring looks for a request's file after the request was submitted (Linux 5.19, which brought IORING_OP_URING_CMD).
+/// Before, a request on a bad descriptor is refused without the tracepoint that tells of it.
+static SUBMITS_BAD_DESCRIPTORS: LazyLock<bool> = LazyLock::new(|| {
+    let Ok(ring) = io_uring::IoUring::new(1) else { return true };
+    let mut probe = io_uring::Probe::new();
+    ring.submitter().register_probe(&mut probe).is_ok() && probe.is_supported(io_uring::opcode::UringCmd16::CODE)
+});
+
 /// Where a workload works and where its log goes.
 #[derive(Debug)]
 pub struct Scene {
@@ -69,6 +77,9 @@ impl Scene {
         let mut log = Log::read(&self.beside("log")).unwrap();
         for op in log.ops.iter_mut().filter(|op| op.call == "msync" && !*FINDS_MAPPINGS) {
             (op.path, op.path_bytes, op.dev, op.ino) = (None, None, None, 0);
+        }
+        if !*SUBMITS_BAD_DESCRIPTORS {
+            log.ops.retain(|op| op.call != "io_uring" || op.ret != -i64::from(libc::EBADF));
         }
         log
     }

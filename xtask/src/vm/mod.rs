@@ -16,6 +16,7 @@ mod modules;
 mod peers;
 mod qemu;
 mod report;
+pub(crate) mod single;
 mod stage;
 mod suite;
 mod verifier;

@@ -29,10 +29,8 @@ pub struct Kernel<'a> {
 /// Attached programs. Dropped, they are detached.
 #[derive(Default)]
 pub struct Attached {
-    /// What holds programs in their places, and can be taken away at once.
-    links: Vec<OwnedFd>,
-    /// The same of probes at many functions.
-    probes: Vec<OwnedFd>,
+    /// What keeps programs running, and when it ends.
+    held: Vec<(Stage, Held)>,
     /// Runs that the kernel skipped at probes that were taken away.
     missed: u64,
     /// What holds jumps in their places: the kernel waits for each of them when it is taken away, a tenth of a second on some
@@ -40,26 +38,47 @@ pub struct Attached {
     slow_links: Vec<OwnedFd>,
     /// The programs in these places.
     programs: Vec<Loaded>,
-    /// Where the jumps in these places lead to.
-    targets: Vec<Target>,
 }
 
-/// A program that others go on with.
-struct Target {
-    /// It stays loaded as long as it stands in the array.
-    _body: Loaded,
-    array: OwnedFd,
+/// The order in which programs are stopped: no call may be seen to begin whose end is not, nor a thread to end in such a call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    CallBegin,
+    Other,
+    CallEnd,
+}
+
+impl Stage {
+    fn of(place: Place) -> Self {
+        match place {
+            Place::CallBegin | Place::Tracepoint("sys_enter") => Self::CallBegin,
+            Place::CallEnd { .. } | Place::Tracepoint("sys_exit") => Self::CallEnd,
+            Place::Tracepoint(_) => Self::Other,
+        }
+    }
+}
+
+/// What keeps a program running, and can be taken away at once.
+enum Held {
+    /// A place.
+    Link(#[expect(dead_code, reason = "held until it is dropped")] OwnedFd),
+    /// Probes at many functions.
+    Probes(OwnedFd),
+    /// An array with a program that others go on with.
+    Target {
+        /// It stays loaded as long as it stands in the array.
+        _body: Loaded,
+        array: OwnedFd,
+    },
 }
 
 impl Attached {
     /// Adds what another subject has.
     pub fn join(&mut self, other: Self) {
-        self.links.extend(other.links);
-        self.probes.extend(other.probes);
+        self.held.extend(other.held);
         self.missed += other.missed;
         self.slow_links.extend(other.slow_links);
         self.programs.extend(other.programs);
-        self.targets.extend(other.targets);
     }
 
     /// One of the programs: they share all maps.
@@ -70,22 +89,29 @@ impl Attached {
     /// Runs of programs that the kernel skipped.
     pub fn misses(&self) -> u64 {
         let programs: u64 = self.programs.iter().map(Loaded::misses).sum();
-        programs + self.missed + self.probes.iter().map(link::probe_multi_misses).sum::<u64>()
+        let probes = self.held.iter().map(|(_, held)| match held {
+            Held::Probes(link) => link::probe_multi_misses(link),
+            Held::Link(_) | Held::Target { .. } => 0,
+        });
+        programs + self.missed + probes.sum::<u64>()
     }
 
     /// Stops all programs. What the kernel takes long to take away is returned: it does nothing any more.
     pub fn stop(&mut self) -> Vec<OwnedFd> {
-        self.links.clear();
-        self.missed += self.probes.drain(..).map(|link| link::probe_multi_misses(&link)).sum::<u64>();
-        for target in self.targets.drain(..) {
-            // Should the kernel refuse, the end of the array does the same a little later.
-            let _ = set_target(&target.array, None);
+        self.held.sort_by_key(|(stage, _)| *stage);
+        for (_, held) in self.held.drain(..) {
+            match &held {
+                Held::Link(_) => {}
+                Held::Probes(link) => self.missed += link::probe_multi_misses(link),
+                // Should the kernel refuse, the end of the array does the same a little later.
+                Held::Target { array, .. } => drop(set_target(array, None)),
+            }
         }
         std::mem::take(&mut self.slow_links)
     }
 
     /// Puts a program at a place through one that goes on with it.
-    fn through(&mut self, body: Loaded, places: impl IntoIterator<Item = Jump>) -> Result<(), Refused> {
+    fn through(&mut self, stage: Stage, body: Loaded, places: impl IntoIterator<Item = Jump>) -> Result<(), Refused> {
         let name = body.name;
         let refused = |error: io::Error| Refused::attaching(name, &error);
         let array = program_array().map_err(refused)?;
@@ -106,7 +132,7 @@ impl Attached {
                 }
             }
         }
-        self.targets.push(Target { _body: body, array });
+        self.held.push((stage, Held::Target { _body: body, array }));
         Ok(())
     }
 }
@@ -152,7 +178,7 @@ pub fn subject(
             Place::Tracepoint(name) => {
                 let id = kernel.btf.tracepoint_type_id(name).ok_or_else(|| Refused::no_place(entry.program, name))?;
                 let program = object.load(entry.program, Kind::Tracepoint(id))?;
-                attached.links.push(link::attach(&program)?);
+                attached.held.push((Stage::of(entry.place), Held::Link(link::attach(&program)?)));
                 attached.programs.push(program);
             }
             Place::CallBegin if mechanism == Mechanism::Kprobe => probes(object, &mut attached, entry, kernel, false)?,
@@ -186,7 +212,7 @@ fn trampolines(object: &Object, attached: &mut Attached, entry: &Entry, kernel: 
         let Some(first) = group.clone().max_by_key(|function| function.typed) else { continue };
         let name = numbered.filter(|_| first.parameters > 1).unwrap_or(entry.program);
         let body = object.load(name, kind(first.id))?;
-        attached.through(body, group.map(|function| Jump::Function(kind(function.id))))?;
+        attached.through(Stage::of(entry.place), body, group.map(|function| Jump::Function(kind(function.id))))?;
     }
     Ok(())
 }
@@ -203,13 +229,14 @@ fn probes(
     if let Ok(program) = object.load(entry.program, Kind::ProbeMulti)
         && let Ok(link) = link::probe_multi(&program, &names().collect::<Vec<_>>(), at_return)
     {
-        attached.probes.push(link);
+        attached.held.push((Stage::of(entry.place), Held::Probes(link)));
         attached.programs.push(program);
         return Ok(());
     }
     let kind = link::probe_type().ok_or_else(|| Refused::no_place(entry.program, "kprobes"))?;
     let body = object.load(entry.program, Kind::Probe)?;
-    attached.through(body, [Jump::Probes { kind, names: names().map(str::to_owned).collect(), at_return }])
+    let stage = Stage::of(entry.place);
+    attached.through(stage, body, [Jump::Probes { kind, names: names().map(str::to_owned).collect(), at_return }])
 }
 
 /// An array for one program.

@@ -58,7 +58,7 @@ fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'
         uid: task.uid,
         comm: Text(task.comm.bytes()),
         comm_bytes: exact(Some(task.comm.bytes())),
-        container: process.and_then(|process| process.container.as_deref()),
+        container: process.and_then(ProcessInfo::container),
     }
 }
 
@@ -86,13 +86,7 @@ fn row_place(row: &Row) -> Place<'_> {
 
 fn owner(row: &Row) -> Owner<'_> {
     let comm = row.comm.as_ref().map(|comm| comm.bytes());
-    Owner {
-        pid: row.pid,
-        tid: row.tid,
-        comm: comm.map(Text),
-        comm_bytes: exact(comm),
-        container: row.process.as_ref().and_then(|process| process.container.as_deref()),
-    }
+    Owner { pid: row.pid, tid: row.tid, comm: comm.map(Text), comm_bytes: exact(comm), container: row.container() }
 }
 
 fn whole_disk(file: Option<&FileInfo>) -> Option<&str> {
@@ -226,7 +220,7 @@ pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result
         tid: block.task.tid,
         comm: Text(block.task.comm.bytes()),
         comm_bytes: exact(Some(block.task.comm.bytes())),
-        container: process.as_ref().and_then(|process| process.container.as_deref()),
+        container: process.as_ref().and_then(|process| process.container()),
         path: None,
     };
     Ok(append(out, &line)?)

@@ -179,6 +179,7 @@ pub(in crate::cli) fn row(world: &mut World, pid: u32, path: Option<&[u8]>, coun
         pid: Some(pid),
         tid: None,
         comm: process.as_ref().map(|process| process.process.comm),
+        resident: process.as_ref().and_then(|process| process.resident.clone()),
         process,
         path: path.map(Into::into),
         dev: Some(VDA1),

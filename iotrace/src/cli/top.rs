@@ -32,6 +32,7 @@ Examples:
   iotrace top 1                        a table each second, until Ctrl-C
   iotrace top -p 4711 --by thread      which thread of a process does it
   iotrace top --path '/var/log/**'     only logs
+  iotrace top --by container           which container, pod or service does it
   iotrace top --json -- ./job.sh       all I/O of a program and its children")]
 pub struct Args {
     /// What a row is of
@@ -83,7 +84,7 @@ pub const COLUMNS: &[Column] = &[
         "CONTAINER",
         Align::Left,
         0,
-        "What the process runs in: name, else the id's first 12 characters",
+        "What the process runs in: POD/NAME, name, or the id's first 12 characters",
     ),
 ];
 
@@ -107,11 +108,8 @@ fn cell(key: &str, row: &Row) -> String {
         "mw_kb" => kib(row.mapped.write_bytes),
         "disk" => name_cell(row.disk.as_ref().map(|disk| disk.disk.as_bytes())),
         "fs" => row.fs.clone().unwrap_or_else(|| "-".to_owned()),
-        "container" => match row.process.as_ref().and_then(|process| process.container.as_ref()) {
-            Some(container) => {
-                escape(container.name.clone().unwrap_or_else(|| container.id.chars().take(12).collect()).as_bytes())
-                    .into_owned()
-            }
+        "container" => match row.container() {
+            Some(container) => escape(container.label().as_bytes()).into_owned(),
             None => "-".to_owned(),
         },
         _ => row_path_cell(row),
@@ -126,6 +124,7 @@ fn default_columns(by: By) -> &'static str {
         By::Process => "pid,reads,writes,r_kb,w_kb,syncs,time,comm",
         By::File | By::Dir => "reads,writes,r_kb,w_kb,syncs,time,path",
         By::Disk => "reads,writes,r_kb,w_kb,syncs,time,disk",
+        By::Container => "reads,writes,r_kb,w_kb,syncs,time,container",
     }
 }
 

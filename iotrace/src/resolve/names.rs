@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Comm, file::File, process::Process},
-    resolve::{Container, Disk, Disks, Mounts, Points, from_proc},
+    resolve::{Container, Containers, Disk, Disks, Mounts, Points, Resident, from_proc},
 };
 use iotrace_common::record::COMM_LEN;
 use std::{collections::HashMap, sync::Arc, time::Instant};
@@ -27,7 +27,14 @@ pub struct ProcessInfo {
     /// The kernel's record.
     pub process: Process,
     /// What it runs in.
-    pub container: Option<Arc<Container>>,
+    pub resident: Option<Resident>,
+}
+
+impl ProcessInfo {
+    /// The container or service that it runs in. Waits a little for names that are being looked up.
+    pub fn container(&self) -> Option<&Container> {
+        self.resident.as_ref()?.container()
+    }
 }
 
 /// Names by number.
@@ -37,6 +44,7 @@ pub struct Names {
     processes: HashMap<u32, Arc<ProcessInfo>>,
     /// Processes whose number another one has now.
     former: HashMap<(u32, u64), Arc<ProcessInfo>>,
+    containers: Containers,
     /// Block devices.
     pub disks: Disks,
     mounts: Mounts,
@@ -70,9 +78,9 @@ impl Names {
             let (_, &mut oldest_kept, _) = starts.select_nth_unstable(middle);
             self.processes.retain(|_, known| known.process.start_ns >= oldest_kept);
         }
-        let container = Container::from_cgroup(&process.cgroup).map(Arc::new);
+        let resident = self.containers.find(&process.cgroup, Instant::now());
         let (pid, start_ns) = (process.pid, process.start_ns);
-        let before = self.processes.insert(pid, Arc::new(ProcessInfo { process, container }));
+        let before = self.processes.insert(pid, Arc::new(ProcessInfo { process, resident }));
         if let Some(before) = before.filter(|before| before.process.start_ns != start_ns) {
             self.former.insert((pid, before.process.start_ns), before);
         }

@@ -1,6 +1,7 @@
 //! Runs iotrace and compares what it says with the truth.
 
 mod blockstat;
+mod containerd;
 mod events;
 mod iotrace;
 mod loopdisk;
@@ -9,10 +10,11 @@ mod rows;
 mod scene;
 
 pub use blockstat::BlockStat;
+pub use containerd::{Container, Containerd};
 pub use events::{assert_events, assert_events_at};
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
-pub use need::{aio, bpf, btrfs, io_uring, loop_devices, note_skip, overlayfs, root, xfs};
+pub use need::{aio, bpf, btrfs, containers, io_uring, loop_devices, note_skip, overlayfs, root, xfs};
 pub use rows::{
     Counts, assert_rows, assert_same, by, errno_name, path_of, path_text, process_and_path, process_and_path_of_row,
     rows_by, truth_by,

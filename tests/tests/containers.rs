@@ -161,3 +161,130 @@ fn a_name_that_cannot_be_read_is_unknown_and_the_id_is_kept() {
         }
     }
 }
+
+/// The first rows or events of each container on a path: its name, host path and volume.
+fn hosts<'a>(rows: &'a [Value], path: &str) -> BTreeMap<&'a str, (Option<&'a str>, Option<&'a str>)> {
+    let of_path = rows.iter().filter(|row| row["path"] == path);
+    of_path
+        .map(|row| (row["container"]["name"].as_str().unwrap(), (row["host_path"].as_str(), row["volume"].as_str())))
+        .collect()
+}
+
+/// Runs containers that write and then wait until what they wrote was looked for on the host.
+fn while_they_run(containerd: &Containerd, containers: Vec<(Container<'_>, String)>, look: impl Fn(&[Value])) {
+    let go = tempfile::tempdir().unwrap();
+    let mut run = containerd.iotrace("events").args(["--op", "write,read"]).start();
+    run.wait_tracing();
+    let mount = format!("type=bind,src={},dst=/go,options=rbind:ro", go.path().display());
+    let wait = "; echo done; while [ ! -e /go/on ]; do usleep 10000; done";
+    let mut started: Vec<_> = containers
+        .into_iter()
+        .map(|(container, script)| container.options(["--mount", &mount]).start(&(script + wait)))
+        .collect();
+    for child in &mut started {
+        let mut line = [0; 5];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        assert_eq!(&line, b"done\n");
+    }
+    let seen = rows(run);
+    look(&seen);
+    std::fs::write(go.path().join("on"), "").unwrap();
+    for child in started {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+}
+
+#[test]
+fn host_paths_are_where_the_bytes_are() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    // One reads the file that both have from the image, the other changes it.
+    let scripts = [
+        ("web", "echo of web > /data/log; cat /etc/from-image > /data/copy"),
+        ("db", "echo of db > /data/log; echo of db >> /etc/from-image"),
+    ];
+    let containers = scripts.map(|(id, script)| (containerd.container("default", id), script.to_owned()));
+    while_they_run(&containerd, containers.into(), |rows| {
+        let read = |path: Option<&str>| std::fs::read_to_string(path.unwrap()).unwrap();
+        let logs = hosts(rows, "/data/log");
+        assert_eq!(read(logs["web"].0), "of web\n");
+        assert_eq!(read(logs["db"].0), "of db\n");
+        let of_image = hosts(rows, "/etc/from-image");
+        assert_eq!(read(of_image["web"].0), "from the image\n");
+        assert_eq!(read(of_image["db"].0), "from the image\nof db\n");
+        assert_ne!(of_image["web"].0, of_image["db"].0);
+    });
+}
+
+#[test]
+fn bind_mounts_and_volumes_have_host_paths() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let host = tempfile::tempdir().unwrap();
+    let host = host.path().canonicalize().unwrap();
+    let (plain, volume, memory) =
+        (host.join("plain dir"), host.join("docker/volumes/pgdata/_data"), host.join("tmpfs"));
+    for directory in [&plain, &volume, &memory] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    let flags = nix::mount::MsFlags::empty();
+    nix::mount::mount(Some("tmpfs"), &memory, Some("tmpfs"), flags, None::<&str>).unwrap();
+    let bind = |from: &std::path::Path, to: &str| format!("type=bind,src={},dst={to},options=rbind:rw", from.display());
+    let mut container = containerd.container("default", "web");
+    for mount in [bind(&plain, "/plain"), bind(&volume, "/volume"), bind(&memory, "/memory")] {
+        container = container.options(["--mount", &mount]);
+    }
+    container = container.options(["--mount", "type=tmpfs,src=tmpfs,dst=/own,options=rw"]);
+    let script = "for i in plain volume memory own; do echo $i > /$i/file; done".to_owned();
+    while_they_run(&containerd, vec![(container, script)], |rows| {
+        for (path, there, name) in
+            [("/plain/file", &plain, None), ("/volume/file", &volume, Some("pgdata")), ("/memory/file", &memory, None)]
+        {
+            let file = there.join("file");
+            assert_eq!(hosts(rows, path)["web"], (file.to_str(), name));
+            assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{}\n", &path[1..path.len() - 5]));
+        }
+        assert_eq!(hosts(rows, "/own/file")["web"], (None, None), "no path of the host leads there");
+    });
+    nix::mount::umount2(&memory, nix::mount::MntFlags::MNT_DETACH).unwrap();
+}
+
+#[test]
+fn a_file_of_the_host_has_the_same_path_there_and_what_is_free() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(16);
+    let file = disk.dir().canonicalize().unwrap().join("file");
+    let write = format!("dd if=/dev/zero of={} bs=1M count=3 2>/dev/null", file.display());
+    let run = Iotrace::new("top").json().program(["sh", "-c", &write]).run().complete();
+    let row = run.rows.iter().find(|row| row["path"] == file.to_str().unwrap()).unwrap();
+    assert_eq!((&row["host_path"], &row["volume"], &row["role"]), (&row["path"], &Value::Null, &Value::Null));
+    let df = |what: &str| {
+        let output = std::process::Command::new("df").args([what, file.to_str().unwrap()]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().nth(1).unwrap().trim().trim_end_matches('%').parse::<f64>().unwrap()
+    };
+    for (field, used) in [("fs_free_pct", df("--output=pcent")), ("fs_inodes_free_pct", df("--output=ipcent"))] {
+        let free = row[field].as_f64().unwrap();
+        assert!((100.0 - free - used).abs() <= 1.1, "{field}: {free}, df: {used}");
+    }
+}
+
+#[test]
+fn a_shims_work_is_charged_to_its_container_as_the_runtimes() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let mut run = containerd.iotrace("events").args(["--op", "open"]).start();
+    run.wait_tracing();
+    containerd.container("default", "web").annotation("nerdctl/name", "shop").run("cat /etc/from-image");
+    let rows = rows(run);
+    let of = |pid: u32| rows.iter().filter(move |row| row["pid"] == pid);
+    assert!(of(containerd.pid()).count() > 0);
+    assert!(of(containerd.pid()).all(|row| row["role"] == "runtime" && row["container"].is_null()));
+    let shim: Vec<_> = rows.iter().filter(|row| row["comm"] == "containerd-shim").collect();
+    assert!(!shim.is_empty());
+    let served = shim.iter().filter(|row| row["container"]["name"] == "shop" && row["role"] == "runtime").count();
+    assert!(served > 0, "{shim:?}");
+    let own: Vec<_> = rows.iter().filter(|row| row["path"] == "/etc/from-image" && row["comm"] == "cat").collect();
+    assert_eq!(own.len(), 1);
+    assert_eq!((&own[0]["role"], &own[0]["container"]["name"]), (&Value::Null, &json!("shop")));
+}

@@ -126,12 +126,12 @@ impl Container {
         self.id == wanted || prefix || named || pod || unit == Some(wanted)
     }
 
-    fn new(runtime: &str, id: &str) -> Self {
+    pub(super) fn new(runtime: &str, id: &str) -> Self {
         Self { runtime: runtime.into(), id: id.into(), ..Self::default() }
     }
 
     /// A container whose id is the name that people gave it.
-    fn named(runtime: &str, name: &str) -> Self {
+    pub(super) fn named(runtime: &str, name: &str) -> Self {
         Self { name: Some(name.into()), ..Self::new(runtime, name) }
     }
 }

@@ -3,6 +3,7 @@
 use crate::resolve::{
     Container, Runtimes,
     reader::{Answer, Reader},
+    role,
 };
 use std::{
     collections::HashMap,
@@ -67,6 +68,20 @@ impl Containers {
     #[must_use]
     pub fn of(runtimes: Runtimes) -> Self {
         Self { runtimes: Arc::new(runtimes), ..Self::default() }
+    }
+
+    /// The container that a runtime's process serves, and that its I/O is charged to. `None` when it serves none, or all.
+    pub fn served_by(&mut self, pid: u32, comm: &[u8], cgroup: &str) -> Option<Resident> {
+        let monitored = role::monitored(cgroup);
+        if monitored.is_none() && !role::is_shim(comm) {
+            return None;
+        }
+        let (runtimes, path) = (self.runtimes.clone(), cgroup.to_owned());
+        let named = self.reader.ask(move || {
+            let served = monitored.or_else(|| role::served(pid))?;
+            Some(runtimes.describe(&served, &path).unwrap_or(served))
+        });
+        Some(Resident { path: None, named })
     }
 
     /// What a process in this control group runs in. Its runtime's files are read in the background.

@@ -5,19 +5,27 @@
 mod container;
 mod containers;
 mod disk;
+mod host_finder;
+mod host_paths;
+mod mount_table;
 mod mounts;
 pub mod names;
+mod overlay;
 mod pipeline;
 mod points;
 mod process;
 mod program;
 mod reader;
+mod role;
 mod runtimes;
 mod users;
+mod volume;
 
 pub use container::Container;
 pub use containers::{Containers, Resident};
 pub use disk::{Disk, Disks, UnknownDisk, dev_of_rdev, dev_text};
+pub use host_finder::HostPath;
+pub use host_paths::Free;
 pub use mounts::{Mounts, hides_processes};
 pub use pipeline::pipeline;
 pub use points::Points;

@@ -18,7 +18,7 @@ fn process(cgroup: &str) -> ProcessInfo {
     let resident = Container::from_cgroup(cgroup).map(Into::into);
     let process =
         Process { pid: 1, ppid: 0, uid: 0, start_ns: 1, comm: Comm::default(), cgroup_id: 1, cgroup: cgroup.into() };
-    ProcessInfo { process, resident }
+    ProcessInfo { process, resident, role: None }
 }
 
 #[test]

@@ -3,7 +3,10 @@
 pub use crate::view::differences::{Delta, Differences, Look};
 use crate::{
     event::Comm,
-    resolve::{Container, Disk, Resident, dev_text, names::ProcessInfo},
+    resolve::{
+        Container, Disk, Free, HostPath, Resident, dev_text,
+        names::{FileInfo, ProcessInfo},
+    },
 };
 use iotrace_common::sum::Counters;
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
@@ -107,6 +110,14 @@ pub struct Row {
     pub process: Option<Arc<ProcessInfo>>,
     /// What the process runs in, or the processes when the row is of a container.
     pub resident: Option<Resident>,
+    /// `runtime` when the process or processes are a container runtime's own.
+    pub role: Option<&'static str>,
+    /// The file, the newest where there are several, and a process that used it: for [`Self::host`].
+    pub file: Option<(Arc<FileInfo>, Arc<ProcessInfo>)>,
+    /// Where the file lies on the host; looked up only for what is printed.
+    pub host: Option<Arc<HostPath>>,
+    /// What is free of its file system; likewise.
+    pub free: Option<Free>,
     /// File or directory, when the row is of one that has a name.
     pub path: Option<Vec<u8>>,
     /// Device of the file system.
@@ -141,6 +152,7 @@ struct Key {
     process: Option<(u32, u64)>,
     /// Runtime, namespace and id.
     container: Option<(String, Option<String>, String)>,
+    role: Option<&'static str>,
     tid: Option<u32>,
     dev: Option<u32>,
     path: Option<Vec<u8>>,
@@ -179,6 +191,17 @@ impl Group {
     }
 }
 
+impl Group {
+    /// Remembers the newest file that has an inode: numbers grow.
+    fn locate(&mut self, delta: &Delta) {
+        let (Some(file), Some(process)) = (&delta.file, &delta.process) else { return };
+        let newer = self.row.file.as_ref().is_none_or(|(known, _)| known.file.id < file.file.id);
+        if newer && file.file.key.mode() != 0 {
+            self.row.file = Some((file.clone(), process.clone()));
+        }
+    }
+}
+
 /// Groups by what rows are of, sorted, largest first; ties in the order of pid and path.
 pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row> {
     let of_process = matches!(by, By::ProcessFile | By::Process | By::Thread);
@@ -202,7 +225,10 @@ pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row
         let resident = delta.process.as_ref().and_then(|process| process.resident.clone());
         let resident = resident.filter(|_| of_process || by == By::Container);
         let container = resident.as_ref().filter(|_| by == By::Container).and_then(Resident::container);
+        let role = delta.process.as_ref().and_then(|process| process.role);
+        let role = role.filter(|_| of_process || by == By::Container);
         let key = Key {
+            role,
             container: container.map(|found| (found.runtime.clone(), found.namespace.clone(), found.id.clone())),
             process: of_process.then_some((delta.pid, delta.process_start_ns)),
             tid: (by == By::Thread).then_some(delta.tid),
@@ -220,6 +246,7 @@ pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row
             }),
             process: delta.process.clone().filter(|_| of_process),
             resident,
+            role,
             path: shown_path,
             dev,
             disk: if matches!(by, By::Process | By::Container) { None } else { disk },
@@ -229,6 +256,9 @@ pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row
         };
         let group = groups.entry(key).or_insert_with(|| Group { row: new(), several: false });
         group.add(delta, ino, mapped);
+        if of_file {
+            group.locate(delta);
+        }
     }
     let mut rows: Vec<Row> = groups.into_values().map(|group| group.row).collect();
     if other.is_some() || look.other_mapped.is_some() {

@@ -117,7 +117,7 @@ fn by_container_its_processes_merge_and_others_do_not() {
         let comm = Comm::default();
         let process = Process { pid: 1, ppid: 1, uid: 0, start_ns: 1, comm, cgroup_id: 0, cgroup: cgroup.into() };
         let resident = Container::from_cgroup(cgroup).map(Into::into);
-        delta.process = Some(Arc::new(ProcessInfo { process, resident }));
+        delta.process = Some(Arc::new(ProcessInfo { process, resident, role: None }));
     }
     let rows = rows(&deltas, None, By::Container, Sort::Reads);
     let shown: Vec<_> =
@@ -157,7 +157,7 @@ fn a_row_says_only_what_all_of_it_has_in_common() {
 fn a_row_has_the_name_of_its_process_unless_it_is_of_a_thread() {
     let process =
         Process { pid: 1, ppid: 0, uid: 0, start_ns: 1, comm: comm("main"), cgroup_id: 0, cgroup: "/".into() };
-    let process = Arc::new(ProcessInfo { process, resident: None });
+    let process = Arc::new(ProcessInfo { process, resident: None, role: None });
     let known = Delta { process: Some(process), ..delta(1, 5, Some("/a"), 1, reads(1, 1, 1)) };
     let name = |delta: &Delta, by| rows(std::slice::from_ref(delta), None, by, Sort::Bytes)[0].comm;
     assert_eq!(name(&known, By::ProcessFile), Some(comm("main")));

@@ -62,6 +62,13 @@ impl Runtimes {
         named.map(|named| Container { known: true, ..named })
     }
 
+    /// The directories that relative layers of overlays count from: those of dockerd and of containers/storage.
+    #[must_use]
+    pub fn layer_bases(&self) -> Vec<PathBuf> {
+        let docker = self.docker_data().into_iter().map(|data| data.join("overlay2"));
+        docker.chain([self.path("var/lib/containers/storage/overlay")]).collect()
+    }
+
     fn path(&self, below: &str) -> PathBuf {
         self.root.join(below)
     }

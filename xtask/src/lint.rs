@@ -19,7 +19,9 @@ pub(crate) fn run(workspace: &Workspace, _args: &Args) -> Result<()> {
     cmd!(shell, "{cargo} fmt --manifest-path {ebpf_manifest} --check")
         .run()
         .context("format of the kernel side; to repair it: cargo fmt --manifest-path iotrace-ebpf/Cargo.toml")?;
-    cmd!(shell, "{cargo} clippy --workspace --all-targets --features iotrace-tests/peers --locked -- -D warnings").run().context("clippy")?;
+    cmd!(shell, "{cargo} clippy --workspace --all-targets --features iotrace-tests/peers --locked -- -D warnings")
+        .run()
+        .context("clippy")?;
     ebpf::clippy(workspace).context("clippy of the kernel side")?;
     cmd!(shell, "{cargo} doc --workspace --no-deps --locked")
         .env("RUSTDOCFLAGS", "-Dwarnings")

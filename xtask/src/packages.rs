@@ -11,15 +11,18 @@ pub(crate) const TOOLCHAIN: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"
 
 /// What the tests run or compile with.
 pub(crate) const TESTS: &[&str] = &[
-    "bpftool",     // lists what is attached
-    "btrfs-progs", // mkfs.btrfs for file systems on loop devices
-    "e2fsprogs",   // mkfs.ext4
-    "gcc",         // small workloads that a shell cannot express
-    "jq",          // the documentation's examples
-    "libc6-dev",   // headers for gcc
-    "tmux",        // a terminal of a known size
-    "util-linux",  // mount, losetup, unshare, setpriv
-    "xfsprogs",    // mkfs.xfs
+    "bpftool",        // lists what is attached
+    "btrfs-progs",    // mkfs.btrfs for file systems on loop devices
+    "busybox-static", // the image of containers
+    "containerd",     // containers
+    "e2fsprogs",      // mkfs.ext4
+    "gcc",            // small workloads that a shell cannot express
+    "jq",             // the documentation's examples
+    "libc6-dev",      // headers for gcc
+    "runc",           // starts them
+    "tmux",           // a terminal of a known size
+    "util-linux",     // mount, losetup, unshare, setpriv
+    "xfsprogs",       // mkfs.xfs
 ];
 
 /// What runs virtual machines, besides what the tests need.

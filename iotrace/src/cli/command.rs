@@ -22,6 +22,8 @@ pub struct Setup<'a> {
     pub stream: bool,
     /// Whether a PROGRAM only says how long to trace, not whom.
     pub everyone: bool,
+    /// Whether a table shows where files lie on the host, or what is free there. JSON always does.
+    pub host_paths: bool,
     /// What it needs from the kernel side; filters and settings are added.
     pub plan: Plan,
     /// How long, how often.

@@ -90,6 +90,7 @@ impl Args {
             command: "events",
             stream: true,
             everyone: false,
+            host_paths: false,
             plan: Plan { files, stream_io: true, stream_block, kinds: ALL_KINDS, ..Plan::default() },
             timing: &Timing::stream(self.duration),
             common: &self.common,

@@ -4,6 +4,7 @@ use crate::{
     cli::{
         Exit,
         command::{Command, Interval, Setup, World},
+        host::locate,
         lines::{
             EVERYTHING, UNKNOWN, errno, fsync_line, io_line, name_cell, path_cell, row_path_cell, selected, timestamp,
         },
@@ -109,6 +110,7 @@ impl Args {
             command: "fsync",
             stream: self.trace,
             everyone: false,
+            host_paths: false,
             plan,
             timing: &self.timing,
             common: &self.common,
@@ -170,8 +172,13 @@ impl Command for Fsync<'_> {
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let Some(sums) = &mut tracer.sums else { return Ok(()) };
         let (look, other) = look(&mut self.differences, sums, world, interval.repeated)?;
-        let rows = self.ledger.rows(&look.calls, other);
-        let shown = rows.iter().take(shown(self.args.rows, world.form.json, rows.len()));
+        let mut rows = self.ledger.rows(&look.calls, other);
+        let (total, printed) = (rows.len(), shown(self.args.rows, world.form.json, rows.len()));
+        rows.truncate(printed);
+        if world.names.wants_host_paths {
+            rows.iter_mut().for_each(|row| locate(&mut row.row, &mut world.names));
+        }
+        let shown = rows.iter();
         let wall_ns = u64::try_from(interval.length.as_nanos()).unwrap_or(u64::MAX);
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
@@ -181,7 +188,7 @@ impl Command for Fsync<'_> {
             return Ok(());
         }
         let cells: Vec<Vec<String>> = shown.map(|row| cells(row, wall_ns)).collect();
-        table(COLUMNS, &cells, rows.len(), interval, world, out);
+        table(COLUMNS, &cells, total, interval, world, out);
         Ok(())
     }
 }

@@ -76,6 +76,7 @@ impl Args {
             command: "latency",
             stream: false,
             everyone: true,
+            host_paths: false,
             plan: Plan { histogram, filters, ..Plan::default() },
             timing: &self.timing,
             common: &self.common,

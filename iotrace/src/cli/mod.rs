@@ -6,6 +6,7 @@ pub mod events;
 pub mod exit;
 pub mod form;
 pub mod fsync;
+pub mod host;
 pub mod latency;
 pub mod lines;
 pub mod open;

@@ -63,6 +63,7 @@ impl Args {
             command: "open",
             stream: true,
             everyone: false,
+            host_paths: false,
             plan: Plan { files: FileOps { open: true, ..FileOps::default() }, kinds: ALL_KINDS, ..Plan::default() },
             timing: &Timing::stream(self.duration),
             common: &self.common,

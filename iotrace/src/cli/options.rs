@@ -53,8 +53,8 @@ pub struct Filters {
     /// Only this user, by name or number (the real user id)
     #[arg(short, long, value_name = "USER", value_parser = uid_of)]
     uid: Option<u32>,
-    /// Only this container: name, unit, or the first characters of its id
-    #[arg(long, value_name = "NAME|ID")]
+    /// Only this container: name, pod, unit, or the first characters of its id
+    #[arg(long, value_name = "NAME|ID|POD")]
     container: Option<String>,
     /// Only this control group and those below it
     #[arg(long, value_name = "PATH")]

@@ -98,8 +98,10 @@ impl<'a> Session<'a> {
         follow_families(&mut tracer, &setup.common.filters)?;
         // PROGRAM is a process of its own by now, and keeps what the user has.
         access::restrict(|| tracer.losses().is_ok())?;
+        let mut names = Names::default();
+        names.wants_host_paths = setup.common.output.json || setup.host_paths;
         let world = World {
-            names: Names::default(),
+            names,
             clock: Clock::now(),
             selection: setup.common.filters.selection(),
             block: tracer.block.clone(),

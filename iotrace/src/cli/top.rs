@@ -4,7 +4,8 @@ use crate::{
     cli::{
         Exit, Misused,
         command::{Command, Interval, Setup, World},
-        lines::{name_cell, row_path_cell, selected, timestamp, top_line, truncate_place},
+        host::locate,
+        lines::{name_cell, path_cell, row_path_cell, selected, timestamp, top_line, truncate_place},
         options::{Common, Timing},
         run::run,
         tables::{look, shown, table},
@@ -32,6 +33,7 @@ Examples:
   iotrace top 1                        a table each second, until Ctrl-C
   iotrace top -p 4711 --by thread      which thread of a process does it
   iotrace top --path '/var/log/**'     only logs
+  iotrace top --by container           which container, pod or service does it
   iotrace top --json -- ./job.sh       all I/O of a program and its children")]
 pub struct Args {
     /// What a row is of
@@ -83,8 +85,12 @@ pub const COLUMNS: &[Column] = &[
         "CONTAINER",
         Align::Left,
         0,
-        "What the process runs in: name, else the id's first 12 characters",
+        "What the process runs in: POD/NAME, name, or the id's first 12 characters",
     ),
+    Column::new("host_path", "HOST_PATH", Align::Left, 0, "Where the file lies on the host"),
+    Column::new("volume", "VOLUME", Align::Left, 0, "Volume of a container runtime that the file is in"),
+    Column::new("free", "FREE%", Align::Right, 0, "Bytes of the file system that users may still take, in per cent"),
+    Column::new("ifree", "IFREE%", Align::Right, 0, "Inodes that are free, in per cent"),
 ];
 
 fn cell(key: &str, row: &Row) -> String {
@@ -107,16 +113,27 @@ fn cell(key: &str, row: &Row) -> String {
         "mw_kb" => kib(row.mapped.write_bytes),
         "disk" => name_cell(row.disk.as_ref().map(|disk| disk.disk.as_bytes())),
         "fs" => row.fs.clone().unwrap_or_else(|| "-".to_owned()),
-        "container" => match row.process.as_ref().and_then(|process| process.container.as_ref()) {
+        "container" => match row.container() {
             Some(container) => {
-                escape(container.name.clone().unwrap_or_else(|| container.id.chars().take(12).collect()).as_bytes())
-                    .into_owned()
+                let role = row.role.map(|role| format!("({role})")).unwrap_or_default();
+                escape((container.label() + &role).as_bytes()).into_owned()
             }
-            None => "-".to_owned(),
+            None => row.role.map_or_else(|| "-".to_owned(), |role| format!("({role})")),
         },
+        "host_path" => path_cell(row.host.as_ref().map(|host| host.path.as_slice()), row.ino.is_some(), "-"),
+        "volume" => name_cell(row.host.as_ref().and_then(|host| host.volume.as_deref()).map(str::as_bytes)),
+        "free" => free_cell(row.free.and_then(|free| free.bytes)),
+        "ifree" => free_cell(row.free.and_then(|free| free.inodes)),
         _ => row_path_cell(row),
     }
 }
+
+fn free_cell(per_cent: Option<f64>) -> String {
+    per_cent.map_or_else(|| "-".to_owned(), |per_cent| format!("{per_cent:.1}"))
+}
+
+/// Columns that need host paths.
+const OF_HOST: [&str; 4] = ["host_path", "volume", "free", "ifree"];
 
 /// Columns that a row has by what it is of.
 fn default_columns(by: By) -> &'static str {
@@ -126,6 +143,7 @@ fn default_columns(by: By) -> &'static str {
         By::Process => "pid,reads,writes,r_kb,w_kb,syncs,time,comm",
         By::File | By::Dir => "reads,writes,r_kb,w_kb,syncs,time,path",
         By::Disk => "reads,writes,r_kb,w_kb,syncs,time,disk",
+        By::Container => "reads,writes,r_kb,w_kb,syncs,time,container",
     }
 }
 
@@ -171,12 +189,14 @@ impl Args {
             .into_iter()
             .filter_map(|index| COLUMNS.get(index).copied())
             .collect();
+        let host_paths = columns.iter().any(|column| OF_HOST.contains(&column.key));
         let mut top =
             Top { args: &self, columns, differences: Differences::default(), truncates: Truncates::default() };
         let setup = Setup {
             command: "top",
             stream: false,
             everyone: false,
+            host_paths,
             plan: Plan { files, sum: true, kinds: if self.all { ALL_KINDS } else { REGULAR }, ..Plan::default() },
             timing: &self.timing,
             common: &self.common,
@@ -209,8 +229,13 @@ impl Command for Top<'_> {
         if let Some(more) = self.truncates.take(&mut look).filter(|_| world.selection.is_empty()) {
             other.get_or_insert_default().add(&more);
         }
-        let rows = rows(&look, other, self.args.by, self.args.sort);
-        let shown = rows.iter().take(shown(self.args.rows, world.form.json, rows.len()));
+        let mut rows = rows(&look, other, self.args.by, self.args.sort);
+        let (total, printed) = (rows.len(), shown(self.args.rows, world.form.json, rows.len()));
+        rows.truncate(printed);
+        if world.names.wants_host_paths {
+            rows.iter_mut().for_each(|row| locate(row, &mut world.names));
+        }
+        let shown = rows.iter();
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
             for row in shown {
@@ -220,7 +245,7 @@ impl Command for Top<'_> {
         }
         let cells: Vec<Vec<String>> =
             shown.map(|row| self.columns.iter().map(|column| cell(column.key, row)).collect()).collect();
-        table(&self.columns, &cells, rows.len(), interval, world, out);
+        table(&self.columns, &cells, total, interval, world, out);
         Ok(())
     }
 }

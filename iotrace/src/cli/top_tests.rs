@@ -6,12 +6,11 @@ use crate::{
         form::Form,
         lines::tests::{APP, EVIL, LOG, NGINX, comm, counters, mapped, row, truncate, world, write},
     },
-    resolve::{Container, names::ProcessInfo},
+    resolve::Container,
     view::top::{Look, OTHER_FILES},
 };
 use clap::Parser;
 use iotrace_common::sum::Counters;
-use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
 /// The table as `report` makes it.
@@ -99,9 +98,7 @@ fn every_column_has_a_cell_of_its_own() {
 fn hostile(container: Container) -> Row {
     let mut world = world(Form::default());
     let row = row(&mut world, APP, Some(EVIL), counters());
-    let process = row.process.as_ref().unwrap().process.clone();
-    let process = Some(Arc::new(ProcessInfo { process, container: Some(Arc::new(container)) }));
-    Row { comm: Some(comm(&EVIL[5..18])), process, tid: Some(1), ..row }
+    Row { comm: Some(comm(&EVIL[5..18])), resident: Some(container.into()), tid: Some(1), ..row }
 }
 
 fn assert_one_line(row: Row) {

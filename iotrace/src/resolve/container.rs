@@ -1,7 +1,7 @@
 //! Containers and services by the path of a control group.
 //!
 //! The path is all that the kernel tells, and enough for runtime and id: every runtime and every cgroup driver has its
-//! own form, see the table in the tests. Names and images come from the runtime's own records, later.
+//! own form, see the table in the tests. Names and images come from the runtime's own files: see [`super::Runtimes`].
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,12 +24,20 @@ pub struct Container {
     pub namespace: Option<String>,
     /// systemd service: the one inside the container, or the one that is the container.
     pub unit: Option<String>,
+    /// Uid of the pod, where `pod` is its name.
+    #[serde(skip)]
+    pub pod_uid: Option<String>,
+    /// The runtime's files were read: what is `None` has no value.
+    #[serde(skip)]
+    pub known: bool,
 }
 
 /// Namespaces that containerd's users give it: ctr and nerdctl, kubelet, dockerd, buildkitd.
 const NAMESPACES: [&str; 4] = ["default", "k8s.io", "moby", "buildkit"];
 /// Fewest characters of an id that may stand for it.
 const ID_PREFIX_MIN: usize = 4;
+/// Characters of an id that are shown where there is no name.
+const ID_SHOWN: usize = 12;
 
 impl Container {
     /// The innermost container in a control group's path, else the innermost systemd service, else `None`.
@@ -61,23 +69,69 @@ impl Container {
         Some(found)
     }
 
-    /// Whether `--container wanted` means this one: its name, unit (with or without `.service`) or pod, its id, or at
-    /// least four characters that a hexadecimal id begins with.
+    /// What may be a container of containerd in a namespace that is not one of the usual ones: only its files can tell.
+    #[must_use]
+    pub fn possible(path: &str) -> Option<Self> {
+        let (namespace, id) = path.strip_prefix('/')?.split_once('/')?;
+        let (id, _inside) = id.split_once('/').unwrap_or((id, ""));
+        let unit = |part: &str| [".slice", ".scope", ".service"].iter().any(|suffix| part.ends_with(suffix));
+        let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !unit(part);
+        let container = || Self { namespace: Some(namespace.into()), ..Self::new("containerd", id) };
+        (plain(namespace) && plain(id)).then(container)
+    }
+
+    /// Whether its runtime has files that tell more.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        !matches!(self.runtime.as_str(), "systemd" | "lxc" | "machine" | "buildkit")
+    }
+
+    /// Whether no other container ever has the same id.
+    #[must_use]
+    pub fn has_unique_id(&self) -> bool {
+        is_id(&self.id)
+    }
+
+    /// How a table shows it: `POD/NAME` in a pod, else the name, else the first 12 characters of the id, with `?` before
+    /// them where it may have a name that is not known.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let short = || {
+            let length = if is_id(&self.id) { ID_SHOWN } else { usize::MAX };
+            let id: String = self.id.chars().take(length).collect();
+            if self.known || !self.has_files() { id } else { format!("?{id}") }
+        };
+        match (&self.pod, &self.name) {
+            (Some(pod), Some(name)) if self.pod_uid.is_some() => format!("{pod}/{name}"),
+            (_, Some(name)) => name.clone(),
+            (Some(pod), None) if self.pod_uid.is_some() => pod.clone(),
+            _ => short(),
+        }
+    }
+
+    /// Whether `--container wanted` means this one: its name, unit (with or without `.service`), pod (by name, uid or
+    /// `NAMESPACE/POD`), its id, or at least four characters that a hexadecimal id begins with.
     #[must_use]
     pub fn selected(&self, wanted: &str) -> bool {
         let is = |field: &Option<String>| field.as_deref() == Some(wanted);
         let unit = self.unit.as_deref().and_then(|unit| unit.strip_suffix(".service"));
         // Only ids that mean nothing are cut short: "cron" must not select crond.service.
         let prefix = wanted.len() >= ID_PREFIX_MIN && is_id(&self.id) && self.id.starts_with(wanted);
-        self.id == wanted || prefix || is(&self.name) || is(&self.pod) || is(&self.unit) || unit == Some(wanted)
+        let pod = self
+            .namespace
+            .as_deref()
+            .zip(self.pod.as_deref())
+            .is_some_and(|(namespace, pod)| wanted.split_once('/') == Some((namespace, pod)));
+        let named = is(&self.name) || is(&self.pod) || is(&self.pod_uid) || is(&self.unit);
+        self.id == wanted || prefix || named || pod || unit == Some(wanted)
     }
 
-    fn new(runtime: &str, id: &str) -> Self {
+    pub(super) fn new(runtime: &str, id: &str) -> Self {
         Self { runtime: runtime.into(), id: id.into(), ..Self::default() }
     }
 
     /// A container whose id is the name that people gave it.
-    fn named(runtime: &str, name: &str) -> Self {
+    pub(super) fn named(runtime: &str, name: &str) -> Self {
         Self { name: Some(name.into()), ..Self::new(runtime, name) }
     }
 }
@@ -153,7 +207,7 @@ fn runtime(prefix: &str) -> Option<&'static str> {
 }
 
 /// Ids of all runtimes that make them up: 64 hexadecimal digits.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

@@ -197,6 +197,57 @@ fn selected_by_name_id_prefix_unit_or_pod() {
 }
 
 #[test]
+fn pods_are_selected_by_name_uid_and_with_their_namespace() {
+    let container = Container {
+        name: Some("nginx".into()),
+        pod: Some("web-0".into()),
+        pod_uid: Some(UID.into()),
+        namespace: Some("shop".into()),
+        ..Container::new("containerd", ID)
+    };
+    for wanted in ["nginx", "web-0", UID, "shop/web-0"] {
+        assert!(container.selected(wanted), "{wanted}");
+    }
+    for wanted in ["shop", "shop/nginx", "default/web-0", "shop/web-0/nginx", "web", "0d5a"] {
+        assert!(!container.selected(wanted), "{wanted}");
+    }
+}
+
+#[test]
+fn how_a_table_shows_it() {
+    let unknown = Container::new("docker", ID);
+    let nameless = Container { known: true, ..unknown.clone() };
+    let named = Container { name: Some("web".into()), ..nameless.clone() };
+    let pod = Container { pod: Some("web-0".into()), pod_uid: Some(UID.into()), ..nameless.clone() };
+    let in_pod = Container { name: Some("nginx".into()), ..pod.clone() };
+    let uid_only = Container { pod: Some(UID.into()), ..unknown.clone() };
+    let service = Container::from_cgroup("/system.slice/a-long-name-of-a-unit.service").unwrap();
+    for (container, shown) in [
+        (unknown, "?3f4a9c0f1b2d"),
+        (nameless, "3f4a9c0f1b2d"),
+        (named, "web"),
+        (pod, "web-0"),
+        (in_pod, "web-0/nginx"),
+        (uid_only, "?3f4a9c0f1b2d"),
+        (service, "a-long-name-of-a-unit.service"),
+        (Container::named("lxc", "101"), "101"),
+    ] {
+        assert_eq!(container.label(), shown, "{container:?}");
+    }
+}
+
+#[test]
+fn what_may_be_a_container_of_containerd() {
+    for (path, namespace, id) in [("/batch/web", "batch", "web"), ("/batch/web/init.scope", "batch", "web")] {
+        let found = Container::possible(path).unwrap();
+        assert_eq!((found.namespace.as_deref(), found.id.as_str()), (Some(namespace), id));
+    }
+    for path in ["/", "/batch", "/user.slice/x", "/batch/x.service", "/batch/x.scope", "/../x", "/x/..", "//x", ""] {
+        assert_eq!(Container::possible(path), None, "{path}");
+    }
+}
+
+#[test]
 fn json_has_every_key_in_order() {
     let json = serde_json::to_string(&Container::new("docker", "x")).unwrap();
     assert_eq!(

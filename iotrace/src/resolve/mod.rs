@@ -3,20 +3,33 @@
 //! Caches have limits, and what cannot be found is `None`, never a guess.
 
 mod container;
+mod containers;
 mod disk;
+mod host_finder;
+mod host_paths;
+mod mount_table;
 mod mounts;
 pub mod names;
+mod overlay;
 mod pipeline;
 mod points;
 mod process;
 mod program;
+mod reader;
+mod role;
+mod runtimes;
 mod users;
+mod volume;
 
 pub use container::Container;
+pub use containers::{Containers, Resident};
 pub use disk::{Disk, Disks, UnknownDisk, dev_of_rdev, dev_text};
+pub use host_finder::HostPath;
+pub use host_paths::Free;
 pub use mounts::{Mounts, hides_processes};
 pub use pipeline::pipeline;
 pub use points::Points;
 pub use process::{ProcessInfo, cgroup_path, descendants, exists, from_proc, thread_exists};
 pub use program::find_program;
+pub use runtimes::{ROOT_VARIABLE, Runtimes};
 pub use users::uid_of;

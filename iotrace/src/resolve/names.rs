@@ -2,7 +2,10 @@
 
 use crate::{
     event::{Comm, file::File, process::Process},
-    resolve::{Container, Disk, Disks, Mounts, Points, from_proc},
+    resolve::{
+        Container, Containers, Disk, Disks, Free, HostPath, Mounts, Points, Resident, from_proc, host_paths::HostPaths,
+        role::role,
+    },
 };
 use iotrace_common::record::COMM_LEN;
 use std::{collections::HashMap, sync::Arc, time::Instant};
@@ -27,7 +30,21 @@ pub struct ProcessInfo {
     /// The kernel's record.
     pub process: Process,
     /// What it runs in.
-    pub container: Option<Arc<Container>>,
+    pub resident: Option<Resident>,
+    /// `runtime` when it is a container runtime's own: then `resident` is the container that it serves.
+    pub role: Option<&'static str>,
+}
+
+impl ProcessInfo {
+    /// The container or service that it runs in. Waits a little for names that are being looked up.
+    pub fn container(&self) -> Option<&Container> {
+        self.resident.as_ref()?.container()
+    }
+
+    /// Whether it shares the mounts of what it runs in: a runtime's own process does not.
+    pub(super) fn is_inside(&self) -> bool {
+        self.resident.is_some() && self.role.is_none()
+    }
 }
 
 /// Names by number.
@@ -37,6 +54,10 @@ pub struct Names {
     processes: HashMap<u32, Arc<ProcessInfo>>,
     /// Processes whose number another one has now.
     former: HashMap<(u32, u64), Arc<ProcessInfo>>,
+    containers: Containers,
+    host_paths: HostPaths,
+    /// Whether host paths are going to be asked for.
+    pub wants_host_paths: bool,
     /// Block devices.
     pub disks: Disks,
     mounts: Mounts,
@@ -70,9 +91,16 @@ impl Names {
             let (_, &mut oldest_kept, _) = starts.select_nth_unstable(middle);
             self.processes.retain(|_, known| known.process.start_ns >= oldest_kept);
         }
-        let container = Container::from_cgroup(&process.cgroup).map(Arc::new);
+        let (comm, cgroup) = (process.comm.bytes(), process.cgroup.as_str());
+        let role = role(comm, cgroup, Container::from_cgroup(cgroup).as_ref());
+        let served = role.and_then(|_| self.containers.served_by(process.pid, comm, cgroup));
+        let resident = served.or_else(|| self.containers.find(cgroup, Instant::now()));
         let (pid, start_ns) = (process.pid, process.start_ns);
-        let before = self.processes.insert(pid, Arc::new(ProcessInfo { process, container }));
+        let known = Arc::new(ProcessInfo { process, resident, role });
+        if self.wants_host_paths {
+            self.host_paths.remember(&known);
+        }
+        let before = self.processes.insert(pid, known);
         if let Some(before) = before.filter(|before| before.process.start_ns != start_ns) {
             self.former.insert((pid, before.process.start_ns), before);
         }
@@ -111,6 +139,16 @@ impl Names {
             cgroup: found.cgroup,
         });
         self.processes.get(&pid).cloned()
+    }
+
+    /// Where a file lies on the host that a process uses; `writes`: it did so by writing. Waits a little for the answer.
+    pub fn host_path(&mut self, file: &FileInfo, process: &ProcessInfo, writes: bool) -> Option<Arc<HostPath>> {
+        self.host_paths.find(file, process, writes, Instant::now())
+    }
+
+    /// What is free of the file system with this device number; `host_path`: where a file of it lies. Waits likewise.
+    pub fn free(&mut self, dev: u32, host_path: Option<&[u8]>) -> Option<Free> {
+        self.host_paths.free(dev, host_path, Instant::now())
     }
 
     /// The block device of a file system's device number.

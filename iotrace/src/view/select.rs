@@ -38,7 +38,7 @@ impl Selection {
     /// Whether a process passes.
     pub fn process(&self, process: Option<&ProcessInfo>) -> bool {
         let container = self.container.as_deref().is_none_or(|wanted| {
-            process.and_then(|process| process.container.as_deref()).is_some_and(|container| container.selected(wanted))
+            process.and_then(ProcessInfo::container).is_some_and(|container| container.selected(wanted))
         });
         let cgroup = self.cgroup.as_deref().is_none_or(|wanted| {
             process.is_some_and(|process| {

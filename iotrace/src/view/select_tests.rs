@@ -5,7 +5,6 @@ use crate::{
     resolve::Container,
 };
 use globset::GlobBuilder;
-use std::sync::Arc;
 
 const ID: &str = "3f4a9c0f1b2d3f4a9c0f1b2d3f4a9c0f1b2d3f4a9c0f1b2d3f4a9c0f1b2d5e6f";
 
@@ -16,10 +15,10 @@ fn by_path(glob: &str) -> Selection {
 }
 
 fn process(cgroup: &str) -> ProcessInfo {
-    let container = Container::from_cgroup(cgroup).map(Arc::new);
+    let resident = Container::from_cgroup(cgroup).map(Into::into);
     let process =
         Process { pid: 1, ppid: 0, uid: 0, start_ns: 1, comm: Comm::default(), cgroup_id: 1, cgroup: cgroup.into() };
-    ProcessInfo { process, container }
+    ProcessInfo { process, resident, role: None }
 }
 
 #[test]

@@ -3,7 +3,10 @@
 pub use crate::view::differences::{Delta, Differences, Look};
 use crate::{
     event::Comm,
-    resolve::{Disk, dev_text, names::ProcessInfo},
+    resolve::{
+        Container, Disk, Free, HostPath, Resident, dev_text,
+        names::{FileInfo, ProcessInfo},
+    },
 };
 use iotrace_common::sum::Counters;
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
@@ -24,6 +27,8 @@ pub enum By {
     Dir,
     /// A disk: the files on it, all processes together.
     Disk,
+    /// A container or service: all its processes and their files together.
+    Container,
 }
 
 /// What rows are sorted by, largest first.
@@ -103,6 +108,16 @@ pub struct Row {
     pub comm: Option<Comm>,
     /// What is known of the process.
     pub process: Option<Arc<ProcessInfo>>,
+    /// What the process runs in, or the processes when the row is of a container.
+    pub resident: Option<Resident>,
+    /// `runtime` when the process or processes are a container runtime's own.
+    pub role: Option<&'static str>,
+    /// The file, the newest where there are several, and a process that used it: for [`Self::host`].
+    pub file: Option<(Arc<FileInfo>, Arc<ProcessInfo>)>,
+    /// Where the file lies on the host; looked up only for what is printed.
+    pub host: Option<Arc<HostPath>>,
+    /// What is free of its file system; likewise.
+    pub free: Option<Free>,
     /// File or directory, when the row is of one that has a name.
     pub path: Option<Vec<u8>>,
     /// Device of the file system.
@@ -135,12 +150,22 @@ pub const OTHER_FILES: &str = "(other files)";
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     process: Option<(u32, u64)>,
+    /// Runtime, namespace and id.
+    container: Option<(String, Option<String>, String)>,
+    role: Option<&'static str>,
     tid: Option<u32>,
     dev: Option<u32>,
     path: Option<Vec<u8>>,
     // A file whose path is not known is at least told apart by its inode.
     ino: Option<u64>,
     everything: bool,
+}
+
+impl Row {
+    /// What its process or processes run in.
+    pub fn container(&self) -> Option<&Container> {
+        self.resident.as_ref()?.container()
+    }
 }
 
 /// A row, and whether operations on several inodes are in it.
@@ -166,6 +191,17 @@ impl Group {
     }
 }
 
+impl Group {
+    /// Remembers the newest file that has an inode: numbers grow.
+    fn locate(&mut self, delta: &Delta) {
+        let (Some(file), Some(process)) = (&delta.file, &delta.process) else { return };
+        let newer = self.row.file.as_ref().is_none_or(|(known, _)| known.file.id < file.file.id);
+        if newer && file.file.key.mode() != 0 {
+            self.row.file = Some((file.clone(), process.clone()));
+        }
+    }
+}
+
 /// Groups by what rows are of, sorted, largest first; ties in the order of pid and path.
 pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row> {
     let of_process = matches!(by, By::ProcessFile | By::Process | By::Thread);
@@ -177,16 +213,23 @@ pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row
         let shown_path = match by {
             By::ProcessFile | By::Thread | By::File => path.map(<[u8]>::to_vec),
             By::Dir => path.map(directory),
-            By::Process | By::Disk => None,
+            By::Process | By::Disk | By::Container => None,
         };
         let disk = delta.file.as_ref().and_then(|file| file.disk.clone());
         let dev = match by {
-            By::Process => None,
+            By::Process | By::Container => None,
             By::Disk => disk.as_ref().map(|disk| disk.whole).or(delta.dev()),
             _ => delta.dev(),
         };
         let ino = delta.inode.map(|(_, ino)| ino).filter(|_| of_file);
+        let resident = delta.process.as_ref().and_then(|process| process.resident.clone());
+        let resident = resident.filter(|_| of_process || by == By::Container);
+        let container = resident.as_ref().filter(|_| by == By::Container).and_then(Resident::container);
+        let role = delta.process.as_ref().and_then(|process| process.role);
+        let role = role.filter(|_| of_process || by == By::Container);
         let key = Key {
+            role,
+            container: container.map(|found| (found.runtime.clone(), found.namespace.clone(), found.id.clone())),
             process: of_process.then_some((delta.pid, delta.process_start_ns)),
             tid: (by == By::Thread).then_some(delta.tid),
             dev,
@@ -202,15 +245,20 @@ pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row
                 _ => delta.comm,
             }),
             process: delta.process.clone().filter(|_| of_process),
+            resident,
+            role,
             path: shown_path,
             dev,
-            disk: if by == By::Process { None } else { disk },
+            disk: if matches!(by, By::Process | By::Container) { None } else { disk },
             fs: delta.file.as_ref().filter(|_| of_file || by == By::Dir).map(|file| file.file.fs.clone()),
             everything: of_file && delta.everything,
             ..Row::default()
         };
         let group = groups.entry(key).or_insert_with(|| Group { row: new(), several: false });
         group.add(delta, ino, mapped);
+        if of_file {
+            group.locate(delta);
+        }
     }
     let mut rows: Vec<Row> = groups.into_values().map(|group| group.row).collect();
     if other.is_some() || look.other_mapped.is_some() {

@@ -106,6 +106,26 @@ fn by_file_directory_and_disk_processes_merge() {
 }
 
 #[test]
+fn by_container_its_processes_merge_and_others_do_not() {
+    let mut deltas = vec![
+        delta(1, 1, Some("/a"), 1, reads(1, 1, 1)),
+        delta(2, 2, Some("/b"), 2, reads(2, 2, 2)),
+        delta(3, 3, Some("/a"), 1, reads(4, 4, 4)),
+        delta(4, 4, Some("/a"), 1, reads(8, 8, 8)),
+    ];
+    for (delta, cgroup) in deltas.iter_mut().zip(["/lxc/web", "/lxc/web/x", "/lxc/db", "/"]) {
+        let comm = Comm::default();
+        let process = Process { pid: 1, ppid: 1, uid: 0, start_ns: 1, comm, cgroup_id: 0, cgroup: cgroup.into() };
+        let resident = Container::from_cgroup(cgroup).map(Into::into);
+        delta.process = Some(Arc::new(ProcessInfo { process, resident, role: None }));
+    }
+    let rows = rows(&deltas, None, By::Container, Sort::Reads);
+    let shown: Vec<_> =
+        rows.iter().map(|row| (row.container().map(Container::label), row.counters.reads, row.pid, row.dev)).collect();
+    assert_eq!(shown, [(None, 8, None, None), (Some("db".into()), 4, None, None), (Some("web".into()), 3, None, None)]);
+}
+
+#[test]
 fn partitions_of_a_disk_merge_and_disks_do_not() {
     let mut both = vec![delta(1, 1, Some("/a"), 1, reads(1, 1, 1)), delta(1, 1, Some("/b"), 2, reads(2, 2, 2))];
     let whole = Disk { name: "vda".into(), disk: "vda".into(), whole: 254 << 20 };
@@ -127,8 +147,8 @@ fn a_row_says_only_what_all_of_it_has_in_common() {
             assert_eq!(row.comm.is_some(), row.pid.is_some(), "{by:?}");
             assert_eq!(row.tid.is_some(), *by == By::Thread, "{by:?}");
             assert_eq!(row.ino.is_some(), matches!(by, By::ProcessFile | By::Thread | By::File), "{by:?}");
-            assert_eq!(row.disk.is_some(), *by != By::Process, "{by:?}");
-            assert_eq!(row.fs.is_some(), !matches!(by, By::Process | By::Disk), "{by:?}");
+            assert_eq!(row.disk.is_some(), !matches!(by, By::Process | By::Container), "{by:?}");
+            assert_eq!(row.fs.is_some(), !matches!(by, By::Process | By::Disk | By::Container), "{by:?}");
         }
     }
 }
@@ -137,7 +157,7 @@ fn a_row_says_only_what_all_of_it_has_in_common() {
 fn a_row_has_the_name_of_its_process_unless_it_is_of_a_thread() {
     let process =
         Process { pid: 1, ppid: 0, uid: 0, start_ns: 1, comm: comm("main"), cgroup_id: 0, cgroup: "/".into() };
-    let process = Arc::new(ProcessInfo { process, container: None });
+    let process = Arc::new(ProcessInfo { process, resident: None, role: None });
     let known = Delta { process: Some(process), ..delta(1, 5, Some("/a"), 1, reads(1, 1, 1)) };
     let name = |delta: &Delta, by| rows(std::slice::from_ref(delta), None, by, Sort::Bytes)[0].comm;
     assert_eq!(name(&known, By::ProcessFile), Some(comm("main")));

@@ -28,7 +28,7 @@ fn truncate(pid: u32, result: Result<u64, i32>) -> Truncate {
 fn process(pid: u32) -> Option<Arc<ProcessInfo>> {
     let process =
         Process { pid, ppid: 1, uid: 0, start_ns: pid.into(), comm: comm("app"), cgroup_id: 0, cgroup: "/".into() };
-    Some(Arc::new(ProcessInfo { process, container: None }))
+    Some(Arc::new(ProcessInfo { process, resident: None, role: None }))
 }
 
 fn base() -> FileInfo {

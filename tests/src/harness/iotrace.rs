@@ -49,6 +49,7 @@ pub struct Iotrace {
     user: Option<u32>,
     capabilities: Vec<&'static str>,
     within: Vec<OsString>,
+    variables: Vec<(&'static str, OsString)>,
 }
 
 impl Iotrace {
@@ -61,6 +62,7 @@ impl Iotrace {
             user: None,
             capabilities: Vec::new(),
             within: Vec::new(),
+            variables: Vec::new(),
         }
     }
 
@@ -103,6 +105,12 @@ impl Iotrace {
     pub fn within(mut self, script: &str) -> Self {
         let script = format!("{script} && exec \"$@\"");
         self.within = ["unshare", "--mount", "sh", "-c", &script, "sh"].map(Into::into).to_vec();
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name, value.into()));
         self
     }
 
@@ -151,6 +159,7 @@ impl Iotrace {
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE").env("NO_COLOR", "1").process_group(0);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let mut child = command.spawn().unwrap();
         let stderr = Arc::new(Mutex::new(String::new()));
         let reader = std::thread::spawn({

@@ -1,6 +1,7 @@
 //! Runs iotrace and compares what it says with the truth.
 
 mod blockstat;
+mod containerd;
 mod events;
 mod iotrace;
 mod loopdisk;
@@ -11,10 +12,11 @@ mod rows;
 mod scene;
 
 pub use blockstat::BlockStat;
+pub use containerd::{Container, Containerd};
 pub use events::{assert_events, assert_events_at};
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
-pub use need::{aio, bpf, btrfs, io_uring, loop_devices, note_skip, overlayfs, peers, root, xfs};
+pub use need::{aio, bpf, btrfs, containers, io_uring, loop_devices, note_skip, overlayfs, peers, root, xfs};
 pub use peers::{Peer, share_one_processor};
 pub use peers_output::{Counted, Opened, Requested, histogram_sum, maps};
 pub use rows::{

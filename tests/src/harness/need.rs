@@ -110,6 +110,20 @@ pub fn overlayfs() -> Result<(), String> {
     file_system("overlay")
 }
 
+/// containerd and runc, with the right to run containers on overlayfs.
+///
+/// # Errors
+/// The reason why not.
+pub fn containers() -> Result<(), String> {
+    overlayfs()?;
+    for program in ["containerd", "ctr", "runc", "busybox"] {
+        let found = std::process::Command::new(program).arg("--help").output();
+        found.map_err(|error| format!("needs {program}: {error}"))?;
+    }
+    let groups = fs::read_to_string("/proc/self/mounts").unwrap().lines().any(|line| line.contains(" cgroup"));
+    if groups { Ok(()) } else { Err("needs control groups".into()) }
+}
+
 /// xfs on loop devices.
 ///
 /// # Errors

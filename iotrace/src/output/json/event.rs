@@ -24,8 +24,10 @@ pub struct Head<'a> {
     /// Exact bytes of `comm` in base64, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm_bytes: Option<String>,
-    /// What the process runs in.
+    /// What the process runs in, or what it serves.
     pub container: Option<&'a Container>,
+    /// `runtime` for a process of a container runtime.
+    pub role: Option<&'static str>,
 }
 
 /// Which file.
@@ -36,6 +38,13 @@ pub struct Place<'a> {
     /// Exact bytes of `path` in base64, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_bytes: Option<String>,
+    /// Where it lies on the host; `null` where that is not known.
+    pub host_path: Option<Text<'a>>,
+    /// Exact bytes of `host_path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_path_bytes: Option<String>,
+    /// Volume of a container runtime that it is in.
+    pub volume: Option<&'a str>,
     /// Device of the file system, `MAJOR:MINOR`.
     pub dev: Option<String>,
     /// Whole disk it is on.
@@ -146,8 +155,10 @@ pub struct BlockLine<'a> {
     /// Exact bytes of `comm` in base64, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm_bytes: Option<String>,
-    /// What it runs in.
+    /// What it runs in, or what it serves.
     pub container: Option<&'a Container>,
+    /// `runtime` for a process of a container runtime.
+    pub role: Option<&'static str>,
     /// The file: not known yet.
     pub path: Option<Text<'a>>,
 }

@@ -18,8 +18,19 @@ pub struct Owner<'a> {
     /// Exact bytes of `comm` in base64, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm_bytes: Option<String>,
-    /// What the process runs in.
+    /// What the process runs in, or what it serves.
     pub container: Option<&'a Container>,
+    /// `runtime` for a process of a container runtime.
+    pub role: Option<&'static str>,
+}
+
+/// What is free of the file system of a row.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Space {
+    /// Bytes that users may still take, in per cent.
+    pub fs_free_pct: Option<f64>,
+    /// Inodes, in per cent.
+    pub fs_inodes_free_pct: Option<f64>,
 }
 
 /// A row of `top`.
@@ -36,6 +47,9 @@ pub struct TopLine<'a> {
     /// Which file.
     #[serde(flatten)]
     pub place: Place<'a>,
+    /// What is free there.
+    #[serde(flatten)]
+    pub space: Space,
     /// Read calls, failed ones included.
     pub reads: u64,
     /// Write calls, failed ones included.
@@ -86,6 +100,9 @@ pub struct FsyncLine<'a> {
     /// Which file.
     #[serde(flatten)]
     pub place: Place<'a>,
+    /// What is free there.
+    #[serde(flatten)]
+    pub space: Space,
     /// Sync calls, failed ones included.
     pub syncs: u64,
     /// Writes that sync by themselves.

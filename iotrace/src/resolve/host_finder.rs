@@ -1,0 +1,186 @@
+//! The way from a path in some mount namespace to one in iotrace's own. Reads files: for the reader's thread.
+
+use super::{
+    Runtimes,
+    host_paths::Free,
+    mount_table::MountTable,
+    overlay::{Found, Layers},
+    volume::volume,
+};
+use nix::sys::statvfs::statvfs;
+use procfs::process::Process;
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    fs,
+    io::ErrorKind,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Most mount tables remembered; when it is reached, all are forgotten.
+const TABLES_MAX: usize = 1024;
+/// How long a mount table is good.
+const AGAIN: Duration = Duration::from_secs(1);
+/// `/proc` counts the start of a process in ticks of so many nanoseconds.
+const TICK_NS: u64 = 10_000_000;
+
+/// A file's place on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPath {
+    /// Its path in iotrace's own mount namespace.
+    pub path: Vec<u8>,
+    /// The volume of a container runtime that it is in.
+    pub volume: Option<String>,
+    /// It is in a lower layer of an overlay.
+    pub(super) lower: bool,
+}
+
+/// Whose mounts count.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    /// A container's or service's, by its control group.
+    Group(String),
+    /// A process's own, by number and start.
+    Process(u32, u64),
+}
+
+/// A file as a process sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) who: Who,
+    pub(super) pid: u32,
+    pub(super) start_ns: u64,
+    /// In the process's mount namespace.
+    pub(super) path: Vec<u8>,
+    /// Device of the file system.
+    pub(super) dev: u32,
+    pub(super) ino: u64,
+    /// S_IFMT bits of the mode.
+    pub(super) kind: u32,
+}
+
+/// Mount tables, and where relative layers of overlays count from.
+#[derive(Debug)]
+pub(super) struct Finder {
+    own: Option<(Instant, MountTable)>,
+    tables: HashMap<Who, (Instant, MountTable)>,
+    bases: Vec<PathBuf>,
+}
+
+impl Default for Finder {
+    fn default() -> Self {
+        Self { own: None, tables: HashMap::new(), bases: Runtimes::default().layer_bases() }
+    }
+}
+
+impl Finder {
+    /// Reads the mount table of a process of a container, unless one is known that is surely the container's own: the runtime
+    /// starts a container in a copy of the host's mounts.
+    pub(super) fn remember(&mut self, who: &Who, pid: u32, start_ns: u64) {
+        if self.tables.get(who).is_none_or(|(_, table)| self.has_our_root(table)) {
+            self.read(who, pid, start_ns);
+        }
+    }
+
+    /// Where a file lies; `None` when it is not known, or no path leads there.
+    pub(super) fn find(&mut self, file: &Question) -> Option<HostPath> {
+        let Found { path, lower } = self.place(file)?;
+        Some(HostPath { volume: volume(&path), path, lower })
+    }
+
+    fn place(&mut self, file: &Question) -> Option<Found> {
+        let same = |path: Vec<u8>| Some(Found { path, lower: false });
+        let shown = self.own().covering(&file.path).is_some_and(|mount| mount.dev == file.dev);
+        if shown && inode(&file.path).is_ok_and(|ino| ino == file.ino) {
+            // The same file, whoever's mounts they are.
+            return same(file.path.clone());
+        }
+        let fresh = |asked: &Instant| asked.elapsed() < AGAIN;
+        if !self.tables.get(&file.who).is_some_and(|(asked, _)| fresh(asked)) {
+            self.read(&file.who, file.pid, file.start_ns);
+        }
+        let covered = |finder: &Self| {
+            let (_, table) = finder.tables.get(&file.who)?;
+            table.covering(&file.path).filter(|mount| mount.dev == file.dev).map(|mount| mount.id)
+        };
+        if covered(self).is_none() {
+            self.read(&file.who, file.pid, file.start_ns);
+        }
+        let (_, table) = self.tables.get(&file.who)?;
+        let (_, own) = self.own.as_ref()?;
+        if table.root().is_some_and(|root| own.has(root.id)) {
+            return same(file.path.clone());
+        }
+        let mount = table.covering(&file.path).filter(|mount| mount.dev == file.dev)?;
+        let inside = mount.inside(&file.path)?;
+        if mount.fs == b"overlay" {
+            return Layers::of(mount, &self.bases).find(&inside, file.ino, file.kind);
+        }
+        let place = own.place_of(file.dev, &inside)?;
+        match inode(&place) {
+            Ok(ino) => same(place).filter(|_| ino == file.ino),
+            // It cannot be looked at, but the mounts say so, if they are surely the container's own.
+            Err(ErrorKind::PermissionDenied) if !self.has_our_root(table) => same(place),
+            Err(_) => None,
+        }
+    }
+
+    /// What is free where a file lies, or else on its device.
+    pub(super) fn free(&mut self, dev: u32, host_path: Option<&[u8]>) -> Option<Free> {
+        let of = |path: &[u8]| statvfs(Path::new(OsStr::from_bytes(path))).ok();
+        let parent =
+            |path: &[u8]| Path::new(OsStr::from_bytes(path)).parent().map(|path| path.as_os_str().as_bytes().to_vec());
+        let found = host_path.and_then(|path| of(path).or_else(|| of(&parent(path)?)));
+        let found = found.or_else(|| of(&self.own().any_place(dev)?))?;
+        let (free, available) = (found.blocks_free(), found.blocks_available());
+        let used = found.blocks().saturating_sub(free);
+        Some(Free { bytes: per_cent(available, used + available), inodes: per_cent(found.files_free(), found.files()) })
+    }
+
+    /// iotrace's own mounts, as they are now or were a moment ago.
+    fn own(&mut self) -> &MountTable {
+        let now = Instant::now();
+        if self.own.as_ref().is_none_or(|(asked, _)| now.duration_since(*asked) >= AGAIN) {
+            self.own = None;
+        }
+        let read = || fs::read("/proc/self/mountinfo").map(|text| MountTable::parse(&text)).unwrap_or_default();
+        &self.own.get_or_insert_with(|| (now, read())).1
+    }
+
+    /// Whether the root directory is of the file system of iotrace's own.
+    fn has_our_root(&self, table: &MountTable) -> bool {
+        let root = |table: &MountTable| table.root().map(|root| root.dev);
+        self.own.as_ref().is_none_or(|(_, own)| root(table).is_none() || root(own) == root(table))
+    }
+
+    /// Reads a process's mount table; what was known stays when the process is gone.
+    fn read(&mut self, who: &Who, pid: u32, start_ns: u64) {
+        self.own();
+        let table = fs::read(format!("/proc/{pid}/mountinfo")).map(|text| MountTable::parse(&text));
+        let started =
+            i32::try_from(pid).ok().and_then(|pid| Process::new(pid).ok()?.stat().ok()).map(|stat| stat.starttime);
+        let began = started.map(|ticks| ticks * (1_000_000_000 / procfs::ticks_per_second()));
+        let same = began.is_some_and(|began| began.abs_diff(start_ns) <= TICK_NS);
+        if let Some(table) = table.ok().filter(|_| same) {
+            if self.tables.len() >= TABLES_MAX {
+                self.tables.clear();
+            }
+            self.tables.insert(who.clone(), (Instant::now(), table));
+        }
+    }
+}
+
+fn inode(path: &[u8]) -> Result<u64, ErrorKind> {
+    fs::symlink_metadata(Path::new(OsStr::from_bytes(path))).map(|found| found.ino()).map_err(|error| error.kind())
+}
+
+/// With one decimal; `None` of nothing.
+fn per_cent(part: u64, whole: u64) -> Option<f64> {
+    (whole != 0).then(|| (part as f64 * 1000.0 / whole as f64).floor() / 10.0)
+}
+
+#[cfg(test)]
+#[path = "host_finder_tests.rs"]
+mod tests;

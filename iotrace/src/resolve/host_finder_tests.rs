@@ -1,0 +1,75 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+/// A file of this process, and its mount.
+fn question(path: &Path) -> Question {
+    let found = fs::symlink_metadata(path).unwrap();
+    let path = path.as_os_str().as_bytes().to_vec();
+    let table = MountTable::parse(&fs::read("/proc/self/mountinfo").unwrap());
+    let dev = table.covering(&path).unwrap().dev;
+    let own = crate::resolve::from_proc(std::process::id()).unwrap();
+    let who = Who::Process(own.pid, own.start_ns);
+    Question { who, pid: own.pid, start_ns: own.start_ns, path, dev, ino: found.ino(), kind: libc::S_IFREG }
+}
+
+/// A question by a process that is gone.
+fn gone(question: &Question) -> Question {
+    Question { who: Who::Process(u32::MAX, 1), pid: u32::MAX, start_ns: 1, ..question.clone() }
+}
+
+#[test]
+fn a_file_of_the_hosts_own_mounts_is_where_it_is_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file").canonicalize().unwrap_or_else(|_| directory.path().join("file"));
+    fs::write(&file, "x").unwrap();
+    let question = question(&file);
+    let mut finder = Finder::default();
+    let expected = HostPath { path: question.path.clone(), volume: None, lower: false };
+    assert_eq!(finder.find(&question), Some(expected.clone()));
+    assert_eq!(finder.find(&gone(&question)), Some(expected.clone()), "it is the same file");
+    // What replaced the file says nothing about a process that is gone.
+    let another = Question { ino: question.ino + 1, ..question };
+    assert_eq!(finder.find(&gone(&another)), None);
+    assert_eq!(finder.find(&another), Some(expected), "this process sees no other mounts");
+}
+
+#[test]
+fn a_file_of_another_file_system_is_not_what_has_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let question = question(&file);
+    let mut finder = Finder::default();
+    assert_eq!(finder.find(&gone(&Question { dev: 0xf_fffe, ..question })), None);
+}
+
+#[test]
+fn a_process_number_used_again_does_not_lend_its_mounts() {
+    let own = question(Path::new("/proc/self/exe").canonicalize().unwrap().as_path());
+    let mut finder = Finder::default();
+    let before = Who::Process(own.pid, own.start_ns - 10 * TICK_NS);
+    finder.read(&before, own.pid, own.start_ns - 10 * TICK_NS);
+    assert!(finder.tables.is_empty());
+    finder.read(&own.who, own.pid, own.start_ns);
+    assert_eq!(finder.tables.len(), 1);
+}
+
+#[test]
+fn free_space_is_as_df_shows_it() {
+    let mut finder = Finder::default();
+    let root = finder.own().root().unwrap().dev;
+    let df = |what: &str| {
+        let output = std::process::Command::new("df").args([&format!("--output={what}"), "/"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().nth(1).unwrap().trim().trim_end_matches('%').parse::<f64>().unwrap()
+    };
+    let free = finder.free(root, None).unwrap();
+    // df rounds what is used up.
+    assert!((100.0 - free.bytes.unwrap() - df("pcent")).abs() <= 1.1, "{free:?}");
+    assert!((100.0 - free.inodes.unwrap() - df("ipcent")).abs() <= 1.1, "{free:?}");
+    assert_eq!(finder.free(0xf_fffe, Some(b"/nowhere/at all")), None);
+    assert_eq!(
+        (per_cent(1, 3), per_cent(0, 7), per_cent(7, 7), per_cent(0, 0)),
+        (Some(33.3), Some(0.0), Some(100.0), None)
+    );
+}

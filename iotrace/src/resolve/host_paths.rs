@@ -1,0 +1,107 @@
+//! Where files lie on the host, as iotrace's own mount namespace shows it: asked only for what is printed.
+
+use super::{
+    host_finder::{Finder, HostPath, Question, Who},
+    names::{FileInfo, ProcessInfo},
+    reader::{Answer, Reader},
+};
+use iotrace_common::file::STATE_DELETED;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Most files remembered; when it is reached, all are forgotten.
+const FILES_MAX: usize = 1 << 16;
+/// How long an answer is good: a file may move meanwhile, and file systems fill up.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// When it was asked for, and what came.
+type Asked<T> = (Instant, Answer<Option<T>>);
+
+/// Paths on the host by the numbers of files, and the free space of file systems.
+#[derive(Debug, Default)]
+pub(super) struct HostPaths {
+    reader: Reader,
+    finder: Arc<Mutex<Finder>>,
+    files: HashMap<u64, Asked<Arc<HostPath>>>,
+    free: HashMap<u32, Asked<Free>>,
+}
+
+/// What is free of a file system, in per cent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Free {
+    /// Bytes that users may take, of those that are in use or may be taken: what `df` shows as used is the rest of 100.
+    pub bytes: Option<f64>,
+    /// Inodes; `None` where the file system makes them as it needs them.
+    pub inodes: Option<f64>,
+}
+
+impl HostPaths {
+    /// Has the mount table of a container's process remembered, since the process may be gone when it is needed.
+    pub(super) fn remember(&mut self, process: &ProcessInfo) {
+        let (who, pid, start_ns) = user(process);
+        if !matches!(who, Who::Group(_)) {
+            return;
+        }
+        let finder = self.finder.clone();
+        self.reader.ask(move || lock(&finder).remember(&who, pid, start_ns));
+    }
+
+    /// Where a file lies that a process uses. `writes`: it may just have been copied up. Waits a little for the answer.
+    pub(super) fn find(
+        &mut self,
+        file: &FileInfo,
+        process: &ProcessInfo,
+        writes: bool,
+        now: Instant,
+    ) -> Option<Arc<HostPath>> {
+        let key = &file.file.key;
+        // What was done by name has no inode.
+        let known = key.mode() != 0 && key.state & STATE_DELETED == 0;
+        let path = file.file.path.as_ref().filter(|path| known && path.starts_with(b"/"))?;
+        if let Some((asked, answer)) = self.files.get(&file.file.id) {
+            let may_have_moved =
+                writes && answer.now().is_some_and(|found| found.as_ref().is_some_and(|host| host.lower));
+            if now.duration_since(*asked) < AGAIN && !may_have_moved {
+                return answer.get().cloned().flatten();
+            }
+        }
+        if self.files.len() >= FILES_MAX {
+            self.files.clear();
+        }
+        let (who, pid, start_ns) = user(process);
+        let question =
+            Question { who, pid, start_ns, path: path.clone(), dev: key.dev, ino: key.ino, kind: key.mode() };
+        let finder = self.finder.clone();
+        let answer = self.reader.ask(move || lock(&finder).find(&question).map(Arc::new));
+        self.files.insert(file.file.id, (now, answer.clone()));
+        answer.get().cloned().flatten()
+    }
+
+    /// What is free of the file system that a file is on; `host_path` where it lies.
+    pub(super) fn free(&mut self, dev: u32, host_path: Option<&[u8]>, now: Instant) -> Option<Free> {
+        if let Some((asked, answer)) = self.free.get(&dev)
+            && now.duration_since(*asked) < AGAIN
+        {
+            return answer.get().copied().flatten();
+        }
+        let (finder, host_path) = (self.finder.clone(), host_path.map(<[u8]>::to_vec));
+        let answer = self.reader.ask(move || lock(&finder).free(dev, host_path.as_deref()));
+        self.free.insert(dev, (now, answer.clone()));
+        answer.get().copied().flatten()
+    }
+}
+
+fn lock(finder: &Mutex<Finder>) -> std::sync::MutexGuard<'_, Finder> {
+    finder.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whose mounts count: those of a container or service are the same for all its processes.
+fn user(process: &ProcessInfo) -> (Who, u32, u64) {
+    let (pid, start_ns) = (process.process.pid, process.process.start_ns);
+    let who =
+        if process.is_inside() { Who::Group(process.process.cgroup.clone()) } else { Who::Process(pid, start_ns) };
+    (who, pid, start_ns)
+}

@@ -1,0 +1,168 @@
+//! What only files on disk tell, read by a thread of its own, so that a disk that hangs holds up nobody for long.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a question may hold up who asks. The ring buffer has room for what comes meanwhile.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// Most questions that wait; what comes on top is not answered.
+const QUESTIONS: usize = 1024;
+
+type Question = Box<dyn FnOnce() + Send>;
+
+/// A thread that reads files. It starts with the first question, so that it has no more rights than who asks.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    questions: Option<SyncSender<Question>>,
+    pace: Arc<Pace>,
+}
+
+/// How far the thread has come.
+#[derive(Debug, Default)]
+struct Pace {
+    state: Mutex<State>,
+    answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Questions that are not answered yet.
+    open: usize,
+    /// Somebody waited in vain: nobody waits again until all that is open has been answered.
+    late: bool,
+}
+
+/// What a question brings, once it is known.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    value: Arc<OnceLock<T>>,
+    pace: Option<Arc<Pace>>,
+}
+
+impl<T> Clone for Answer<T> {
+    fn clone(&self) -> Self {
+        Self { value: self.value.clone(), pace: self.pace.clone() }
+    }
+}
+
+impl<T> From<T> for Answer<T> {
+    /// An answer that needs no question.
+    fn from(value: T) -> Self {
+        Self { value: Arc::new(value.into()), pace: None }
+    }
+}
+
+impl<T> Answer<T> {
+    /// The answer, if it is there already.
+    pub(super) fn now(&self) -> Option<&T> {
+        self.value.get()
+    }
+
+    /// The answer. Waits for it a little, unless it is known that this is in vain; `None` when it is not there then.
+    pub(super) fn get(&self) -> Option<&T> {
+        let pace = self.pace.as_deref().filter(|_| self.value.get().is_none());
+        if let Some(pace) = pace {
+            let deadline = Instant::now() + PATIENCE;
+            let mut state = pace.state.lock().unwrap_or_else(PoisonError::into_inner);
+            while self.value.get().is_none() && !state.late {
+                let left = deadline.saturating_duration_since(Instant::now());
+                state.late = left.is_zero();
+                state = pace.answered.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        self.value.get()
+    }
+}
+
+impl Reader {
+    /// Has a question answered by the thread. Does not wait.
+    pub(super) fn ask<T: Send + Sync + 'static>(&mut self, question: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
+        let value = Arc::new(OnceLock::new());
+        let answer = Answer { value: value.clone(), pace: Some(self.pace.clone()) };
+        let question = Box::new(move || {
+            let _ = value.set(question());
+        });
+        self.state(|state| state.open += 1);
+        let questions = self.questions.get_or_insert_with(|| start(self.pace.clone()));
+        if questions.try_send(question).is_err() {
+            // It will not be answered, so nobody should wait.
+            self.state(|state| {
+                state.open -= 1;
+                state.late = state.open > 0;
+            });
+            return Answer { pace: None, ..answer };
+        }
+        answer
+    }
+
+    fn state(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.pace.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Starts the thread; without one, all questions are refused.
+fn start(pace: Arc<Pace>) -> SyncSender<Question> {
+    let (questions, asked) = sync_channel(QUESTIONS);
+    // Not joined: it may be stuck in a file system, and the end must not wait for that.
+    let _ = thread::Builder::new().name("reader".into()).spawn(move || answer_all(&asked, &pace));
+    questions
+}
+
+fn answer_all(asked: &Receiver<Question>, pace: &Pace) {
+    for question in asked {
+        question();
+        let mut state = pace.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.open = state.open.saturating_sub(1);
+        state.late &= state.open > 0;
+        pace.answered.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn an_answer_is_waited_for() {
+        let mut reader = Reader::default();
+        let answers: Vec<_> = (0..101).map(|number| reader.ask(move || number)).collect();
+        assert!(answers.iter().enumerate().all(|(number, answer)| answer.get() == Some(&number)));
+    }
+
+    #[test]
+    fn a_reader_that_hangs_is_waited_for_once() {
+        let mut reader = Reader::default();
+        let (go, gone) = channel::<()>();
+        let stuck = reader.ask(move || gone.recv().is_ok());
+        let behind = reader.ask(|| 7);
+        assert_eq!(stuck.get(), None);
+        let start = Instant::now();
+        assert!((0..1009).all(|_| behind.get().is_none()));
+        assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+        go.send(()).unwrap();
+        while behind.now().is_none() {
+            thread::yield_now();
+        }
+        assert_eq!((stuck.now(), behind.get()), (Some(&true), Some(&7)));
+        assert_eq!(reader.ask(|| 8).get(), Some(&8), "it has caught up");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_not_waited_for() {
+        let mut reader = Reader::default();
+        let (_go, gone) = channel::<()>();
+        let _stuck = reader.ask(move || gone.recv().is_ok());
+        let answers: Vec<_> = (0..=QUESTIONS + 1).map(|number| reader.ask(move || number)).collect();
+        let start = Instant::now();
+        assert!(answers.iter().all(|answer| answer.get().is_none()));
+        assert!(start.elapsed() < 2 * PATIENCE, "{:?}", start.elapsed());
+    }
+}

@@ -1,0 +1,290 @@
+//! Containers of a real containerd: names, filters, the paths on the host.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
+
+use iotrace_tests::{harness::*, need};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Writes of a size to a file, by one process.
+fn writes(file: &str, size: u32, count: u32) -> String {
+    format!("dd if=/dev/zero of={file} bs={size} count={count} 2>/dev/null")
+}
+
+/// Writes and their bytes of the rows of a path, by the value of a field of `container`.
+fn written(rows: &[Value], path: &str, field: &str) -> BTreeMap<String, (u64, u64)> {
+    let mut found = BTreeMap::<String, (u64, u64)>::new();
+    for row in rows.iter().filter(|row| row["path"] == path && row["writes"] != 0) {
+        let sum = found.entry(row["container"][field].as_str().unwrap_or("null").into()).or_default();
+        *sum = (sum.0 + row["writes"].as_u64().unwrap(), sum.1 + row["write_bytes"].as_u64().unwrap());
+    }
+    found
+}
+
+/// All rows up to now. Of the whole host, calls that were under way when tracing began have no begin.
+#[track_caller]
+fn rows(run: Running) -> Vec<Value> {
+    let output = run.interrupt().exited(0);
+    assert_eq!([&output.summary["lost"], &output.summary["maps_full"]], [0, 0], "{}", output.summary);
+    output.rows
+}
+
+fn expected<const N: usize>(rows: [(&str, u64, u64); N]) -> BTreeMap<String, (u64, u64)> {
+    rows.into_iter().map(|(name, size, count)| (name.to_owned(), (count, size * count))).collect()
+}
+
+#[test]
+fn two_containers_of_one_image_are_told_apart_by_name() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let mut run = containerd.iotrace("top").json().args(["-r", "0", "-d", "50s"]).start();
+    run.wait_tracing();
+    containerd.container("default", "web").run(&writes("/data/log", 61, 101));
+    containerd.container("default", "db").run(&writes("/data/log", 67, 103));
+    let rows = rows(run);
+    assert_eq!(written(&rows, "/data/log", "name"), expected([("web", 61, 101), ("db", 67, 103)]));
+    assert_eq!(
+        written(&rows, "/data/log", "runtime"),
+        BTreeMap::from([("containerd".into(), (204, 61 * 101 + 67 * 103))])
+    );
+}
+
+#[test]
+fn a_container_that_lives_50_ms_is_named() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let mut run = containerd.iotrace("events").args(["--op", "write", "--path", "/data/short"]).start();
+    run.wait_tracing();
+    let script = writes("/data/short", 59, 7) + "; usleep 50000";
+    containerd.container("default", "short").annotation("nerdctl/name", "brief").run(&script);
+    let rows = rows(run);
+    let seen: Vec<_> = rows.iter().map(|row| (&row["container"]["name"], &row["bytes"])).collect();
+    assert_eq!(seen, vec![(&json!("brief"), &json!(59)); 7]);
+}
+
+#[test]
+fn container_shows_one_container_and_those_that_join() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    for (by, argument) in [("name", "web"), ("id", "web-1")] {
+        let mut run =
+            containerd.iotrace("top").json().args(["-a", "-r", "0", "-d", "50s", "--container", argument]).start();
+        run.wait_tracing();
+        for (id, name, size) in [("web-1", "web", 61), ("db", "db", 67), ("web-2", "webserver", 71)] {
+            let container = containerd.container("default", id).annotation("nerdctl/name", name);
+            container.run(&writes("/data/log", size, 101));
+        }
+        let rows = rows(run);
+        assert_eq!(written(&rows, "/data/log", "id"), expected([("web-1", 61, 101)]), "by {by}");
+        let others: Vec<_> = rows.iter().filter(|row| row["container"]["id"] != "web-1").collect();
+        assert!(others.is_empty(), "{others:?}");
+    }
+}
+
+#[test]
+fn by_container_adds_up_all_processes_of_each() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let args = ["-r", "0", "-d", "50s", "--by", "container", "--op", "write", "--path", "/data/*"];
+    let mut run = containerd.iotrace("top").json().args(args).start();
+    run.wait_tracing();
+    for (id, size) in [("web", 61), ("db", 67)] {
+        let script = [writes("/data/a", size, 101), writes("/data/b", size, 103)].join("; ");
+        containerd.container("default", id).run(&script);
+    }
+    let rows = rows(run);
+    let seen: BTreeMap<_, _> =
+        rows.iter().map(|row| (row["container"]["name"].as_str().unwrap(), &row["writes"])).collect();
+    assert_eq!((rows.len(), seen), (2, BTreeMap::from([("web", &json!(204)), ("db", &json!(204))])));
+    assert!(rows.iter().all(|row| row["pid"].is_null() && row["path"].is_null()), "{rows:?}");
+}
+
+const ID: &str = "3f4a9c0f1b2d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7";
+const UID: &str = "0d5a3b6c-7e8f-4a1b-9c2d-3e4f5a6b7c8d";
+
+/// As containerd's CRI plugin starts it: the control group of kubelet's cgroupfs driver, annotations.
+fn in_pod<'a>(containerd: &'a Containerd, id: &str) -> Container<'a> {
+    let mut container = containerd.container("k8s.io", id);
+    container = container.options(["--cgroup".to_owned(), format!("/kubepods/besteffort/pod{UID}/{id}")]);
+    for (key, value) in [
+        ("container-type", "container"),
+        ("container-name", "nginx"),
+        ("image-name", "docker.io/library/nginx:1.27"),
+        ("sandbox-name", "web-0"),
+        ("sandbox-namespace", "shop"),
+        ("sandbox-uid", UID),
+    ] {
+        container = container.annotation(&format!("io.kubernetes.cri.{key}"), value);
+    }
+    container
+}
+
+#[test]
+fn kubernetes_names_come_from_annotations() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["k8s.io"], &["kubepods"]);
+    for wanted in ["nginx", "web-0", "shop/web-0", &ID[..12], UID] {
+        let mut run =
+            containerd.iotrace("open").json().args(["--path", "/etc/from-image", "--container", wanted]).start();
+        run.wait_tracing();
+        assert_eq!(in_pod(&containerd, ID).run("cat /etc/from-image"), "from the image\n");
+        let rows = rows(run);
+        let [row] = &rows[..] else { panic!("one open: {rows:?}") };
+        let expected = json!({
+            "runtime": "containerd", "id": ID, "name": "nginx", "image": "docker.io/library/nginx:1.27",
+            "pod": "web-0", "namespace": "shop", "unit": null,
+        });
+        assert_eq!(row["container"], expected, "--container {wanted}");
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_read_is_unknown_and_the_id_is_kept() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["k8s.io"], &["kubepods"]);
+    let nowhere = tempfile::tempdir().unwrap();
+    let args = ["-r", "0", "-d", "50s", "--path", "/data/log"];
+    for (table, json) in [(false, true), (true, false)] {
+        let run = Iotrace::new("top").variable("IOTRACE_RUNTIME_ROOT", nowhere.path()).args(args);
+        let run = if json { run.json() } else { run.args(["--columns", "writes,container"]) };
+        let mut run = run.start();
+        run.wait_tracing();
+        in_pod(&containerd, ID).run(&writes("/data/log", 61, 101));
+        let output = run.interrupt();
+        if table {
+            assert_eq!(output.stdout.lines().nth(1), Some("   101 ?3f4a9c0f1b2d"), "{}", output.stdout);
+        } else {
+            let container = &output.rows[0]["container"];
+            assert_eq!(
+                (&container["id"], &container["name"], &container["pod"]),
+                (&json!(ID), &Value::Null, &json!(UID))
+            );
+        }
+    }
+}
+
+/// The first rows or events of each container on a path: its name, host path and volume.
+fn hosts<'a>(rows: &'a [Value], path: &str) -> BTreeMap<&'a str, (Option<&'a str>, Option<&'a str>)> {
+    let of_path = rows.iter().filter(|row| row["path"] == path);
+    of_path
+        .map(|row| (row["container"]["name"].as_str().unwrap(), (row["host_path"].as_str(), row["volume"].as_str())))
+        .collect()
+}
+
+/// Runs containers that write and then wait until what they wrote was looked for on the host.
+fn while_they_run(containerd: &Containerd, containers: Vec<(Container<'_>, String)>, look: impl Fn(&[Value])) {
+    let go = tempfile::tempdir().unwrap();
+    let mut run = containerd.iotrace("events").args(["--op", "write,read"]).start();
+    run.wait_tracing();
+    let mount = format!("type=bind,src={},dst=/go,options=rbind:ro", go.path().display());
+    let wait = "; echo done; while [ ! -e /go/on ]; do usleep 10000; done";
+    let mut started: Vec<_> = containers
+        .into_iter()
+        .map(|(container, script)| container.options(["--mount", &mount]).start(&(script + wait)))
+        .collect();
+    for child in &mut started {
+        let mut line = [0; 5];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        assert_eq!(&line, b"done\n");
+    }
+    let seen = rows(run);
+    look(&seen);
+    std::fs::write(go.path().join("on"), "").unwrap();
+    for child in started {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+}
+
+#[test]
+fn host_paths_are_where_the_bytes_are() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    // One reads the file that both have from the image, the other changes it.
+    let scripts = [
+        ("web", "echo of web > /data/log; cat /etc/from-image > /data/copy"),
+        ("db", "echo of db > /data/log; echo of db >> /etc/from-image"),
+    ];
+    let containers = scripts.map(|(id, script)| (containerd.container("default", id), script.to_owned()));
+    while_they_run(&containerd, containers.into(), |rows| {
+        let read = |path: Option<&str>| std::fs::read_to_string(path.unwrap()).unwrap();
+        let logs = hosts(rows, "/data/log");
+        assert_eq!(read(logs["web"].0), "of web\n");
+        assert_eq!(read(logs["db"].0), "of db\n");
+        let of_image = hosts(rows, "/etc/from-image");
+        assert_eq!(read(of_image["web"].0), "from the image\n");
+        assert_eq!(read(of_image["db"].0), "from the image\nof db\n");
+        assert_ne!(of_image["web"].0, of_image["db"].0);
+    });
+}
+
+#[test]
+fn bind_mounts_and_volumes_have_host_paths() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let host = tempfile::tempdir().unwrap();
+    let host = host.path().canonicalize().unwrap();
+    let (plain, volume, memory) =
+        (host.join("plain dir"), host.join("docker/volumes/pgdata/_data"), host.join("tmpfs"));
+    for directory in [&plain, &volume, &memory] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    let flags = nix::mount::MsFlags::empty();
+    nix::mount::mount(Some("tmpfs"), &memory, Some("tmpfs"), flags, None::<&str>).unwrap();
+    let bind = |from: &std::path::Path, to: &str| format!("type=bind,src={},dst={to},options=rbind:rw", from.display());
+    let mut container = containerd.container("default", "web");
+    for mount in [bind(&plain, "/plain"), bind(&volume, "/volume"), bind(&memory, "/memory")] {
+        container = container.options(["--mount", &mount]);
+    }
+    container = container.options(["--mount", "type=tmpfs,src=tmpfs,dst=/own,options=rw"]);
+    let script = "for i in plain volume memory own; do echo $i > /$i/file; done".to_owned();
+    while_they_run(&containerd, vec![(container, script)], |rows| {
+        for (path, there, name) in
+            [("/plain/file", &plain, None), ("/volume/file", &volume, Some("pgdata")), ("/memory/file", &memory, None)]
+        {
+            let file = there.join("file");
+            assert_eq!(hosts(rows, path)["web"], (file.to_str(), name));
+            assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{}\n", &path[1..path.len() - 5]));
+        }
+        assert_eq!(hosts(rows, "/own/file")["web"], (None, None), "no path of the host leads there");
+    });
+    nix::mount::umount2(&memory, nix::mount::MntFlags::MNT_DETACH).unwrap();
+}
+
+#[test]
+fn a_file_of_the_host_has_the_same_path_there_and_what_is_free() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(16);
+    let file = disk.dir().canonicalize().unwrap().join("file");
+    let write = format!("dd if=/dev/zero of={} bs=1M count=3 2>/dev/null", file.display());
+    let run = Iotrace::new("top").json().program(["sh", "-c", &write]).run().complete();
+    let row = run.rows.iter().find(|row| row["path"] == file.to_str().unwrap()).unwrap();
+    assert_eq!((&row["host_path"], &row["volume"], &row["role"]), (&row["path"], &Value::Null, &Value::Null));
+    let df = |what: &str| {
+        let output = std::process::Command::new("df").args([what, file.to_str().unwrap()]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().nth(1).unwrap().trim().trim_end_matches('%').parse::<f64>().unwrap()
+    };
+    for (field, used) in [("fs_free_pct", df("--output=pcent")), ("fs_inodes_free_pct", df("--output=ipcent"))] {
+        let free = row[field].as_f64().unwrap();
+        assert!((100.0 - free - used).abs() <= 1.1, "{field}: {free}, df: {used}");
+    }
+}
+
+#[test]
+fn a_shims_work_is_charged_to_its_container_as_the_runtimes() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let mut run = containerd.iotrace("events").args(["--op", "open"]).start();
+    run.wait_tracing();
+    containerd.container("default", "web").annotation("nerdctl/name", "shop").run("cat /etc/from-image");
+    let rows = rows(run);
+    let of = |pid: u32| rows.iter().filter(move |row| row["pid"] == pid);
+    assert!(of(containerd.pid()).count() > 0);
+    assert!(of(containerd.pid()).all(|row| row["role"] == "runtime" && row["container"].is_null()));
+    let shim: Vec<_> = rows.iter().filter(|row| row["comm"] == "containerd-shim").collect();
+    assert!(!shim.is_empty());
+    let served = shim.iter().filter(|row| row["container"]["name"] == "shop" && row["role"] == "runtime").count();
+    assert!(served > 0, "{shim:?}");
+    let own: Vec<_> = rows.iter().filter(|row| row["path"] == "/etc/from-image" && row["comm"] == "cat").collect();
+    assert_eq!(own.len(), 1);
+    assert_eq!((&own[0]["role"], &own[0]["container"]["name"]), (&Value::Null, &json!("shop")));
+}

@@ -265,7 +265,9 @@ pub fn exit(number: i64, ret: i64) -> Option<()> {
     // SAFETY: the map returned a valid pointer, and only this thread writes there.
     let thread = unsafe { &mut *thread };
     if thread.call != member!(spec.call) as u32 {
-        if filter::thread_wanted(pid_tgid) && member!(spec.action) != call::SYNC_MAPPING {
+        // A thread that was first seen inside a call, by what io_uring or a page fault did, has not begun any yet.
+        let has_begun = thread.begin_ns != 0;
+        if has_begun && filter::thread_wanted(pid_tgid) && member!(spec.action) != call::SYNC_MAPPING {
             count(loss::UNMATCHED);
         }
         return None;

@@ -47,7 +47,7 @@ pub enum Subject {
 
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
-    pub const ALL: [Self; 6] = [Self::Processes, Self::Children, Self::Block, Self::Uring, Self::Mmap, Self::Files];
+    pub const ALL: [Self; 6] = [Self::Processes, Self::Children, Self::Block, Self::Files, Self::Uring, Self::Mmap];
 
     /// The ways to it. What is seldom is seen by tracepoints alone.
     pub fn mechanisms(self) -> &'static [Mechanism] {

@@ -44,6 +44,8 @@ pub struct Tracer {
     attached: Attached,
     /// What is still in its place, and does nothing any more.
     stopped: Vec<OwnedFd>,
+    /// Ends without a begin until the programs were stopped: one after the other, they leave some more.
+    unmatched: Option<u64>,
     /// Sums by thread and file, when the plan asks for them.
     pub sums: Option<Sums>,
     /// Block latency, when the plan asks for it.
@@ -146,8 +148,8 @@ impl Tracer {
             _ => None,
         };
         began.set(0, monotonic_ns(), 0).context("telling the kernel side that tracing began")?;
-        let stopped = Vec::new();
-        Ok((Self { attached, stopped, sums, histograms, losses, pids, block, mechanism, log }, events))
+        let (stopped, unmatched) = (Vec::new(), None);
+        Ok((Self { attached, stopped, unmatched, sums, histograms, losses, pids, block, mechanism, log }, events))
     }
 
     /// Adds a process to those that are traced, when processes are filtered.
@@ -165,7 +167,9 @@ impl Tracer {
     ///
     /// When the kernel does not let its counters be read.
     pub fn losses(&self) -> Result<Losses> {
-        Ok(Losses { skipped: self.attached.misses(), ..self.losses.read()? })
+        let losses = self.losses.read()?;
+        let unmatched = self.unmatched.unwrap_or(losses.unmatched);
+        Ok(Losses { skipped: self.attached.misses(), unmatched, ..losses })
     }
 
     /// Prints what the kernel programs logged, where that was asked for.
@@ -177,6 +181,9 @@ impl Tracer {
 
     /// Stops all programs; maps and ring buffer stay readable.
     pub fn detach(&mut self) {
+        if self.unmatched.is_none() {
+            self.unmatched = self.losses.read().ok().map(|losses| losses.unmatched);
+        }
         self.stopped.extend(self.attached.stop());
     }
 }

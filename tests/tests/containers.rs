@@ -138,6 +138,21 @@ fn kubernetes_names_come_from_annotations() {
 }
 
 #[test]
+fn a_directory_that_may_not_be_read_gives_no_name() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["k8s.io"], &["kubepods"]);
+    // The scratch directory is root's alone.
+    let run = containerd.iotrace("top").user(65_534).capabilities(&["bpf", "perfmon"]).json();
+    let mut run = run.args(["-r", "0", "-d", "50s", "--path", "/data/unreadable", "--container", &ID[..4]]).start();
+    run.wait_tracing();
+    in_pod(&containerd, ID).run(&writes("/data/unreadable", 61, 101));
+    let rows = rows(run);
+    assert_eq!(written(&rows, "/data/unreadable", "id"), expected([(ID, 61, 101)]));
+    let container = &rows[0]["container"];
+    assert_eq!((&container["runtime"], &container["name"]), (&json!("kubernetes"), &Value::Null));
+}
+
+#[test]
 fn a_name_that_cannot_be_read_is_unknown_and_the_id_is_kept() {
     need!(bpf, containers);
     let containerd = Containerd::start(&["k8s.io"], &["kubepods"]);

@@ -110,6 +110,16 @@ fn assert_one_line(row: Row) {
 }
 
 #[test]
+fn what_a_runtime_does_for_a_container_is_marked() {
+    let named = Container { name: Some("web".into()), ..Container::default() };
+    let row = hostile(named);
+    assert_eq!(cell("container", &row), "web");
+    let runtime = Row { role: Some("runtime"), ..row };
+    assert_eq!(cell("container", &runtime), "web(runtime)");
+    assert_eq!(cell("container", &Row { resident: None, ..runtime }), "(runtime)");
+}
+
+#[test]
 fn a_hostile_path_or_thread_name_keeps_its_line() {
     assert_one_line(hostile(Container::default()));
 }

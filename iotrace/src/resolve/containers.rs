@@ -33,6 +33,12 @@ impl Resident {
             None => self.path.as_deref(),
         }
     }
+
+    /// Whether it is a systemd service, which mostly has the host's own mounts.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.named.now().and_then(Option::as_ref).is_some_and(|found| found.runtime == "systemd")
+    }
 }
 
 impl PartialEq for Resident {

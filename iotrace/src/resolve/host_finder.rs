@@ -76,12 +76,11 @@ impl Default for Finder {
 }
 
 impl Finder {
-    /// Reads the mount table of a process of a container, unless one is known that is surely the container's own: the runtime
-    /// starts a container in a copy of the host's mounts.
-    pub(super) fn remember(&mut self, who: &Who, pid: u32, start_ns: u64) {
-        if self.tables.get(who).is_none_or(|(_, table)| self.has_our_root(table)) {
-            self.read(who, pid, start_ns);
-        }
+    /// Reads the mount table of a process of a container; whether it is surely the container's own: the runtime starts a
+    /// container in a copy of the host's mounts.
+    pub(super) fn remember(&mut self, who: &Who, pid: u32, start_ns: u64) -> bool {
+        self.read(who, pid, start_ns);
+        self.tables.get(who).is_some_and(|(_, table)| !self.has_our_root(table))
     }
 
     /// Where a file lies; `None` when it is not known, or no path leads there.

@@ -1,6 +1,7 @@
 //! Where files lie on the host, as iotrace's own mount namespace shows it: asked only for what is printed.
 
 use super::{
+    Resident,
     host_finder::{Finder, HostPath, Question, Who},
     names::{FileInfo, ProcessInfo},
     reader::{Answer, Reader},
@@ -20,13 +21,27 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// When it was asked for, and what came.
 type Asked<T> = (Instant, Answer<Option<T>>);
 
+/// Most containers whose mount tables were asked for; likewise.
+const GROUPS_MAX: usize = 4096;
+/// How many processes of a container may have the host's own root, before they are asked only once in [`AGAIN`].
+const TRIES: u32 = 16;
+
 /// Paths on the host by the numbers of files, and the free space of file systems.
 #[derive(Debug, Default)]
 pub(super) struct HostPaths {
     reader: Reader,
     finder: Arc<Mutex<Finder>>,
+    tables: HashMap<String, Table>,
     files: HashMap<u64, Asked<Arc<HostPath>>>,
     free: HashMap<u32, Asked<Free>>,
+}
+
+/// A container's mount table, and whether it is surely the container's own.
+#[derive(Debug)]
+struct Table {
+    own: Answer<bool>,
+    asked: Instant,
+    tries: u32,
 }
 
 /// What is free of a file system, in per cent.
@@ -40,13 +55,24 @@ pub struct Free {
 
 impl HostPaths {
     /// Has the mount table of a container's process remembered, since the process may be gone when it is needed.
-    pub(super) fn remember(&mut self, process: &ProcessInfo) {
-        let (who, pid, start_ns) = user(process);
-        if !matches!(who, Who::Group(_)) {
+    pub(super) fn remember(&mut self, process: &ProcessInfo, now: Instant) {
+        let (Who::Group(group), pid, start_ns) = user(process) else { return };
+        if process.resident.as_ref().is_none_or(Resident::is_service) {
             return;
         }
-        let finder = self.finder.clone();
-        self.reader.ask(move || lock(&finder).remember(&who, pid, start_ns));
+        let known = self.tables.get(&group);
+        let tries = known.map_or(0, |table| table.tries);
+        let settled = known.is_some_and(|table| table.own.is_open() || table.own.now() == Some(&true));
+        let soon = known.is_some_and(|table| tries >= TRIES && now.duration_since(table.asked) < AGAIN);
+        if settled || soon {
+            return;
+        }
+        if self.tables.len() >= GROUPS_MAX {
+            self.tables.clear();
+        }
+        let (finder, who) = (self.finder.clone(), Who::Group(group.clone()));
+        let own = self.reader.ask(move || lock(&finder).remember(&who, pid, start_ns));
+        self.tables.insert(group, Table { own, asked: now, tries: tries + 1 });
     }
 
     /// Where a file lies that a process uses. `writes`: it may just have been copied up. Waits a little for the answer.

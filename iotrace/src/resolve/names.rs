@@ -98,7 +98,7 @@ impl Names {
         let (pid, start_ns) = (process.pid, process.start_ns);
         let known = Arc::new(ProcessInfo { process, resident, role });
         if self.wants_host_paths {
-            self.host_paths.remember(&known);
+            self.host_paths.remember(&known, Instant::now());
         }
         let before = self.processes.insert(pid, known);
         if let Some(before) = before.filter(|before| before.process.start_ns != start_ns) {

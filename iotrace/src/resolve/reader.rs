@@ -10,7 +10,7 @@ use std::{
 };
 
 /// How long a question may hold up who asks. The ring buffer has room for what comes meanwhile.
-const PATIENCE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_millis(50);
 /// Most questions that wait; what comes on top is not answered.
 const QUESTIONS: usize = 1024;
 
@@ -62,6 +62,11 @@ impl<T> Answer<T> {
     /// The answer, if it is there already.
     pub(super) fn now(&self) -> Option<&T> {
         self.value.get()
+    }
+
+    /// Whether the answer is still to come.
+    pub(super) fn is_open(&self) -> bool {
+        self.pace.is_some() && self.value.get().is_none()
     }
 
     /// The answer. Waits for it a little, unless it is known that this is in vain; `None` when it is not there then.

@@ -1,27 +1,29 @@
-//! What an operation costs more while a command traces: rounds in which traced and untraced measurements take turns.
+//! What an operation costs more beside a contestant: rounds in which traced and untraced measurements take turns.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
+use super::contestants::{CONTESTANTS, Contestant, What};
+use super::figures::Place;
 use super::foreign::Watch;
-use super::load::{Operation, PAUSE, SLICE};
+use super::operation::{Clock, Operation};
+use super::running::Running;
 use super::stats::Spread;
-use super::tracer::{Output, Tracer};
-use super::{Bench, Plan, Traced};
+use super::{Bench, Plan, interrupt};
 
-const OPERATIONS: usize = Operation::ALL.len();
-
-/// Figures of one command, operations in the order of [`Operation::ALL`].
+/// Figures of one contestant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Cost {
-    /// `None` for the control: rounds in which nothing was started.
-    pub(crate) command: Option<&'static Traced>,
-    /// Nanoseconds per operation without tracing, mean of before and after.
-    pub(crate) untraced: [Spread; OPERATIONS],
-    /// Nanoseconds added to that.
-    pub(crate) added: [Spread; OPERATIONS],
-    /// Traced divided by untraced.
-    pub(crate) ratio: [Spread; OPERATIONS],
+    /// Its name.
+    pub(crate) name: String,
+    /// What it traced with, if it is iotrace.
+    pub(crate) mechanism: Option<String>,
+    /// Why it cannot run here.
+    pub(crate) skipped: Option<String>,
+    /// By operation.
+    pub(crate) figures: Vec<Figure>,
     /// Rounds.
     pub(crate) rounds: usize,
     /// Rounds in which an event was lost; it costs less than one that is sent.
@@ -30,80 +32,118 @@ pub(crate) struct Cost {
     pub(crate) disturbed: usize,
 }
 
-/// One command's rounds.
+impl Cost {
+    /// Those of an operation, if it was measured.
+    pub(crate) fn figure(&self, operation: Operation) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.operation == operation)
+    }
+}
+
+/// Figures of one operation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Figure {
+    /// Which.
+    pub(crate) operation: Operation,
+    /// Nanoseconds without tracing, mean of before and after.
+    pub(crate) untraced: Spread,
+    /// Nanoseconds added to that.
+    pub(crate) added: Spread,
+    /// Traced divided by untraced.
+    pub(crate) ratio: Spread,
+}
+
+/// One contestant's rounds.
 struct Rounds {
-    command: Option<&'static Traced>,
+    contestant: &'static Contestant,
+    operations: Vec<Operation>,
+    mechanism: Option<String>,
+    skipped: Option<String>,
     turns: Vec<Turn>,
 }
 
-/// One command in one round.
+/// One contestant in one round.
 struct Turn {
-    /// Untraced and traced nanoseconds.
-    pairs: [(f64, f64); OPERATIONS],
+    /// Untraced and traced nanoseconds, by operation.
+    pairs: Vec<(f64, f64)>,
     /// Another program traced too.
     disturbed: bool,
     /// An event was lost.
     lossy: bool,
 }
 
-/// All operations once.
-#[derive(Clone, Copy)]
-struct Measured {
-    ns: [f64; OPERATIONS],
-    disturbed: bool,
-}
-
-/// Measures all commands, and the control, in turn, until each has its rounds or the time is over.
+/// Measures all contestants in turn, until each has its rounds or the time is over.
 pub(crate) fn measure(bench: &mut Bench, plan: &Plan) -> Result<Vec<Cost>> {
-    let commands = [None].into_iter().chain(Traced::ALL.iter().map(Some));
-    let mut all: Vec<_> = commands.map(|command| Rounds { command, turns: Vec::new() }).collect();
-    let watch = Watch::start();
+    let is_possible = |operation: &Operation| *operation != Operation::DirectRead || bench.disk.is_some();
+    let rounds = |contestant: &'static Contestant| Rounds {
+        contestant,
+        operations: contestant.operations.iter().copied().filter(is_possible).collect(),
+        mechanism: None,
+        skipped: None,
+        turns: Vec::new(),
+    };
+    let is_wanted = |contestant: &&Contestant| plan.peers || !matches!(contestant.what, What::Peer(_));
+    let mut all: Vec<_> = CONTESTANTS.iter().filter(is_wanted).map(rounds).collect();
+    let watch = (plan.place == Place::Here).then(Watch::start);
     let began = Instant::now();
     for round in 1.. {
         let round_began = Instant::now();
         eprintln!("xtask: cost of operations, round {round} of {}", plan.rounds);
-        let mut before = operations(bench, plan, &watch)?;
         for rounds in &mut all {
-            before = rounds.turn(bench, plan, &watch, before)?;
+            rounds.turn(bench, plan, watch.as_ref())?;
         }
         // What comes first in one round comes last in the next.
         all.reverse();
-        if all.iter().all(|rounds| rounds.clean() >= plan.rounds) {
+        if all.iter().all(|rounds| rounds.skipped.is_some() || rounds.clean() >= plan.rounds) {
             break;
         }
-        if began.elapsed() + round_began.elapsed() > plan.cost_limit() {
-            eprintln!("xtask: the machine is busy: no time for more rounds");
+        if began.elapsed() + round_began.elapsed() > plan.cost_limit {
+            eprintln!("xtask: no time for more rounds than {round}");
             break;
         }
     }
-    let place =
-        |rounds: &Rounds| rounds.command.and_then(|command| Traced::ALL.iter().position(|other| other == command));
+    let place = |rounds: &Rounds| CONTESTANTS.iter().position(|other| other == rounds.contestant);
     all.sort_by_key(place);
     Ok(all.into_iter().map(Rounds::cost).collect())
 }
 
-fn operations(bench: &mut Bench, plan: &Plan, watch: &Watch) -> Result<Measured> {
-    watch.take();
-    let ns = bench.worker.measure(plan.slices)?;
-    Ok(Measured { ns, disturbed: watch.take() })
-}
-
 impl Rounds {
-    /// Measures traced, then untraced again; that is what comes before the next command.
-    fn turn(&mut self, bench: &mut Bench, plan: &Plan, watch: &Watch, before: Measured) -> Result<Measured> {
-        let (traced, lossy) = match self.command {
-            Some(command) => {
-                let tracer = Tracer::start(&bench.iotrace, &command.arguments(&["--strict"]), Output::Discarded)?;
-                let traced = operations(bench, plan, watch)?;
-                (traced, tracer.stop()?.lost)
+    /// Measures untraced, traced and untraced again.
+    fn turn(&mut self, bench: &mut Bench, plan: &Plan, watch: Option<&Watch>) -> Result<()> {
+        if self.skipped.is_some() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        watch.map(Watch::take);
+        let before = self.operations(bench, plan)?;
+        let running = match Running::start(bench, self.contestant) {
+            Ok(running) => running,
+            Err(error) => {
+                interrupt::check()?;
+                eprintln!("xtask: no {}: {error:#}", self.contestant.name);
+                self.skipped = Some(format!("{error:#}"));
+                return Ok(());
             }
-            None => (operations(bench, plan, watch)?, false),
         };
-        let after = operations(bench, plan, watch)?;
-        let pairs = std::array::from_fn(|i| ((before.ns[i] + after.ns[i]) / 2.0, traced.ns[i]));
-        let disturbed = before.disturbed || traced.disturbed || after.disturbed;
-        self.turns.push(Turn { pairs, disturbed, lossy });
-        Ok(after)
+        self.mechanism = running.mechanism().map(str::to_owned);
+        let started = began.elapsed();
+        let traced = self.operations(bench, plan)?;
+        let lossy = running.stop()?;
+        let after = self.operations(bench, plan)?;
+        let disturbed = watch.is_some_and(Watch::take);
+        let untraced = before.iter().zip(after).map(|(before, after)| (before + after) / 2.0);
+        self.turns.push(Turn { pairs: untraced.zip(traced).collect(), disturbed, lossy });
+        let (name, seconds) = (self.contestant.name, Duration::as_secs_f64);
+        eprintln!("xtask:   {name}: {:.1} s, {:.1} s of them to start", seconds(&began.elapsed()), seconds(&started));
+        Ok(())
+    }
+
+    fn operations(&self, bench: &mut Bench, plan: &Plan) -> Result<Vec<f64>> {
+        let clock = |operation: Operation| match self.contestant.stops_the_load() {
+            true => Clock::Wall,
+            false => operation.clock(),
+        };
+        let mut measure = |&operation: &Operation| bench.worker.measure(operation, clock(operation), plan.slices);
+        self.operations.iter().map(&mut measure).collect()
     }
 
     fn clean(&self) -> usize {
@@ -115,29 +155,28 @@ impl Rounds {
         let disturbed = self.turns.len() - self.clean();
         let all_disturbed = self.clean() == 0;
         self.turns.retain(|turn| !turn.disturbed || all_disturbed);
-        let spread = |of: fn((f64, f64)) -> f64| {
-            std::array::from_fn(|operation| Spread::of(self.turns.iter().map(|turn| of(turn.pairs[operation]))))
+        let figure = |(index, &operation): (usize, &Operation)| {
+            let spread = |of: fn((f64, f64)) -> f64| Spread::of(self.turns.iter().map(|turn| of(turn.pairs[index])));
+            Figure {
+                operation,
+                untraced: spread(|(untraced, _)| untraced),
+                added: spread(|(untraced, traced)| traced - untraced),
+                ratio: spread(|(untraced, traced)| traced / untraced),
+            }
+        };
+        let figures = match self.skipped {
+            Some(_) => Vec::new(),
+            None => self.operations.iter().enumerate().map(figure).collect(),
         };
         Cost {
-            command: self.command,
-            untraced: spread(|(untraced, _)| untraced),
-            added: spread(|(untraced, traced)| traced - untraced),
-            ratio: spread(|(untraced, traced)| traced / untraced),
+            name: self.contestant.name.to_owned(),
+            figures,
             rounds: self.turns.len(),
             lossy: self.turns.iter().filter(|turn| turn.lossy).count(),
             disturbed,
+            mechanism: self.mechanism,
+            skipped: self.skipped,
         }
-    }
-}
-
-impl Plan {
-    /// Time for all rounds, on a machine that is not too busy.
-    fn cost_limit(&self) -> Duration {
-        /// To start and end the commands of a round.
-        const STARTS: Duration = Duration::from_secs(4);
-        let measurements = OPERATIONS * (2 * Traced::ALL.len() + 3);
-        let measured = (SLICE + PAUSE) * u32::try_from(self.slices * measurements).unwrap_or(u32::MAX);
-        (measured + STARTS) * u32::try_from(self.rounds).unwrap_or(u32::MAX)
     }
 }
 
@@ -147,27 +186,33 @@ mod tests {
 
     fn rounds(turns: &[(f64, f64, bool)]) -> Rounds {
         let turn = |&(untraced, traced, disturbed)| Turn {
-            pairs: [(untraced, traced); OPERATIONS],
+            pairs: vec![(untraced, traced)],
             disturbed,
             lossy: untraced > 150.0,
         };
-        Rounds { command: None, turns: turns.iter().map(turn).collect() }
+        Rounds {
+            contestant: &CONTESTANTS[0],
+            operations: vec![Operation::Getppid],
+            mechanism: None,
+            skipped: None,
+            turns: turns.iter().map(turn).collect(),
+        }
     }
 
     #[test]
     fn ratio_and_difference_are_made_within_a_round() {
         // The machine became twice as slow in the second round: the ratio stays.
         let cost = rounds(&[(100.0, 150.0, false), (200.0, 300.0, false)]).cost();
-        assert_eq!(cost.ratio[0], Spread { median: 1.5, low: 1.5, high: 1.5 });
-        assert_eq!(cost.added[0].median, 75.0);
+        assert_eq!(cost.figures[0].ratio, Spread { median: 1.5, low: 1.5, high: 1.5 });
+        assert_eq!(cost.figures[0].added.median, 75.0);
         assert_eq!((cost.rounds, cost.lossy, cost.disturbed), (2, 1, 0));
     }
 
     #[test]
     fn rounds_with_another_tracer_count_only_when_there_are_no_others() {
         let cost = rounds(&[(100.0, 150.0, false), (200.0, 220.0, true)]).cost();
-        assert_eq!((cost.ratio[0].median, cost.rounds, cost.disturbed), (1.5, 1, 1));
+        assert_eq!((cost.figures[0].ratio.median, cost.rounds, cost.disturbed), (1.5, 1, 1));
         let cost = rounds(&[(200.0, 220.0, true)]).cost();
-        assert_eq!((cost.ratio[0].median, cost.rounds, cost.disturbed), (1.1, 1, 1));
+        assert_eq!((cost.figures[0].ratio.median, cost.rounds, cost.disturbed), (1.1, 1, 1));
     }
 }

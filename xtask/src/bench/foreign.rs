@@ -51,7 +51,7 @@ impl Drop for Watch {
     }
 }
 
-/// Whether a process holds a tracing program, or a link of one, and is no child of ours. Processes that go away
+/// Whether a process holds a tracing program, or a link of one, and is neither this one nor a child of ours. Processes that go away
 /// meanwhile hold none.
 fn another_traces() -> bool {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
@@ -79,8 +79,10 @@ fn is_tracing(info: &str) -> bool {
 
 fn is_ours(process: &Path) -> bool {
     let status = fs::read_to_string(process.join("status")).unwrap_or_default();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).map(str::trim);
-    parent == Some(std::process::id().to_string().as_str())
+    let me = std::process::id().to_string();
+    ["Pid:", "PPid:"]
+        .iter()
+        .any(|name| status.lines().find_map(|line| line.strip_prefix(name)).is_some_and(|value| value.trim() == me))
 }
 
 #[cfg(test)]

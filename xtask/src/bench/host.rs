@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use nix::sys::statfs::{self, FsType, statfs};
+use serde::{Deserialize, Serialize};
 
 /// What one has to know to compare figures.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Host {
     /// Release of the kernel.
     pub(crate) kernel: String,

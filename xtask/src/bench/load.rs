@@ -35,8 +35,8 @@ const LIMIT: u32 = 60;
 pub(crate) enum Request {
     /// Time an operation.
     Measure { operation: Operation, clock: Clock, slices: usize },
-    /// Write for so long, at a rate per second or as fast as it goes.
-    Write { rate: Option<u64>, length: Duration },
+    /// Do it for so long, at a rate per second or as fast as it goes.
+    Repeat { operation: Operation, rate: Option<u64>, length: Duration },
     /// Create so many files, with a byte in each, and remove them at the next request of this kind.
     Files { count: u32 },
 }
@@ -118,7 +118,7 @@ impl Load {
     fn answer(&self, request: &Request) -> io::Result<Done> {
         match *request {
             Request::Measure { operation, clock, slices } => self.measure(operation, clock, slices),
-            Request::Write { rate, length } => self.write(rate, length),
+            Request::Repeat { operation, rate, length } => self.repeat(operation, rate, length),
             Request::Files { count } => self.files(count),
         }
     }
@@ -143,8 +143,8 @@ impl Load {
         Ok(Done { operations: count * times.len() as u64, ns: median(times) })
     }
 
-    fn write(&self, rate: Option<u64>, length: Duration) -> io::Result<Done> {
-        const BATCH: u64 = 1000;
+    fn repeat(&self, operation: Operation, rate: Option<u64>, length: Duration) -> io::Result<Done> {
+        const BATCH: u64 = 100;
         const TICK: Duration = Duration::from_millis(1);
         let began = Instant::now();
         let mut done = 0;
@@ -154,7 +154,7 @@ impl Load {
                 return Ok(Done { operations: done, ns: elapsed.as_secs_f64() * 1e9 });
             }
             let due = rate.map_or(done + BATCH, |rate| (rate as f64 * elapsed.as_secs_f64()) as u64);
-            self.loops.repeat(Operation::Pwrite, due - done)?;
+            self.loops.repeat(operation, due - done)?;
             done = due;
             if rate.is_some() {
                 thread::sleep(TICK);

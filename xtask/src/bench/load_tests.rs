@@ -25,7 +25,7 @@ fn operations_take_time_and_files_appear() -> Result<()> {
 #[test]
 fn paced_writing_keeps_its_rate() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let done = Load::new(dir.path(), None)?.write(Some(10_000), Duration::from_millis(100))?;
+    let done = Load::new(dir.path(), None)?.repeat(Operation::Pwrite, Some(10_000), Duration::from_millis(100))?;
     // What is due at the last look at the clock before the end.
     assert!((1..=1000).contains(&done.operations), "{done:?}");
     Ok(())

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use super::Bench;
 use super::load::Request;
@@ -22,9 +23,10 @@ const COMMANDS: [(&str, Duration); 3] = [
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Memory of one command.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Use {
     /// As typed, without the process filter.
-    pub(crate) command: &'static str,
+    pub(crate) command: String,
     /// When it traced, before the files.
     pub(crate) before: Memory,
     /// After the files.
@@ -45,7 +47,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<Vec<Use>> {
         thread::sleep(moment.saturating_sub(began.elapsed()).max(SETTLE));
         let after = tracer.memory()?;
         tracer.stop()?;
-        uses.push(Use { command, before, after });
+        uses.push(Use { command: command.to_owned(), before, after });
     }
     Ok(uses)
 }

@@ -1,61 +1,94 @@
-//! `cargo xtask bench`: what tracing costs here, measured while the machine does other things too.
+//! `cargo xtask bench`: what tracing costs, here or in a virtual machine, measured while the machine does other things too.
 //!
 //! A shared machine is never the same for two minutes. Hence: everything is measured in rounds, traced and untraced in
 //! turn; costs are CPU time of the thread that pays; medians and quartiles are told; and a control, traced by nothing,
 //! shows how much of a difference is noise.
 
+mod btf;
+mod contestants;
 mod cost;
+mod disk;
+mod document;
+mod figures;
+mod floor;
 mod foreign;
+mod goals;
+mod guest;
 mod host;
 mod interrupt;
 mod load;
+mod loops;
 mod markdown;
 mod memory;
+mod operation;
+mod peer;
 mod report;
+mod running;
 mod speed;
 mod startup;
 mod stats;
+mod stream;
 mod tracer;
 mod worker;
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 use xshell::cmd;
 
-use self::host::Host;
-use self::report::Figures;
-use self::tracer::{Output, Tracer};
+use self::disk::Disk;
+use self::figures::Place;
 use self::worker::Worker;
 use crate::workspace::Workspace;
 
 /// Where the figures go, relative to the workspace.
 const DOCUMENT: &str = "docs/overhead.md";
+/// A file system in memory.
+const MEMORY: &str = "/dev/shm";
 
-/// Measure what tracing costs on this machine, and write docs/overhead.md; needs root
+/// Measure what tracing costs on this machine, or in a virtual one, and write docs/overhead.md; needs root
 ///
-/// Builds iotrace and runs its commands beside a process that repeats system calls. Takes up to four minutes, or one
-/// with --quick.
+/// Builds iotrace and runs its commands, empty programs and other tracers, each in turn, beside a process that repeats system
+/// calls. Takes up to eight minutes here and twelve in a virtual machine, or a third with --quick.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Rounds of traced and untraced measurements; fewer where the machine is busy [default: 9, 3 with --quick]
+    /// In a virtual machine with Debian's 6.12, where all mechanisms and the peers work
+    #[arg(long)]
+    vm: bool,
+    /// In a virtual machine that counts instructions instead of time: what else this machine does changes nothing
+    #[arg(long)]
+    instructions: bool,
+    /// Rounds of traced and untraced measurements; fewer where the machine is busy [default: 9, 4 with --vm, 2 with --quick,
+    /// 3 with --instructions]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
     /// Shorter measurements and fewer rounds
     #[arg(long)]
     quick: bool,
+    /// Leave out other tracers
+    #[arg(long)]
+    no_peers: bool,
     /// Be the process that repeats system calls, with files in DIR
     #[arg(long, hide = true, value_name = "DIR")]
     load: Option<PathBuf>,
+    /// And read this disk
+    #[arg(long, hide = true, value_name = "DEVICE")]
+    disk: Option<PathBuf>,
+    /// Be inside the virtual machine, with this iotrace
+    #[arg(long, hide = true, value_name = "IOTRACE")]
+    inside: Option<PathBuf>,
 }
 
 /// How much is measured.
 struct Plan {
     /// Rounds of the cost of operations.
     rounds: usize,
+    /// No more rounds after that.
+    cost_limit: Duration,
     /// Slices per measurement, see [`load::SLICE`].
     slices: usize,
     /// Starts per command.
@@ -64,107 +97,106 @@ struct Plan {
     flood: Duration,
     /// How long to write at a rate.
     pace: Duration,
+    /// Measure other tracers too.
+    peers: bool,
+    place: Place,
+    quick: bool,
 }
 
 impl Plan {
     fn new(args: &Args) -> Self {
-        let (rounds, slices, starts, flood, pace) =
-            if args.quick { (3, 16, 3, 800, 500) } else { (9, 40, 11, 2000, 1000) };
-        let (flood, pace) = (Duration::from_millis(flood), Duration::from_millis(pace));
-        Self { rounds: args.rounds.map_or(rounds, |rounds| rounds as usize), slices, starts, flood, pace }
-    }
-}
-
-/// A command whose price is measured.
-#[derive(Debug, PartialEq, Eq)]
-struct Traced {
-    /// For people.
-    name: &'static str,
-    arguments: &'static [&'static str],
-    /// Filter on a process that is not the load: this one.
-    stranger: bool,
-}
-
-impl Traced {
-    const ALL: &[Self] = &[
-        Self { name: "top", arguments: &["top"], stranger: false },
-        Self { name: "top -p OTHER", arguments: &["top"], stranger: true },
-        Self { name: "fsync", arguments: &["fsync"], stranger: false },
-        Self { name: "open", arguments: &["open"], stranger: false },
-        Self { name: "latency", arguments: &["latency"], stranger: false },
-        Self { name: "events", arguments: &["events", "-o", "/dev/null"], stranger: false },
-    ];
-
-    fn arguments(&self, more: &[&str]) -> Vec<String> {
-        let mut arguments: Vec<_> = self.arguments.iter().chain(more).map(|&argument| argument.to_owned()).collect();
-        if self.stranger {
-            arguments.extend(["--pid".to_owned(), std::process::id().to_string()]);
+        let place = match args {
+            Args { instructions: true, .. } => Place::Instructions,
+            Args { vm: true, .. } => Place::Vm,
+            _ => Place::Here,
+        };
+        let (rounds, limit, slices, starts) = match (place, args.quick) {
+            (Place::Here, false) => (9, 300, 40, 11),
+            (Place::Here, true) => (2, 100, 16, 3),
+            (Place::Vm, false) => (4, 480, 16, 5),
+            (Place::Vm, true) => (2, 180, 8, 2),
+            (Place::Instructions, false) => (3, 540, 6, 1),
+            (Place::Instructions, true) => (1, 0, 5, 1),
+        };
+        let (flood, pace) = if args.quick { (800, 500) } else { (2000, 1000) };
+        Self {
+            rounds: args.rounds.map_or(rounds, |rounds| rounds as usize),
+            cost_limit: Duration::from_secs(limit),
+            slices,
+            starts,
+            flood: Duration::from_millis(flood),
+            pace: Duration::from_millis(pace),
+            peers: !args.no_peers,
+            place,
+            quick: args.quick,
         }
-        arguments
+    }
+
+    /// As typed.
+    fn command(&self) -> String {
+        let place = match self.place {
+            Place::Here => "",
+            Place::Vm => " --vm",
+            Place::Instructions => " --instructions",
+        };
+        let more = [(self.quick, " --quick"), (!self.peers, " --no-peers")];
+        let more: String = more.iter().filter(|(given, _)| *given).map(|(_, word)| *word).collect();
+        format!("cargo xtask bench{place}{more}")
     }
 }
 
 /// What all measurements use. Dropped from the top, so that files go last.
 struct Bench {
     worker: Worker,
+    disk: Option<Disk>,
     iotrace: PathBuf,
     scratch: TempDir,
+    /// Where files are created: ext4 looks for inodes that were not deleted a short time ago, which would be most of the time.
+    _memory: Option<TempDir>,
+}
+
+impl Bench {
+    /// Starts the load, with its files below `dir`.
+    fn new(iotrace: &Path, dir: &Path) -> Result<Self> {
+        let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(dir).context("scratch directory")?;
+        // A build beside the run replaces the original.
+        let copy = scratch.path().join("iotrace");
+        fs::copy(iotrace, &copy).context("copy of iotrace")?;
+        let disk = Disk::new(scratch.path()).inspect_err(|error| eprintln!("xtask: no disk to read: {error:#}")).ok();
+        let memory = tempfile::Builder::new().prefix("bench-").tempdir_in(MEMORY).ok();
+        if let Some(memory) = &memory {
+            symlink(memory.path(), scratch.path().join(loops::CREATED_IN)).context("link to a directory in memory")?;
+        }
+        let worker = Worker::start(scratch.path(), disk.as_ref().map(|disk| disk.device.as_path()))?;
+        Ok(Self { worker, disk, iotrace: copy, scratch, _memory: memory })
+    }
 }
 
 /// Builds, measures, prints and writes.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if let Some(dir) = &args.load {
-        return load::serve(dir);
+        return load::serve(dir, args.disk.as_deref());
     }
     interrupt::install()?;
     let plan = Plan::new(args);
-    let mut bench = prepare(workspace)?;
     let began = Instant::now();
-    let mechanism = try_all(&bench)?;
-    let load_before = host::load_average()?;
-    let startups = startup::measure(&bench, &plan)?;
-    let costs = cost::measure(&mut bench, &plan)?;
-    let memory = memory::measure(&mut bench)?;
-    let speeds = speed::measure(&mut bench, &plan)?;
-    let figures = Figures {
-        host: Host::look(bench.scratch.path())?,
-        load: (load_before, host::load_average()?),
-        quick: args.quick,
-        mechanism,
-        costs,
-        startups,
-        memory,
-        speeds,
-    };
-    print!("{}", report::tables(&figures));
-    let document = workspace.root.join(DOCUMENT);
-    if let Some(dir) = document.parent() {
-        fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
+    if let Some(iotrace) = &args.inside {
+        let figures = figures::measure(&mut Bench::new(iotrace, Path::new("/var/tmp"))?, &plan)?;
+        return guest::send(&figures);
     }
-    fs::write(&document, report::document(&figures)).with_context(|| format!("write {DOCUMENT}"))?;
+    let figures = if plan.place != Place::Here {
+        guest::measure(workspace, &plan)?
+    } else {
+        let Workspace { cargo, shell, target, .. } = workspace;
+        cmd!(shell, "{cargo} build --release --locked --package iotrace --bin iotrace")
+            .run()
+            .context("build of iotrace")?;
+        figures::measure(&mut Bench::new(&target.join("release/iotrace"), target)?, &plan)?
+    };
+    print!("{}", document::tables(&figures));
+    let document = workspace.root.join(DOCUMENT);
+    let before = fs::read_to_string(&document).unwrap_or_default();
+    fs::write(&document, document::document(&figures, &before)).with_context(|| format!("write {DOCUMENT}"))?;
     eprintln!("xtask: measured in {} s, written to {DOCUMENT}", began.elapsed().as_secs());
     Ok(())
-}
-
-fn prepare(workspace: &Workspace) -> Result<Bench> {
-    let Workspace { cargo, shell, target, .. } = workspace;
-    cmd!(shell, "{cargo} build --release --locked --package iotrace --bin iotrace")
-        .run()
-        .context("build of iotrace")?;
-    let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(target).context("scratch directory")?;
-    // A build beside the run replaces the original.
-    let iotrace = scratch.path().join("iotrace");
-    fs::copy(target.join("release/iotrace"), &iotrace).context("copy of iotrace")?;
-    Ok(Bench { worker: Worker::start(scratch.path())?, iotrace, scratch })
-}
-
-/// Starts each command once: what does not work here is told before anything is measured.
-fn try_all(bench: &Bench) -> Result<String> {
-    let mut mechanism = String::new();
-    for command in Traced::ALL {
-        let tracer = Tracer::start(&bench.iotrace, &command.arguments(&[]), Output::Discarded)?;
-        mechanism.clone_from(&tracer.mechanism);
-        tracer.stop()?;
-    }
-    Ok(mechanism)
 }

@@ -1,159 +1,186 @@
 //! The figures as tables for the terminal, and as a document.
 
 use super::cost::Cost;
+use super::figures::{Figures, Place};
+use super::goals;
 use super::host::Host;
-use super::load::Operation;
 use super::markdown::table;
 use super::memory::{FILES, Use};
-use super::speed::Speeds;
+use super::operation::{BYTES, CREATED, MANY, Operation};
+use super::speed::Speed;
 use super::startup::Startup;
 use super::stats::Spread;
+use super::stream::Stream;
 
-/// Goal for the start, milliseconds.
-const START_GOAL_MS: f64 = 150.0;
+/// Goal for the start on a real machine, milliseconds.
+const START_GOAL_MS: f64 = 80.0;
 /// Goal for resident memory, MiB.
-const MEMORY_GOAL_MIB: f64 = 48.0;
-
-/// All that was measured.
-pub(crate) struct Figures {
-    /// Where.
-    pub(crate) host: Host,
-    /// Load average before and after.
-    pub(crate) load: (f64, f64),
-    /// Whether `--quick` was given.
-    pub(crate) quick: bool,
-    /// What iotrace traced with.
-    pub(crate) mechanism: String,
-    /// Cost of operations, the control first.
-    pub(crate) costs: Vec<Cost>,
-    /// Start-up.
-    pub(crate) startups: Vec<Startup>,
-    /// Memory.
-    pub(crate) memory: Vec<Use>,
-    /// CPU time and events.
-    pub(crate) speeds: Speeds,
-}
+const MEMORY_GOAL_MIB: f64 = 32.0;
 
 /// A part of the report.
-struct Section {
-    title: &'static str,
+pub(super) struct Section {
+    pub(super) title: &'static str,
     /// What the columns mean; only in the document.
-    text: String,
-    tables: Vec<String>,
+    pub(super) text: String,
+    pub(super) tables: Vec<String>,
 }
 
-/// For the terminal.
-pub(crate) fn tables(figures: &Figures) -> String {
-    sections(figures).iter().map(|section| format!("\n{}\n\n{}", section.title, section.tables.join("\n"))).collect()
-}
-
-/// For the documentation.
-pub(crate) fn document(figures: &Figures) -> String {
-    let Host { kernel, cpu, cores, memory_gib, file_system, date } = &figures.host;
-    let (load_before, load_after) = figures.load;
-    let command = if figures.quick { "cargo xtask bench --quick" } else { "cargo xtask bench" };
-    let mechanism = &figures.mechanism;
-    let mut text = format!(
-        "# What tracing costs
-
-Written by `{command}` on {date}; to measure your own machine, run it there as root.
-It replaces this file.
-
-Linux {kernel} on {cores} cores of {cpu}, {memory_gib:.0} GiB, files on {file_system}, traced with: {mechanism}.
-Load average {load_before:.1} before, {load_after:.1} after.
-
-**Read the ratios.** This machine is shared with others, and nanoseconds here are not nanoseconds elsewhere. Figures of
-one table were measured in turns within one run and can be compared with each other; figures of two runs cannot.
-Each figure is a median, with the quartiles beside it: half of the rounds lie between them.
-"
-    );
-    for section in sections(figures) {
-        text += &format!("\n## {}\n\n{}\n\n{}", section.title, section.text, section.tables.join("\n"));
+pub(super) fn sections(figures: &Figures) -> Vec<Section> {
+    let (unit, vm) = (figures.place.unit(), figures.place != Place::Here);
+    let mut all = vec![goals(&figures.costs, unit), cost(&figures.costs, figures.disk.as_deref(), unit)];
+    if !figures.startups.is_empty() {
+        all.push(startup(&figures.startups, vm));
     }
-    text
+    if !figures.memory.is_empty() {
+        all.push(memory(&figures.memory));
+    }
+    if !figures.speeds.is_empty() {
+        all.push(speed(&figures.speeds));
+    }
+    if !figures.streams.is_empty() {
+        all.push(stream(&figures.streams, vm));
+    }
+    all.retain(|section| !section.tables.is_empty());
+    all
 }
 
-fn sections(figures: &Figures) -> [Section; 5] {
-    [
-        cost(&figures.costs),
-        startup(&figures.startups),
-        memory(&figures.memory),
-        speed(&figures.speeds),
-        lossless(&figures.speeds),
-    ]
-}
-
-fn cost(costs: &[Cost]) -> Section {
-    let name = |cost: &Cost| cost.command.map_or_else(|| "(nothing)".to_owned(), |command| code(command.name));
-    let header: Vec<&str> = ["command"].into_iter().chain(Operation::ALL.map(Operation::name)).collect();
-    let rows = |cells: fn(&Cost) -> [String; Operation::ALL.len()]| -> Vec<Vec<String>> {
-        costs.iter().map(|cost| [name(cost)].into_iter().chain(cells(cost)).collect()).collect()
+/// Where and how it was measured.
+pub(super) fn place(figures: &Figures) -> String {
+    let Host { kernel, cpu, cores, memory_gib, file_system, date } = &figures.host;
+    let (before, after) = figures.load;
+    let around = match figures.place {
+        Place::Here => "",
+        _ => "of the machine around it ",
     };
-    let ratio = rows(|cost| cost.ratio.map(|spread| spread_of(spread, |value| format!("{value:.2}"))));
-    let mut added = rows(|cost| cost.added.map(|spread| spread_of(spread, |value| format!("{value:+.0}"))));
-    if let Some(control) = costs.iter().find(|cost| cost.command.is_none()) {
-        let untraced = control.untraced.map(|spread| spread_of(spread, |value| format!("{value:.0}")));
+    let how = match figures.place {
+        Place::Here => "",
+        Place::Vm => " QEMU emulates one processor in software.",
+        Place::Instructions => {
+            " QEMU emulates one processor in software, whose clock goes on by a nanosecond with each instruction. So what else
+the machine does changes nothing, but every instruction counts the same."
+        }
+    };
+    format!(
+        "`{}` on {date}. Linux {kernel}, cores: {cores}, {cpu}, {memory_gib:.0} GiB, files on {file_system}.{how}
+Load average {around}{before:.1} before, {after:.1} after.",
+        figures.command
+    )
+}
+
+fn goals(costs: &[Cost], unit: &str) -> Section {
+    let rows = goals::rows(costs);
+    let adds = format!("adds, {unit}");
+    let header = ["measure", &adds, "beside", &adds, "ratio", "goal", "met"];
+    let tables = if rows.is_empty() { Vec::new() } else { vec![table(&header, &rows)] };
+    let text = "What iotrace adds to an operation, divided by what a peer, or a pair of empty programs, adds to the same operation in
+the same run. The figures are those of the tables below."
+        .to_owned();
+    Section { title: "Beside peers and the floor", text, tables }
+}
+
+fn cost(costs: &[Cost], disk: Option<&str>, unit: &str) -> Section {
+    let is_measured = |operation: &Operation| costs.iter().any(|cost| cost.figure(*operation).is_some());
+    let operations: Vec<_> = Operation::ALL.into_iter().filter(is_measured).collect();
+    let header: Vec<_> = ["beside the load"].into_iter().chain(operations.iter().map(|o| o.name())).collect();
+    let measured: Vec<_> = costs.iter().filter(|cost| cost.skipped.is_none()).collect();
+    let cell = |cost: &Cost, operation: &Operation, show: &dyn Fn(Spread, Spread) -> String| {
+        cost.figure(*operation).map_or_else(|| "-".to_owned(), |figure| show(figure.added, figure.ratio))
+    };
+    let rows = |show: &dyn Fn(Spread, Spread) -> String| -> Vec<Vec<String>> {
+        let row = |cost: &&Cost| {
+            let cells = operations.iter().map(|operation| cell(cost, operation, show));
+            [code(&cost.name)].into_iter().chain(cells).collect()
+        };
+        measured.iter().map(row).collect()
+    };
+    let ratio = rows(&|_, ratio| format!("{:.2}", ratio.median));
+    let mut added = rows(&|added, _| with_noise(added));
+    if let Some(control) = measured.first() {
+        let untraced = operations.iter().map(|operation| {
+            control.figure(*operation).map_or_else(|| "-".to_owned(), |figure| format!("{:.0}", figure.untraced.median))
+        });
         added.insert(0, ["untraced".to_owned()].into_iter().chain(untraced).collect());
     }
-    let rounds = |of: fn(&Cost) -> usize| {
-        let (least, most) = (costs.iter().map(of).min().unwrap_or(0), costs.iter().map(of).max().unwrap_or(0));
-        if least == most { most.to_string() } else { format!("{least} to {most}") }
-    };
-    let lossy: Vec<_> = costs.iter().filter(|cost| cost.lossy > 0).collect();
-    let lossy: Vec<_> =
-        lossy.iter().map(|cost| format!("{} in {} of {}", name(cost), cost.lossy, cost.rounds)).collect();
-    let lost = match lossy.as_slice() {
-        [] => "Nothing was lost in any round.".to_owned(),
-        _ => format!(
-            "Rounds in which something was lost: {}. An event that finds no room in the ring buffer costs less than one
-  that is sent.",
-            lossy.join(", ")
-        ),
-    };
-    let disturbed = match costs.iter().map(|cost| cost.disturbed).max() {
-        None | Some(0) => "No other program was seen tracing with BPF during these rounds.".to_owned(),
-        _ => format!(
-            "Another program was seen tracing with BPF in {} more rounds; those are left out, unless they are all.",
-            rounds(|cost| cost.disturbed)
-        ),
-    };
-    let rounds = rounds(|cost| cost.rounds);
     let text = format!(
-        "First table: time with the command running, divided by time without. Second table: nanoseconds without, and what
-the command adds to them. Medians of {rounds} rounds.
+        "First table: {unit} of an operation without tracing, and what is added beside each contestant: median of {}
+rounds, and half the distance between the quartiles. Second table: traced divided by untraced.
 
 - getppid does next to nothing and is shown by no command: what it pays, every system call of the host pays.
-- pwrite and pread move one byte at the start of one file; open+close is two system calls on a file that exists.
-- `(nothing)` is the control: measured like the rest, with no command started. Its distance from 1, or from 0, is noise.
-- `top -p OTHER` is filtered to a process that does none of this. It is the price that strangers pay, and the nearest
-  thing here to a floor: programs that return at once would need a loader of their own.
-- {lost}
-- {disturbed}
+- pwrite and pread move {BYTES} bytes at the start of one file; `1,000 files` is pwrite to {MANY} open files in turn.
+- open+close opens a file that exists; create makes and closes {CREATED} files, one after the other, in memory (tmpfs).
+- direct read: 4 KiB of {}, all time and not only the thread's.
+- `(nothing)` is the control: its distance from 0, or from 1, is noise.
+- `top -p OTHER` is filtered to a process that does none of this.
+- empty programs return at once: fentry, kprobe.multi at the functions of pwrite64, pread64, openat and fsync.
+{}
 
 Measured by a process bound to one core, which repeats each operation in slices of 2 ms with pauses of 4 ms, in which a
 tracer can take in what it was sent, and tells the median slice. Time is CPU time of its thread, so that what others run
-on that core meanwhile does not count. Each command's measurement stands between two untraced ones, and is compared with
-their mean; the order of the commands changes from round to round. Output goes to /dev/null."
+on that core meanwhile does not count; with strace, which stops it, it is all time. Each measurement stands between two
+untraced ones and is compared with their mean; the order changes from round to round. Output goes to /dev/null.",
+        range(&measured, |cost| cost.rounds),
+        disk.unwrap_or("no disk"),
+        notes(costs, &measured),
     );
-    Section { title: "Cost of an operation", text, tables: vec![table(&header, &ratio), table(&header, &added)] }
+    Section { title: "Cost of an operation", text, tables: vec![table(&header, &added), table(&header, &ratio)] }
 }
 
-fn startup(startups: &[Startup]) -> Section {
+/// What was lost, disturbed and skipped, as items of a list.
+fn notes(costs: &[Cost], measured: &[&Cost]) -> String {
+    let mut notes = Vec::new();
+    let lossy: Vec<_> = measured.iter().filter(|cost| cost.lossy > 0).collect();
+    let lossy: Vec<_> =
+        lossy.iter().map(|cost| format!("{} in {} of {}", code(&cost.name), cost.lossy, cost.rounds)).collect();
+    notes.push(match lossy.as_slice() {
+        [] => "- iotrace lost nothing in any round.".to_owned(),
+        _ => format!(
+            "- Rounds in which something was lost: {}. An event that finds no room costs less than one that is sent.",
+            lossy.join(", ")
+        ),
+    });
+    if measured.iter().any(|cost| cost.disturbed > 0) {
+        notes.push(format!(
+            "- Another program was seen tracing with BPF in {} more rounds; those are left out, unless they are all.",
+            range(measured, |cost| cost.disturbed)
+        ));
+    }
+    let mechanisms = measured.iter().filter(|cost| !cost.name.contains("--mechanism"));
+    let mechanisms: Vec<_> = mechanisms.filter_map(|cost| cost.mechanism.as_deref()).collect();
+    if let Some(mechanism) = mechanisms.first() {
+        notes.push(format!("- Where no mechanism is named, iotrace chose {mechanism}."));
+    }
+    for cost in costs {
+        if let Some(reason) = &cost.skipped {
+            let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+            notes.push(format!("- Not measured: {} ({}).", code(&cost.name), shortened(&reason)));
+        }
+    }
+    notes.join("\n")
+}
+
+fn startup(startups: &[Startup], vm: bool) -> Section {
     let rows: Vec<_> = startups
         .iter()
         .map(|startup| {
-            let number = |value| format!("{value:.0}");
-            let (wall, cpu) = (spread_of(startup.wall_ms, number), spread_of(startup.cpu_ms, number));
-            let met = met(startup.wall_ms.median <= START_GOAL_MS);
-            vec![code(startup.command.name), startup.starts.to_string(), wall, cpu, met]
+            let figures = [startup.wall_ms, startup.cpu_ms, startup.end_ms].map(with_quartiles);
+            let mut row = vec![code(&startup.command), startup.mechanism.clone(), startup.starts.to_string()];
+            row.extend(figures);
+            if !vm {
+                row.push(met(startup.wall_ms.median <= START_GOAL_MS));
+            }
+            row
         })
         .collect();
+    let goal = if vm { String::new() } else { format!(" Goal: {START_GOAL_MS} ms or less to start.") };
     let text = format!(
-        "From just before the program is started to its line `iotrace: tracing`, after which nothing is missed; and the CPU
-time that it has used by then, which other processes disturb less. Goal: {START_GOAL_MS} ms or less."
+        "From just before the program is started to its line `iotrace: tracing`, after which nothing is missed; the CPU
+time that it has used by then, which other processes disturb less; and from ctrl-c to its end.{goal}"
     );
-    let table = table(&["command", "starts", "ms", "CPU ms", "goal met"], &rows);
-    Section { title: "Time until it traces", text, tables: vec![table] }
+    let mut header = vec!["command", "mechanism", "starts", "ms to start", "CPU ms", "ms to end"];
+    if !vm {
+        header.push("goal met");
+    }
+    Section { title: "Time to start and to end", text, tables: vec![table(&header, &rows)] }
 }
 
 fn memory(uses: &[Use]) -> Section {
@@ -162,7 +189,7 @@ fn memory(uses: &[Use]) -> Section {
     let rows: Vec<_> = uses
         .iter()
         .map(|Use { command, before, after }| {
-            let met = met(mib(after.peak) <= MEMORY_GOAL_MIB);
+            let met = met(mib(after.resident) <= MEMORY_GOAL_MIB);
             let figures = [before.resident, after.resident, after.anonymous, after.peak, after.maps].map(show);
             [code(command)].into_iter().chain(figures).chain([met]).collect()
         })
@@ -171,65 +198,87 @@ fn memory(uses: &[Use]) -> Section {
         "MiB. Resident (`VmRSS`) before and after another process, to which the command is filtered, has created {FILES} files
 and written a byte to each; anonymous is the part of the latter that no file backs (`RssAnon`). Peak is `VmHWM`. Maps
 are kernel memory, as their descriptors tell it; what iotrace maps of it counts as resident too. `top` prints all files
-in one table. Goal: a peak of {MEMORY_GOAL_MIB} MiB or less."
+in one table. Goal: {MEMORY_GOAL_MIB} MiB or less after the files."
     );
     let table = table(&["command", "before", "after", "anonymous", "peak", "maps", "goal met"], &rows);
     Section { title: "Memory after 10,000 files", text, tables: vec![table] }
 }
 
-fn speed(speeds: &Speeds) -> Section {
-    let rows: Vec<_> = speeds
-        .full
-        .iter()
-        .map(|speed| {
-            vec![
-                code(speed.command),
-                thousands(speed.writes_per_second),
-                thousands(speed.events_per_second),
-                format!("{:.1}", speed.lost * 100.0),
-                format!("{:.3}", speed.cpu),
-                if speed.adds_up { "yes" } else { "no" }.to_owned(),
-            ]
-        })
-        .collect();
-    let text = "\
-One process writes one byte at a time as fast as it can, and the command is filtered to it. Columns: writes done and
-events told per second of time (not of CPU time); per cent of the events lost; seconds of CPU time that iotrace itself
-used per second, all its threads together; and whether events told and lost are exactly the writes done."
-        .to_owned();
-    let table = table(&["command", "writes/s", "events/s", "lost %", "CPU s/s", "adds up"], &rows);
-    Section { title: "CPU time of iotrace itself", text, tables: vec![table] }
+fn speed(speeds: &[Speed]) -> Section {
+    let row = |speed: &Speed| {
+        vec![
+            code(&speed.command),
+            speed.rate.map_or_else(|| "all it can".to_owned(), |rate| thousands(rate as f64)),
+            thousands(speed.writes_per_second),
+            thousands(speed.events_per_second),
+            format!("{:.1}", speed.lost * 100.0),
+            format!("{:.2}", speed.cpu * 100.0),
+            if speed.adds_up { "yes" } else { "no" }.to_owned(),
+        ]
+    };
+    let rows: Vec<_> = speeds.iter().map(row).collect();
+    let text = format!(
+        "One process writes {BYTES} bytes at a time, as often as asked for, and the command is filtered to it. Columns: writes per
+second asked for and done, and events told, per second of time (not of CPU time); per cent of the events lost; CPU time
+that iotrace itself used, all its threads together, in per cent of one core; and whether events told and lost are exactly
+the writes done. Goal: below 1 % in `top` at 100,000 operations per second."
+    );
+    let header = ["command", "asked", "writes/s", "events/s", "lost %", "CPU %", "adds up"];
+    Section { title: "CPU time of iotrace itself", text, tables: vec![table(&header, &rows)] }
 }
 
-fn lossless(speeds: &Speeds) -> Section {
-    let rate = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), thousands);
-    let text = "\
-The same process writes as fast as it can, then at lower and lower rates, until `events` loses none: that rate, and the
-one before, at which it lost some (- when it lost none from the start: one writer cannot outrun it). On a busy machine
-this depends on when iotrace gets its turn; the better of two tries counts."
-        .to_owned();
-    let rows = [vec![code("events"), rate(speeds.lossless), rate(speeds.lossy)]];
-    let table = table(&["command", "writes/s, none lost", "writes/s, some lost"], &rows);
-    Section { title: "Events without loss", text, tables: vec![table] }
+fn stream(streams: &[Stream], vm: bool) -> Section {
+    let best = |stream: &Stream| stream.lossless.unwrap_or(0.0);
+    let row = |stream: &Stream| {
+        let ours = streams.iter().find(|other| other.operation == stream.operation).map_or(0.0, best);
+        let ratio =
+            if ours > 0.0 && best(stream) > 0.0 { format!("{:.1}", ours / best(stream)) } else { "-".to_owned() };
+        let lossless = stream.lossless.map_or_else(|| "-".to_owned(), thousands);
+        let lost = format!("{:.1}", stream.flood.lost * 100.0);
+        let name =
+            [code(&stream.name), stream.operation.name().to_owned(), thousands(stream.flood.rate), lost, lossless];
+        name.into_iter().chain([ratio]).collect()
+    };
+    let rows: Vec<_> = streams.iter().map(row).collect();
+    let goal = if vm { "at least 5 times what bpftrace does" } else { "500k for `events`" };
+    let text = format!(
+        "One process does an operation as fast as it can, and then at other rates, and the program, filtered to it, writes a line
+for each to a file. Lines are counted afterwards. Columns: operations per second as fast as it went, and per cent of them
+without a line; the highest rate, per second, at which every operation had its line; and iotrace's, divided by that. The
+better of two tries counts. Goal: {goal}."
+    );
+    let header = ["program", "operation", "all it can", "lost %", "none lost", "iotrace / this"];
+    Section { title: "Events without loss", text, tables: vec![table(&header, &rows)] }
 }
 
-fn code(text: &str) -> String {
+fn range(costs: &[&Cost], of: impl Fn(&Cost) -> usize) -> String {
+    let counts = || costs.iter().map(|cost| of(cost));
+    let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
+    if least == most { most.to_string() } else { format!("{least} to {most}") }
+}
+
+fn shortened(text: &str) -> String {
+    const MOST: usize = 160;
+    if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain(['…']).collect() }
+}
+
+pub(super) fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
-fn met(met: bool) -> String {
+pub(super) fn met(met: bool) -> String {
     if met { "yes" } else { "no" }.to_owned()
 }
 
-fn spread_of(spread: Spread, show: impl Fn(f64) -> String) -> String {
-    let Spread { median, low, high } = spread;
-    format!("{} ({} to {})", show(median), show(low), show(high))
+/// `+12 ±3`.
+pub(super) fn with_noise(spread: Spread) -> String {
+    format!("{:+.0} ±{:.0}", spread.median, (spread.high - spread.low) / 2.0)
+}
+
+fn with_quartiles(Spread { median, low, high }: Spread) -> String {
+    format!("{median:.0} ({low:.0} to {high:.0})")
 }
 
 fn thousands(value: f64) -> String {
     format!("{:.0}k", value / 1e3)
 }
-
-#[cfg(test)]
-#[path = "report_tests.rs"]
-mod tests;

@@ -1,37 +1,27 @@
-//! CPU time of the tracer itself while a process writes byte by byte, and how many events it can deliver.
+//! CPU time of the tracer itself while a process writes.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::load::Request;
+use super::operation::Operation;
 use super::tracer::{Ended, Output, Tracer};
 use super::{Bench, Plan};
 
-/// Commands, as typed, for the writer as their only process, so that what others do here is not in the figures.
-const COMMANDS: [&str; 3] = ["top --json", "top --json -i 1s", EVENTS];
+/// Commands, as typed, with the writes per second; the writer is their only process, so that what others do here is not in
+/// the figures.
+const COMMANDS: [(&str, Option<u64>); 4] =
+    [("top --json", None), ("top --json -i 1s", None), ("top --json -i 1s", Some(100_000)), (EVENTS, None)];
 const EVENTS: &str = "events";
-/// Writes per second, tried in this order until nothing is lost; `None` is as fast as it goes.
-const RATES: [Option<u64>; 10] = [
-    None,
-    Some(400_000),
-    Some(300_000),
-    Some(200_000),
-    Some(150_000),
-    Some(100_000),
-    Some(75_000),
-    Some(50_000),
-    Some(25_000),
-    Some(10_000),
-];
-/// A rate counts as lossless when one of so many tries is: the machine is shared.
-const TRIES: u32 = 2;
-
-/// One command beside a process that writes as fast as it can.
+/// One command beside a process that writes.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Speed {
     /// As typed, without the process filter.
-    pub(crate) command: &'static str,
+    pub(crate) command: String,
+    /// Writes per second as asked for; `None` is as fast as it goes.
+    pub(crate) rate: Option<u64>,
     /// Writes done per second.
     pub(crate) writes_per_second: f64,
     /// Events told per second.
@@ -44,16 +34,6 @@ pub(crate) struct Speed {
     pub(crate) adds_up: bool,
 }
 
-/// Figures of this module.
-pub(crate) struct Speeds {
-    /// Writing as fast as possible.
-    pub(crate) full: Vec<Speed>,
-    /// Writes per second, as done, at the first of [`RATES`] at which `events` lost nothing; `None` when it always did.
-    pub(crate) lossless: Option<f64>,
-    /// The same for the rate tried before, at which it did; `None` when the first lost nothing.
-    pub(crate) lossy: Option<f64>,
-}
-
 /// The last line of JSON.
 #[derive(Deserialize)]
 struct Summary {
@@ -61,51 +41,29 @@ struct Summary {
     lost: u64,
 }
 
-/// Measures all commands, then finds the rate.
-pub(crate) fn measure(bench: &mut Bench, plan: &Plan) -> Result<Speeds> {
-    let mut full = Vec::new();
-    for command in COMMANDS {
+/// Measures all commands.
+pub(crate) fn measure(bench: &mut Bench, plan: &Plan) -> Result<Vec<Speed>> {
+    let mut all = Vec::new();
+    for (command, rate) in COMMANDS {
         eprintln!("xtask: iotrace {command} beside a process that writes");
-        full.push(beside(bench, command, None, plan.flood)?);
+        all.push(beside(bench, command, rate, plan.flood)?);
     }
-    let mut lossy = None;
-    for rate in RATES {
-        let shown = rate.map_or_else(|| "all the".to_owned(), |rate| rate.to_string());
-        eprintln!("xtask: iotrace events with {shown} writes per second");
-        let (done, kept_up) = keeps_up(bench, rate, plan.pace)?;
-        if kept_up {
-            return Ok(Speeds { full, lossless: Some(done), lossy });
-        }
-        lossy = Some(done);
-    }
-    Ok(Speeds { full, lossless: None, lossy })
+    Ok(all)
 }
 
-/// Writes done per second, and whether `events` told them all.
-fn keeps_up(bench: &mut Bench, rate: Option<u64>, length: Duration) -> Result<(f64, bool)> {
-    let mut done = 0.0;
-    for _ in 0..TRIES {
-        let speed = beside(bench, EVENTS, rate, length)?;
-        done = speed.writes_per_second;
-        if speed.lost == 0.0 {
-            return Ok((done, true));
-        }
-    }
-    Ok((done, false))
-}
-
-fn beside(bench: &mut Bench, command: &'static str, rate: Option<u64>, length: Duration) -> Result<Speed> {
+fn beside(bench: &mut Bench, command: &str, rate: Option<u64>, length: Duration) -> Result<Speed> {
     let pid = bench.worker.pid().to_string();
     let arguments: Vec<String> =
         command.split(' ').chain(["--pid", &pid, "--op", "write"]).map(str::to_owned).collect();
     let tracer = Tracer::start(&bench.iotrace, &arguments, Output::LastLine)?;
     let before = tracer.cpu_time()?;
-    let done = bench.worker.ask(&Request::Write { rate, length })?;
+    let done = bench.worker.ask(&Request::Repeat { operation: Operation::Pwrite, rate, length })?;
     let cpu = tracer.cpu_time()?.saturating_sub(before);
     let summary = summary(&tracer.stop()?)?;
     let seconds = done.ns / 1e9;
     Ok(Speed {
-        command,
+        command: command.to_owned(),
+        rate,
         writes_per_second: done.operations as f64 / seconds,
         events_per_second: summary.events as f64 / seconds,
         lost: summary.lost as f64 / (summary.events + summary.lost).max(1) as f64,

@@ -1,7 +1,9 @@
 //! Medians and quartiles: what a few rounds on a shared machine allow to say.
 
+use serde::{Deserialize, Serialize};
+
 /// The middle of some figures, and between which values half of them lie.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     /// Half of the figures are smaller.
     pub(crate) median: f64,

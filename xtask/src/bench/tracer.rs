@@ -13,15 +13,16 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
 use super::interrupt;
 
 /// How the line begins that says that tracing has begun.
 const TRACING: &str = "iotrace: tracing";
 /// How long it may take to begin, and to end.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 /// It ends by itself if this process dies; no measurement lasts so long.
-const DURATION: &str = "60s";
+const DURATION: &str = "120s";
 /// `--strict` and something was lost.
 const LOST: i32 = 3;
 /// The summary line is shorter.
@@ -54,10 +55,12 @@ pub(crate) struct Ended {
     pub(crate) lost: bool,
     /// The last line of its output, when that was asked for.
     pub(crate) last_line: String,
+    /// From the signal to its end.
+    pub(crate) after: Duration,
 }
 
 /// Memory of the process and, in the kernel, of its maps; bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// Resident now: `VmRSS`.
     pub(crate) resident: u64,
@@ -117,12 +120,15 @@ impl Tracer {
 
     /// Ends it and waits until it is gone.
     pub(crate) fn stop(mut self) -> Result<Ended> {
+        let asked = Instant::now();
         kill(self.pid()?, Signal::SIGINT).context("SIGINT to iotrace")?;
         let status = self.wait()?;
+        let after = asked.elapsed();
         let lost = status.code() == Some(LOST);
         ensure!(status.success() || lost, "iotrace ended with {status}");
         let last_line = self.last_line.take().map(JoinHandle::join).transpose();
-        Ok(Ended { lost, last_line: last_line.map_err(|_| anyhow!("reader of iotrace's output"))?.unwrap_or_default() })
+        let last_line = last_line.map_err(|_| anyhow!("reader of iotrace's output"))?.unwrap_or_default();
+        Ok(Ended { lost, last_line, after })
     }
 
     fn wait(&mut self) -> Result<ExitStatus> {

@@ -8,7 +8,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::interrupt;
-use super::load::{Done, Operation, Request};
+use super::load::{Done, Request};
+use super::operation::{Clock, Operation};
 
 /// The process that makes the operations. It ends when this is dropped, or when this process dies.
 pub(crate) struct Worker {
@@ -19,10 +20,11 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts it, with its files in `dir`, and waits until it is ready.
-    pub(crate) fn start(dir: &Path) -> Result<Self> {
+    pub(crate) fn start(dir: &Path, disk: Option<&Path>) -> Result<Self> {
         let mut child = Command::new(env::current_exe().context("path of this program")?)
             .args(["bench", "--load"])
             .arg(dir)
+            .args(disk.into_iter().flat_map(|disk| [Path::new("--disk"), disk]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -47,13 +49,9 @@ impl Worker {
         self.answer()
     }
 
-    /// Nanoseconds of CPU time per operation, in the order of [`Operation::ALL`].
-    pub(crate) fn measure(&mut self, slices: usize) -> Result<[f64; Operation::ALL.len()]> {
-        let mut figures = [0.0; Operation::ALL.len()];
-        for operation in Operation::ALL {
-            figures[operation as usize] = self.ask(&Request::Measure { operation, slices })?.ns;
-        }
-        Ok(figures)
+    /// Nanoseconds per operation.
+    pub(crate) fn measure(&mut self, operation: Operation, clock: Clock, slices: usize) -> Result<f64> {
+        Ok(self.ask(&Request::Measure { operation, clock, slices })?.ns)
     }
 
     fn answer(&mut self) -> Result<Done> {

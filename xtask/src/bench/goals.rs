@@ -1,0 +1,132 @@
+//! What iotrace costs beside a peer or the floor, and what it should.
+
+use super::cost::Cost;
+use super::operation::Operation::{self, DirectRead, Getppid, ManyFiles, OpenClose, Pwrite, WriteFsync};
+use super::report::{code, met, with_noise};
+
+/// One comparison.
+struct Goal {
+    measure: &'static str,
+    operation: Operation,
+    /// Contestants; the first that was measured counts.
+    iotrace: &'static [&'static str],
+    /// The peer, or the floor.
+    beside: &'static str,
+    /// The ratio should be no more than that, if there is a goal.
+    at_most: Option<f64>,
+}
+
+const TOP: &[&str] = &["top --mechanism fentry", "top --mechanism kprobe", "top --mechanism tracepoint"];
+const NO_LATENCY: &[&str] = &["top --no-latency"];
+const CONTROL: &str = "(nothing)";
+/// Less than this share of an operation is noise, if the control does not show more.
+const NOISE: f64 = 0.02;
+/// There is a ratio only of what is so many times as much as the control's distance from zero.
+const ERRORS: f64 = 3.0;
+
+const GOALS: &[Goal] = &[
+    goal("top without latency, pwrite", Pwrite, NO_LATENCY, "filetop", Some(0.4)),
+    goal("top, pwrite", Pwrite, TOP, "filetop", Some(0.65)),
+    goal("top, pwrite to 1,000 files", ManyFiles, TOP, "filetop", Some(0.5)),
+    goal("top, pwrite", Pwrite, TOP, "bpftrace: sums by file", None),
+    goal("open, open+close", OpenClose, &["open"], "opensnoop", None),
+    goal("open, open+close", OpenClose, &["open"], "opensnoop -F", Some(0.5)),
+    goal("open, open+close", OpenClose, &["open"], "bpftrace: line per open", None),
+    goal("fsync, write+fsync", WriteFsync, &["fsync"], "fsslower -m 0", Some(0.3)),
+    goal("fsync, write+fsync", WriteFsync, &["fsync"], "bpftrace: histogram of syncs", None),
+    goal("events, pwrite", Pwrite, &["events"], "bpftrace: line per write", None),
+    goal("events, pwrite", Pwrite, &["events"], "strace -f", None),
+    goal("latency, direct read", DirectRead, &["latency"], "biolatency", Some(1.0)),
+    goal("latency, direct read", DirectRead, &["latency"], "biosnoop", None),
+    goal("latency, direct read", DirectRead, &["latency"], "empty block_rq_issue and _complete", None),
+    goal("top, pwrite", Pwrite, &["top --mechanism fentry"], "empty fentry and fexit", Some(1.6)),
+    goal("top with kprobes, pwrite", Pwrite, &["top --mechanism kprobe"], "empty kprobe and kretprobe", None),
+    goal("top with tracepoints, pwrite", Pwrite, &["top --mechanism tracepoint"], "empty sys_enter and sys_exit", None),
+    goal("strangers: top, getppid", Getppid, TOP, CONTROL, None),
+    goal(
+        "strangers with tracepoints: top, getppid",
+        Getppid,
+        &["top --mechanism tracepoint"],
+        "empty sys_enter and sys_exit",
+        None,
+    ),
+];
+
+const fn goal(
+    measure: &'static str,
+    operation: Operation,
+    iotrace: &'static [&'static str],
+    beside: &'static str,
+    at_most: Option<f64>,
+) -> Goal {
+    Goal { measure, operation, iotrace, beside, at_most }
+}
+
+/// Rows of a table, for what was measured on both sides.
+pub(super) fn rows(costs: &[Cost]) -> Vec<Vec<String>> {
+    GOALS.iter().filter_map(|goal| goal.row(costs)).collect()
+}
+
+impl Goal {
+    fn row(&self, costs: &[Cost]) -> Option<Vec<String>> {
+        let of = |name: &str| costs.iter().find(|cost| cost.name == name)?.figure(self.operation);
+        let ours = self.iotrace.iter().find_map(|name| of(name))?.added;
+        let beside = of(self.beside)?;
+        let theirs = beside.added;
+        let noise = (NOISE * beside.untraced.median).max(theirs.high - theirs.low);
+        let ratio = ours.median / theirs.median;
+        // What nothing adds is an error that both sides may have.
+        let error = ERRORS * of(CONTROL).map_or(0.0, |control| control.added.median.abs());
+        let is_clear = ours.median > error && theirs.median > error;
+        let mut row = vec![self.measure.to_owned(), with_noise(ours), code(self.beside), with_noise(theirs)];
+        row.extend(match (self.beside, self.at_most) {
+            // A ratio to nothing says nothing: what is added should be within the noise.
+            (CONTROL, _) => ["-".to_owned(), "noise".to_owned(), met((ours.median - theirs.median).abs() <= noise)],
+            _ if !is_clear => {
+                ["noise".to_owned(), self.at_most.map_or("-".to_owned(), |goal| format!("≤ {goal}")), "-".to_owned()]
+            }
+            (_, Some(goal)) => [format!("{ratio:.2}"), format!("≤ {goal}"), met(ratio <= goal)],
+            (_, None) => [format!("{ratio:.2}"), "-".to_owned(), "-".to_owned()],
+        });
+        Some(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cost::Figure;
+    use super::super::stats::Spread;
+    use super::*;
+
+    fn cost(name: &str, added: f64) -> Cost {
+        let spread = |median| Spread { median, low: median, high: median };
+        let figure =
+            Figure { operation: OpenClose, untraced: spread(1000.0), added: spread(added), ratio: spread(1.0) };
+        Cost {
+            name: name.to_owned(),
+            mechanism: None,
+            skipped: None,
+            figures: vec![figure],
+            rounds: 1,
+            lossy: 0,
+            disturbed: 0,
+        }
+    }
+
+    fn last(control: f64, ours: f64, theirs: f64) -> Vec<String> {
+        let rows = rows(&[cost(CONTROL, control), cost("open", ours), cost("opensnoop -F", theirs)]);
+        rows[0][4..].to_vec()
+    }
+
+    #[test]
+    fn ratio_is_held_against_the_goal() {
+        assert_eq!(last(1.0, 400.0, 1000.0), ["0.40", "≤ 0.5", "yes"]);
+        assert_eq!(last(1.0, 600.0, 1000.0), ["0.60", "≤ 0.5", "no"]);
+    }
+
+    #[test]
+    fn noise_meets_no_goal() {
+        assert_eq!(last(1.0, -400.0, 1000.0), ["noise", "≤ 0.5", "-"]);
+        assert_eq!(last(-200.0, 400.0, 1000.0), ["noise", "≤ 0.5", "-"]);
+    }
+}

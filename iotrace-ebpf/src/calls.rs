@@ -82,11 +82,7 @@ fn spec(number: i64) -> Option<(Spec, bool)> {
     } else {
         read(current(), offset!(task_status))
     };
-    if status & TS_COMPAT != 0 {
-        counts_compat.then_some((compat, true))
-    } else {
-        counts.then_some((native, false))
-    }
+    if status & TS_COMPAT != 0 { counts_compat.then_some((compat, true)) } else { counts.then_some((native, false)) }
 }
 
 impl Spec {

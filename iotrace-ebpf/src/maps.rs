@@ -24,8 +24,18 @@ use iotrace_common::{
 
 /// Settings of this run.
 #[unsafe(no_mangle)]
-pub static CONFIG: Global<Config> =
-    Global::new(Config { min_latency_ns: 0, block_ops: 0, flags: 0, self_pid: 0, kinds: 0, histogram_flags: 0, page_shift: 12, page_head: 0, wake_bytes: 0, _pad: 0 });
+pub static CONFIG: Global<Config> = Global::new(Config {
+    min_latency_ns: 0,
+    block_ops: 0,
+    flags: 0,
+    self_pid: 0,
+    kinds: 0,
+    histogram_flags: 0,
+    page_shift: 12,
+    page_head: 0,
+    wake_bytes: 0,
+    _pad: 0,
+});
 
 /// System calls that count in this run, by number.
 #[unsafe(no_mangle)]

@@ -142,9 +142,7 @@ fn is_fault_inside_a_call(tid: u32, inode: Pointer) -> bool {
         return false;
     }
     let Some(spec) = Spec::of(thread.number) else { return false };
-    member!(spec.action) == call::MOVE
-        && is_other(thread, READ_SIDE, inode)
-        && is_other(thread, WRITE_SIDE, inode)
+    member!(spec.action) == call::MOVE && is_other(thread, READ_SIDE, inode) && is_other(thread, WRITE_SIDE, inode)
 }
 
 #[inline(always)]

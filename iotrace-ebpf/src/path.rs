@@ -7,7 +7,7 @@ use crate::{
 use aya_ebpf::{cty::c_void, helpers::generated};
 use core::arch::asm;
 use iotrace_common::{
-    file::{FS_LEN, FileKey, FileRecord, PATH_CUT, PATH_OF_FS, PATH_DEPTH, PATH_MAX},
+    file::{FS_LEN, FileKey, FileRecord, PATH_CUT, PATH_DEPTH, PATH_MAX, PATH_OF_FS},
     loss,
     record::{FILE, Header},
 };

@@ -64,7 +64,8 @@ pub fn begin(key: PendingKey, pending: &mut Pending) {
     if PENDING.get_ptr(key).is_some() {
         pending.flags |= AMBIGUOUS;
     }
-    if PENDING.insert(key, &*pending, 0).is_err() {
+    let whole: &Pending = pending;
+    if PENDING.insert(key, whole, 0).is_err() {
         count(loss::PENDING_FULL);
     }
 }

@@ -42,9 +42,7 @@ mod opcode {
 #[inline(always)]
 fn operation(opcode: u8) -> Option<u8> {
     match opcode {
-        opcode::READV | opcode::READ_FIXED | opcode::READ | opcode::READV_FIXED => {
-            enabled!(READS).then_some(OP_READ)
-        }
+        opcode::READV | opcode::READ_FIXED | opcode::READ | opcode::READV_FIXED => enabled!(READS).then_some(OP_READ),
         opcode::WRITEV | opcode::WRITE_FIXED | opcode::WRITE | opcode::WRITEV_FIXED => {
             enabled!(WRITES).then_some(OP_WRITE)
         }

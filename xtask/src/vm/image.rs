@@ -21,6 +21,7 @@ const PROGRAMS: &[&str] = &[
     "busybox",
     "cat",
     "dd",
+    "df",
     "head",
     "losetup",
     "mkfs.btrfs",

@@ -13,6 +13,7 @@ use crate::workspace::Workspace;
 /// native run is enough. Without `--quick` they run here too.
 const EXCEPT: &[&str] = &[
     "bad_input",
+    "containers",
     "copies",
     "doctor",
     "filters",

@@ -23,4 +23,4 @@ pub use rows::{
     Counts, assert_rows, assert_same, by, errno_name, path_of, path_text, process_and_path, process_and_path_of_row,
     rows_by, truth_by,
 };
-pub use scene::Scene;
+pub use scene::{Scene, io_uring_begins_at_the_position};

@@ -23,6 +23,12 @@ static SUBMITS_BAD_DESCRIPTORS: LazyLock<bool> = LazyLock::new(|| {
     ring.submitter().register_probe(&mut probe).is_ok() && probe.is_supported(io_uring::opcode::UringCmd16::CODE)
 });
 
+/// Whether io_uring takes the file's own position when a request begins; before 5.19 it takes it when the request is submitted, and
+/// that is what iotrace shows.
+pub fn io_uring_begins_at_the_position() -> bool {
+    *SUBMITS_BAD_DESCRIPTORS
+}
+
 /// Where a workload works and where its log goes.
 #[derive(Debug)]
 pub struct Scene {

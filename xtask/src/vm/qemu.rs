@@ -122,7 +122,7 @@ fn command(job: &Job, kernel: &Kernel, image: &Image, initrd: &Path) -> Command 
 }
 
 /// A running machine. Dropped, it ends.
-struct Machine(Child);
+pub(super) struct Machine(pub(super) Child);
 
 impl Drop for Machine {
     fn drop(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +11,7 @@ use xshell::cmd;
 use super::arch::Arch;
 use super::image::Image;
 use super::kernels::{self, Kernel};
+use super::qemu::Machine;
 use super::stage::Stage;
 use super::{initrd, peers, require_packages, scratch, suite};
 use crate::workspace::Workspace;
@@ -115,14 +116,4 @@ fn command(kernel: &Kernel, image: &Image, initrd: &Path, instructions: bool) ->
     command.args(["-append", &words]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
-}
-
-/// A running machine. Dropped, it ends.
-struct Machine(Child);
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

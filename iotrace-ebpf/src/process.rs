@@ -2,9 +2,10 @@
 
 use crate::{
     kernel::{Pointer, current, load, offset, present, read, read_name},
-    maps::{EVENTS, PIDS, PROCESSES, SCRATCH, THREADS, count, enabled, wakeup},
+    maps::{EVENTS, PIDS, PROCESSES, SCRATCH, THREADS, count, enabled},
 };
 use aya_ebpf::{
+    bindings::BPF_RB_FORCE_WAKEUP,
     cty::c_void,
     helpers::{bpf_get_current_uid_gid, generated},
 };
@@ -51,7 +52,8 @@ pub extern "C" fn announce_process(pid: u32, leader: u64, start_ns: u64, scratch
             (&raw const EVENTS).cast_mut().cast::<c_void>(),
             buffer.cast::<c_void>(),
             (HEAD + names) as u64,
-            wakeup(),
+            // At once: what user space reads about a process may be gone with it.
+            BPF_RB_FORCE_WAKEUP as u64,
         );
         if sent != 0 {
             count(loss::PROCESSES);

@@ -99,6 +99,7 @@ impl<'a> Session<'a> {
         // PROGRAM is a process of its own by now, and keeps what the user has.
         access::restrict(|| tracer.losses().is_ok())?;
         let mut names = Names::default();
+        names.watch();
         names.wants_host_paths = setup.common.output.json || setup.host_paths;
         let world = World {
             names,

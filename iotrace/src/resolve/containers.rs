@@ -76,6 +76,11 @@ impl Containers {
         Self { runtimes: Arc::new(runtimes), ..Self::default() }
     }
 
+    /// Keeps from now on what is on disk of a container only while it lives.
+    pub fn watch(&self) {
+        self.runtimes.watch();
+    }
+
     /// The container that a runtime's process serves, and that its I/O is charged to. `None` when it serves none, or all.
     pub fn served_by(&mut self, pid: u32, comm: &[u8], cgroup: &str) -> Option<Resident> {
         let monitored = role::monitored(cgroup);

@@ -65,6 +65,11 @@ pub struct Names {
 }
 
 impl Names {
+    /// Keeps from now on what is on disk of a container only while it lives.
+    pub fn watch(&self) {
+        self.containers.watch();
+    }
+
     /// Remembers a file.
     pub fn add_file(&mut self, mut file: File) {
         if file.inside_fs {

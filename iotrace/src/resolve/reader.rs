@@ -10,7 +10,7 @@ use std::{
 };
 
 /// How long a question may hold up who asks. The ring buffer has room for what comes meanwhile.
-const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Most questions that wait; what comes on top is not answered.
 const QUESTIONS: usize = 1024;
 

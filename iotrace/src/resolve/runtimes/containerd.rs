@@ -2,7 +2,10 @@
 
 use super::{Runtimes, oci::Spec};
 use crate::resolve::{Container, container::is_id};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// State directories: of containerd, of k3s and rke2, of microk8s, of the containerd that dockerd starts.
 const STATES: [&str; 4] =
@@ -11,21 +14,33 @@ const STATES: [&str; 4] =
 const PLUGINS: [&str; 2] = ["io.containerd.runtime.v2.task", "io.containerd.runtime.v1.linux"];
 
 impl Runtimes {
-    /// A container of containerd. The namespace is looked for where it is not known.
+    /// The directories that have a directory of bundles for each namespace.
+    pub(super) fn containerd_plugins(&self) -> impl Iterator<Item = PathBuf> {
+        STATES.iter().flat_map(|state| PLUGINS.map(|plugin| self.path(state).join(plugin)))
+    }
+
+    /// A container of containerd, that is there or was. The namespace is looked for where it is not known.
     pub(super) fn containerd(&self, found: &Container) -> Option<Container> {
-        let namespace = found.namespace.as_deref();
-        STATES.iter().flat_map(|state| PLUGINS.map(|plugin| self.path(state).join(plugin))).find_map(|plugin| {
-            let namespaces: Vec<PathBuf> = match namespace {
-                Some(namespace) => vec![plugin.join(namespace)],
-                None => fs::read_dir(plugin).ok()?.flatten().map(|entry| entry.path()).collect(),
-            };
-            namespaces.into_iter().find_map(|namespace| {
-                let spec = Spec::read(&namespace.join(&found.id))?;
-                let namespace = namespace.file_name()?.to_string_lossy().into_owned();
+        let there = self.containerd_plugins().find_map(|plugin| bundle(&plugin, found));
+        there.or_else(|| {
+            self.containerd_plugins().find_map(|plugin| {
+                let (namespace, spec) = self.bundles.find(&plugin, found.namespace.as_deref(), &found.id)?;
                 Some(name(&spec, &namespace, found))
             })
         })
     }
+}
+
+fn bundle(plugin: &Path, found: &Container) -> Option<Container> {
+    let namespaces: Vec<PathBuf> = match found.namespace.as_deref() {
+        Some(namespace) => vec![plugin.join(namespace)],
+        None => fs::read_dir(plugin).ok()?.flatten().map(|entry| entry.path()).collect(),
+    };
+    namespaces.into_iter().find_map(|namespace| {
+        let spec = Spec::read(&namespace.join(&found.id))?;
+        let namespace = namespace.file_name()?.to_string_lossy().into_owned();
+        Some(name(&spec, &namespace, found))
+    })
 }
 
 fn name(spec: &Spec, namespace: &str, found: &Container) -> Container {

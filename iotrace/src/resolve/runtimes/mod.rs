@@ -3,17 +3,20 @@
 //! Each runtime has its own files, and the paths of some containers do not tell which runtime it was: then all are tried, by
 //! the id.
 
+mod bundles;
 mod containerd;
 mod docker;
 mod oci;
 mod storage;
 
 use crate::resolve::Container;
+use bundles::Bundles;
 use serde::de::DeserializeOwned;
 use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Most bytes of a file that are read: a description of a container has a few KiB.
@@ -27,6 +30,7 @@ pub const ROOT_VARIABLE: &str = "IOTRACE_RUNTIME_ROOT";
 #[derive(Clone, Debug)]
 pub struct Runtimes {
     root: PathBuf,
+    bundles: Arc<Bundles>,
 }
 
 impl Default for Runtimes {
@@ -38,8 +42,13 @@ impl Default for Runtimes {
 impl Runtimes {
     /// Those below a host's root directory.
     #[must_use]
-    pub const fn at(root: PathBuf) -> Self {
-        Self { root }
+    pub fn at(root: PathBuf) -> Self {
+        Self { root, bundles: Arc::default() }
+    }
+
+    /// Keeps from now on what is on disk of a container only while it lives.
+    pub fn watch(&self) {
+        self.bundles.watch(self.root.clone(), self.containerd_plugins().collect());
     }
 
     /// The container, with all that its runtime's files tell of it; `None` when there are none, or they make no sense.

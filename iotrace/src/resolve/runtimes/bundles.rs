@@ -1,0 +1,220 @@
+//! Bundles of containers that come and go: read as soon as the runtime has written them, kept when they are gone.
+//!
+//! A container that lives for a moment has taken its bundle with it by the time its first record has been read here.
+
+use super::oci::Spec;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use std::{
+    collections::{HashMap, VecDeque},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+/// Most bundles remembered; the oldest goes when it is reached.
+const BUNDLES_MAX: usize = 1024;
+/// What a bundle is described by.
+const CONFIG: &str = "config.json";
+
+/// Descriptions of the bundles that were there while somebody watched.
+#[derive(Debug, Default)]
+pub(super) struct Bundles {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    by_place: HashMap<PathBuf, Arc<Spec>>,
+    /// In the order in which they came.
+    places: VecDeque<PathBuf>,
+}
+
+impl Bundles {
+    /// What the bundle with this id said, in this namespace or in any, and its namespace. `plugin` is the directory of both.
+    pub(super) fn find(&self, plugin: &Path, namespace: Option<&str>, id: &str) -> Option<(String, Arc<Spec>)> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let spec = |namespace: &str| {
+            Some((namespace.to_owned(), seen.by_place.get(&plugin.join(namespace).join(id))?.clone()))
+        };
+        if let Some(namespace) = namespace {
+            return spec(namespace);
+        }
+        let place = seen.places.iter().rev().find(|place| place.ends_with(id) && place.starts_with(plugin))?;
+        spec(place.parent()?.file_name()?.to_str()?)
+    }
+
+    /// Watches these directories below `root`, of which each has a directory per namespace with a directory per bundle, in a thread
+    /// of its own until the process ends. Those that are not there yet are waited for. Where the system does not let it watch,
+    /// nothing is remembered.
+    pub(super) fn watch(self: &Arc<Self>, root: PathBuf, plugins: Vec<PathBuf>) {
+        let Ok(inotify) = Inotify::init(InitFlags::IN_CLOEXEC) else { return };
+        let mut watcher = Watcher { inotify, plugins, places: HashMap::new(), bundles: self.clone() };
+        // Not joined: it waits for ever.
+        let _ = thread::Builder::new().name("bundles".into()).spawn(move || {
+            watcher.enter(&root);
+            watcher.run();
+        });
+    }
+
+    fn remember(&self, place: &Path, spec: Spec) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.by_place.insert(place.into(), spec.into()).is_some() {
+            seen.places.retain(|known| known != place);
+        }
+        seen.places.push_back(place.into());
+        if seen.places.len() > BUNDLES_MAX
+            && let Some(oldest) = seen.places.pop_front()
+        {
+            seen.by_place.remove(&oldest);
+        }
+    }
+}
+
+/// What a directory is to the watcher.
+enum Level {
+    /// On the way to a directory of namespaces, or such a directory, or one of bundles: what comes into it is looked at.
+    Above,
+    Bundle,
+    Other,
+}
+
+struct Watcher {
+    inotify: Inotify,
+    plugins: Vec<PathBuf>,
+    places: HashMap<WatchDescriptor, PathBuf>,
+    bundles: Arc<Bundles>,
+}
+
+impl Watcher {
+    fn level(&self, place: &Path) -> Level {
+        let below = |levels: usize| {
+            let above = place.ancestors().nth(levels);
+            above.is_some_and(|above| self.plugins.iter().any(|plugin| plugin == above))
+        };
+        if below(2) {
+            Level::Bundle
+        } else if below(1) || self.plugins.iter().any(|plugin| plugin.starts_with(place)) {
+            Level::Above
+        } else {
+            Level::Other
+        }
+    }
+
+    /// Watches a directory and what is in it already.
+    fn enter(&mut self, place: &Path) {
+        let made = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ONLYDIR;
+        match self.level(place) {
+            Level::Other => {}
+            Level::Bundle => {
+                self.add(place, AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ONLYDIR);
+                self.read(place);
+            }
+            Level::Above => {
+                self.add(place, made);
+                for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+                    self.enter(&entry.path());
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, place: &Path, events: AddWatchFlags) {
+        if let Ok(watch) = self.inotify.add_watch(place, events) {
+            self.places.insert(watch, place.into());
+        }
+    }
+
+    fn read(&self, bundle: &Path) {
+        if let Some(spec) = Spec::read(bundle) {
+            self.bundles.remember(bundle, spec);
+        }
+    }
+
+    fn run(&mut self) {
+        while let Ok(events) = self.inotify.read_events() {
+            for event in events {
+                self.happened(&event);
+            }
+        }
+    }
+
+    fn happened(&mut self, event: &InotifyEvent) {
+        if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+            // The directory is gone.
+            self.places.remove(&event.wd);
+            return;
+        }
+        let (Some(place), Some(name)) = (self.places.get(&event.wd).cloned(), &event.name) else { return };
+        if !matches!(self.level(&place), Level::Bundle) {
+            self.enter(&place.join(name));
+        } else if name == CONFIG {
+            self.read(&place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn config(number: usize) -> String {
+        format!(r#"{{"annotations":{{"nginx":"{number}"}}}}"#)
+    }
+
+    fn wait_for(
+        bundles: &Bundles,
+        plugin: &Path,
+        namespace: Option<&str>,
+        id: &str,
+    ) -> Option<(String, Option<String>)> {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some((namespace, spec)) = bundles.find(plugin, namespace, id) {
+                return Some((namespace, spec.annotation(&["nginx"])));
+            }
+            if Instant::now() > until {
+                return None;
+            }
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn bundles_are_known_after_they_are_gone() {
+        let root = tempfile::tempdir().unwrap();
+        // One directory is there, the other is made later.
+        let plugins = ["run/containerd/task", "run/k3s/containerd/task"].map(|plugin| root.path().join(plugin));
+        fs::create_dir_all(plugins[0].join("default/early")).unwrap();
+        fs::write(plugins[0].join("default/early/config.json"), config(2)).unwrap();
+        let bundles = Arc::new(Bundles::default());
+        bundles.watch(root.path().into(), plugins.to_vec());
+        for (number, plugin) in plugins.iter().enumerate() {
+            for (namespace, id) in [("k8s.io", "one"), ("default", "two")] {
+                let bundle = plugin.join(namespace).join(id);
+                fs::create_dir_all(&bundle).unwrap();
+                fs::write(bundle.join("config.json"), config(number)).unwrap();
+                let known = Some((namespace.to_owned(), Some(number.to_string())));
+                assert_eq!(wait_for(&bundles, plugin, None, id), known);
+                fs::remove_dir_all(&bundle).unwrap();
+                assert_eq!(wait_for(&bundles, plugin, Some(namespace), id), known);
+                assert!(bundles.find(plugin, Some("other"), id).is_none());
+            }
+        }
+        fs::remove_dir_all(plugins[0].join("default")).unwrap();
+        let early = wait_for(&bundles, &plugins[0], None, "early");
+        assert_eq!(early, Some(("default".into(), Some("2".into()))));
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten() {
+        let bundles = Bundles::default();
+        for number in 0..=BUNDLES_MAX {
+            bundles.remember(Path::new(&format!("/task/default/{number}")), Spec::default());
+        }
+        let known = |id: &str| bundles.find(Path::new("/task"), None, id).is_some();
+        assert!(!known("0") && known("1") && known(&BUNDLES_MAX.to_string()));
+    }
+}

@@ -42,12 +42,21 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let skips = workspace.target.join("skips.txt");
     fs::write(&skips, "").with_context(|| format!("create {}", skips.display()))?;
     build_programs(workspace, &built.object)?;
-    let (counts, all_passed) = cargo_test(workspace, &args.filters, &built.object, &skips)?;
+    let (mut counts, mut all_passed) = cargo_test(workspace, &args.filters, &built.object, &skips)?;
+    if !all_passed && !counts.doubtful().is_empty() {
+        let names = [&["--exact".to_owned()], counts.doubtful()].concat();
+        println!("once more, alone: {}", counts.doubtful().join(" "));
+        let (again, passed) = cargo_test(workspace, &names, &built.object, &skips)?;
+        all_passed = passed && counts.settle(&again);
+    }
     let mut skips = skips::read(&skips)?;
     let summary = counts.summary(skips::distinct_tests(&skips));
-    skips.extend(counts.ignored);
+    skips.extend(std::mem::take(&mut counts.ignored));
     for skip in &skips {
         println!("skipped: {skip}");
+    }
+    for test in counts.unstable() {
+        println!("unstable: {test} failed, and passed when it was run again");
     }
     println!("{summary}");
     ensure!(all_passed, "cargo test failed");

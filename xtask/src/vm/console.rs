@@ -11,6 +11,8 @@ pub(crate) struct Group {
     pub(crate) passed: Vec<String>,
     /// Tests that failed, with what they printed.
     pub(crate) failed: Vec<(String, String)>,
+    /// Tests that failed, and passed when they were run again, with what they printed at first. They are among those that passed.
+    pub(crate) unstable: Vec<(String, String)>,
     /// Tests that cannot run there, with the reason.
     pub(crate) skipped: Vec<(String, String)>,
 }
@@ -119,6 +121,7 @@ impl Console {
             ("end", _) => self.ended = true,
             ("group", Some(results)) => results.groups.push(Group { name: rest.to_owned(), ..Group::default() }),
             ("skip", Some(_)) => self.add_skip(rest),
+            ("unstable", Some(_)) => self.forgive(rest),
             ("status", Some(_)) => self.close_group(rest),
             ("impossible", Some(results)) => results.impossible = Some(rest.trim().to_owned()),
             ("program", Some(results)) => results.programs.extend(program(rest)),
@@ -139,6 +142,15 @@ impl Console {
         let name = test.split_once("::").map_or(test, |(_, name)| name);
         group.passed.retain(|passed| passed != name);
         group.skipped.push((name.to_owned(), reason.to_owned()));
+    }
+
+    /// A test that failed has passed at the second try.
+    fn forgive(&mut self, name: &str) {
+        let Some(group) = self.group() else { return };
+        let Some(place) = group.failed.iter().position(|(failed, _)| failed == name) else { return };
+        let failed = group.failed.remove(place);
+        group.passed.push(failed.0.clone());
+        group.unstable.push(failed);
     }
 
     /// A test executable that ends badly without a failed test has been killed.
@@ -231,6 +243,16 @@ mod tests {
         assert_eq!(groups[0].failed, [("b".to_owned(), "b is wrong\n\n".to_owned())]);
         assert_eq!(names(&groups[0].skipped), ["d", "c"]);
         assert_eq!(groups[0].skipped[1].1, "needs loop devices: none");
+    }
+
+    #[test]
+    fn what_passes_the_second_time_is_unstable() {
+        let groups = read(
+            "@@ group top\ntest a ... FAILED\ntest b ... FAILED\n\nfailures:\n\n---- a stdout ----\ntoo slow\n\nfailures:\n    a\n    b\n\n\
+             test result: FAILED. 0 passed; 2 failed\n@@ unstable a\n@@ status 101\n@@ end",
+        );
+        assert_eq!((groups[0].passed.as_slice(), names(&groups[0].failed)), (["a".to_owned()].as_slice(), vec!["b"]));
+        assert_eq!(groups[0].unstable, [("a".to_owned(), "too slow\n\n".to_owned())]);
     }
 
     #[test]

@@ -64,6 +64,11 @@ pub(crate) fn text(runs: &[Run]) -> String {
                 let title = run.title(results);
                 let _ = writeln!(text, "\n---- {title}: {}::{name} failed ----\n{}", group.name, output.trim_end());
             }
+            for (name, output) in &group.unstable {
+                let title = run.title(results);
+                let what = "failed, and passed when it was run again";
+                let _ = writeln!(text, "\n---- {title}: {}::{name} {what} ----\n{}", group.name, output.trim_end());
+            }
         }
     }
     table(&mut text, runs);
@@ -72,6 +77,11 @@ pub(crate) fn text(runs: &[Run]) -> String {
         if let Some(reason) = &results.impossible {
             let judgement = if run.must_work(results) { ", but should be" } else { "" };
             let _ = writeln!(text, "{} is not possible{judgement}: {reason}", run.title(results));
+        }
+        for group in &results.groups {
+            for (name, _) in &group.unstable {
+                let _ = writeln!(text, "{} {}::{name} is unstable", run.title(results), group.name);
+            }
         }
         if run.loses(results) && results.groups.iter().any(|group| !group.failed.is_empty()) {
             let _ = writeln!(text, "{} is known to lose calls: its failures do not count", run.title(results));
@@ -183,6 +193,7 @@ mod tests {
         let mut run = run("top", "a");
         run.results[0].groups[0].skipped.push(("b".into(), "needs loop devices".into()));
         run.results[0].groups[0].passed.push("c".into());
+        run.results[0].groups[0].unstable.push(("c".into(), "too slow\n".into()));
         insta::assert_snapshot!(text(&[run]));
     }
 }

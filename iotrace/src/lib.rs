@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod event;
+pub mod findings;
 pub mod kernel;
 pub mod output;
 pub mod parse;

@@ -59,6 +59,20 @@ pub struct Interval {
 
 /// What a command does with what comes.
 pub trait Command {
+    /// How long a command traces that prints one table, when nobody says.
+    fn duration(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    /// Once a second, where tables do not come at intervals.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel side's sums cannot be read.
+    fn sample(&mut self, _tracer: &mut Tracer, _world: &mut World) -> Result<()> {
+        Ok(())
+    }
+
     /// Before the first event.
     fn begin(&mut self, _world: &mut World, _out: &mut Vec<u8>) {}
 

@@ -21,6 +21,8 @@ pub enum Exit {
     Usage,
     /// 3: events were lost, and `--strict` asked not to accept that.
     Lost,
+    /// 10: `diagnose` found something, and `--exit-code` asked to be told.
+    Found,
     /// The traced program's own: its status, or 128 and the signal that ended it.
     Program(u8),
 }
@@ -32,6 +34,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Lost => 3,
+            Exit::Found => 10,
             Exit::Program(status) => status,
         })
     }

@@ -9,10 +9,14 @@ use crate::{
         open::Open,
         truncate::Truncate,
     },
+    findings::Finding,
     kernel::block::BlockOp,
     output::{
         Clock, errno_name, escape,
-        json::{BlockLine, FsyncLine, Head, IoLine, OpenLine, Owner, Place, Space, Text, TopLine, append, exact},
+        json::{
+            BlockLine, FindingLine, FsyncLine, Head, IoLine, OpenLine, Owner, Place, Space, Text, TopLine, append,
+            exact,
+        },
         open_flags,
     },
     resolve::{
@@ -279,8 +283,12 @@ pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result
 ///
 /// See [`append`].
 pub fn top_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
+    Ok(append(out, &top_of(row, ts))?)
+}
+
+fn top_of<'a>(row: &'a Row, ts: &'a str) -> TopLine<'a> {
     let counters = &row.counters;
-    let line = TopLine {
+    TopLine {
         kind: "top",
         ts,
         owner: owner(row),
@@ -303,6 +311,29 @@ pub fn top_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
         mmap_read_bytes: row.mapped.read_bytes,
         mmap_writes: row.mapped.writes,
         mmap_write_bytes: row.mapped.write_bytes,
+    }
+}
+
+/// Appends a finding. `rank`: 1 for the first.
+///
+/// # Errors
+///
+/// See [`append`].
+pub fn finding_line(finding: &Finding, rank: usize, ts: &str, out: &mut Vec<u8>) -> Result<()> {
+    let row = &finding.subject;
+    let line = FindingLine {
+        kind: "finding",
+        ts,
+        rank,
+        rule: finding.rule,
+        severity: finding.severity.name(),
+        owner: owner(row),
+        place: row_place(row),
+        headline: &finding.headline,
+        details: &finding.evidence,
+        cost_ns: u64::try_from(finding.cost.as_nanos()).unwrap_or(u64::MAX),
+        evidence: vec![top_of(row, ts)],
+        advice: &finding.advice,
     };
     Ok(append(out, &line)?)
 }

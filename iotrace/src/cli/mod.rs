@@ -1,6 +1,7 @@
 //! The command line: one file per command, and what they share.
 
 pub mod command;
+pub mod diagnose;
 pub mod doctor;
 pub mod events;
 pub mod exit;
@@ -38,6 +39,7 @@ enum Command {
     Open(open::Args),
     Latency(latency::Args),
     Events(events::Args),
+    Diagnose(diagnose::Args),
     Doctor(doctor::Args),
 }
 
@@ -57,6 +59,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Open(args) => args.run(),
         Command::Latency(args) => args.run(),
         Command::Events(args) => args.run(),
+        Command::Diagnose(args) => args.run(),
         Command::Doctor(args) => args.run(),
     };
     match result {

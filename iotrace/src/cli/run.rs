@@ -35,8 +35,8 @@ use tokio::{
     time::{MissedTickBehavior, interval_at, sleep_until},
 };
 
-/// How long a summary command traces by default.
-const DEFAULT_DURATION: Duration = Duration::from_secs(5);
+/// How often a command may look at what has come so far.
+const SAMPLE: Duration = Duration::from_secs(1);
 /// Records that are handled before time and signals are looked at again.
 const BATCH: usize = 8192;
 /// Bytes of output that are collected before they are handed to the writer.
@@ -185,11 +185,13 @@ impl<'a> Session<'a> {
     async fn trace(&mut self, program: &mut Option<Program>, signals: &mut Signals) -> Result<Option<ExitStatus>> {
         let timing = self.setup.timing;
         let default = !self.setup.stream && timing.interval().is_none() && program.is_none();
-        let deadline = timing.duration.or(default.then_some(DEFAULT_DURATION)).map(|length| self.began + length);
+        let deadline = timing.duration.or(default.then(|| self.command.duration())).map(|length| self.began + length);
         self.progress = Progress::new(deadline.filter(|_| default && !self.setup.common.output.quiet));
         let mut remaining = timing.count();
         let mut beat = interval_at((self.began + BEAT).into(), BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut sample = interval_at((self.began + SAMPLE).into(), SAMPLE);
+        sample.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let every = timing.interval();
         let mut table = every.map(|every| interval_at((self.began + every).into(), every));
         // Whether records may be left: then the next batch is taken at once, but signals, time and PROGRAM go first.
@@ -209,6 +211,9 @@ impl<'a> Session<'a> {
                         self.counted = true;
                         return Ok(None);
                     }
+                }
+                _ = sample.tick(), if every.is_none() => {
+                    self.command.sample(&mut self.tracer, &mut self.world)?;
                 }
                 _ = beat.tick() => {
                     self.world.clock.resample();

@@ -12,8 +12,8 @@ use procfs::process::Process;
 use std::{
     collections::HashMap,
     ffi::OsStr,
-    fs,
-    io::ErrorKind,
+    fs::{self, Metadata},
+    io::{self, ErrorKind},
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -33,6 +33,8 @@ pub struct HostPath {
     pub path: Vec<u8>,
     /// The volume of a container runtime that it is in.
     pub volume: Option<String>,
+    /// Bytes in it, and when that was so; `None` where it may not be looked at.
+    pub size: Option<(u64, Instant)>,
     /// It is in a lower layer of an overlay.
     pub(super) lower: bool,
 }
@@ -86,7 +88,8 @@ impl Finder {
     /// Where a file lies; `None` when it is not known, or no path leads there.
     pub(super) fn find(&mut self, file: &Question) -> Option<HostPath> {
         let Found { path, lower } = self.place(file)?;
-        Some(HostPath { volume: volume(&path), path, lower })
+        let size = metadata(&path).ok().map(|found| (found.len(), Instant::now()));
+        Some(HostPath { volume: volume(&path), path, size, lower })
     }
 
     fn place(&mut self, file: &Question) -> Option<Found> {
@@ -135,7 +138,11 @@ impl Finder {
         let found = found.or_else(|| of(&self.own().any_place(dev)?))?;
         let (free, available) = (found.blocks_free(), found.blocks_available());
         let used = found.blocks().saturating_sub(free);
-        Some(Free { bytes: per_cent(available, used + available), inodes: per_cent(found.files_free(), found.files()) })
+        Some(Free {
+            available: available * found.fragment_size(),
+            bytes: per_cent(available, used + available),
+            inodes: per_cent(found.files_free(), found.files()),
+        })
     }
 
     /// iotrace's own mounts, as they are now or were a moment ago.
@@ -172,7 +179,11 @@ impl Finder {
 }
 
 fn inode(path: &[u8]) -> Result<u64, ErrorKind> {
-    fs::symlink_metadata(Path::new(OsStr::from_bytes(path))).map(|found| found.ino()).map_err(|error| error.kind())
+    metadata(path).map(|found| found.ino()).map_err(|error| error.kind())
+}
+
+fn metadata(path: &[u8]) -> io::Result<Metadata> {
+    fs::symlink_metadata(Path::new(OsStr::from_bytes(path)))
 }
 
 /// With one decimal; `None` of nothing.

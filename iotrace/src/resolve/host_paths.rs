@@ -44,9 +44,11 @@ struct Table {
     tries: u32,
 }
 
-/// What is free of a file system, in per cent.
+/// What is free of a file system, in bytes, and in per cent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Free {
+    /// Bytes that users may take.
+    pub available: u64,
     /// Bytes that users may take, of those that are in use or may be taken: what `df` shows as used is the rest of 100.
     pub bytes: Option<f64>,
     /// Inodes; `None` where the file system makes them as it needs them.

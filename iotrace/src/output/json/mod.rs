@@ -3,10 +3,12 @@
 //! Fields are added, never renamed. [`schema`] describes every line; `docs/json.md` says what each field means.
 
 mod event;
+mod finding;
 mod row;
 mod summary;
 
 pub use event::{BlockLine, Head, IoLine, OpenLine, Place};
+pub use finding::FindingLine;
 pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, Space, TopLine};
 pub use summary::SummaryLine;
 
@@ -49,6 +51,8 @@ pub enum Line<'a> {
     Fsync(FsyncLine<'a>),
     /// A row of `latency`.
     Latency(LatencyLine<'a>),
+    /// What `diagnose` found.
+    Finding(FindingLine<'a>),
     /// The last line.
     Summary(SummaryLine<'a>),
 }

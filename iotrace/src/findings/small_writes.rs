@@ -1,0 +1,52 @@
+//! Many small writes without a buffer: a system call for each record.
+
+use super::{Facts, Finding, Rule, Severity, words};
+use crate::{
+    output::{bytes, nanos},
+    view::top::Row,
+};
+use std::time::Duration;
+
+/// The rule.
+pub(super) const RULE: Rule =
+    Rule { name: "small-writes", page: include_str!("../../../docs/findings/small-writes.md"), find };
+
+/// Larger writes on average are worth a system call.
+const BYTES: u64 = 512;
+/// Fewer a second cost nothing that anybody would notice.
+const PER_SECOND: f64 = 1000.0;
+/// Share of the time in them from which it matters.
+const SHARE: f64 = 0.02;
+
+fn find(facts: &Facts) -> Vec<Finding> {
+    facts.rows.iter().filter_map(|row| judge(facts, row)).collect()
+}
+
+fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
+    let counters = &row.counters;
+    let (rate, share) = (facts.per_second(counters.writes), facts.share(counters.write_ns));
+    if rate < PER_SECOND || share < SHARE || counters.write_bytes / counters.writes > BYTES {
+        return None;
+    }
+    let average = counters.write_bytes / counters.writes;
+    let (who, file) = (words::who(row), words::file(row));
+    let mut evidence = vec![
+        format!("{} writes, {rate:.0} a second, {} each on average", counters.writes, bytes(average)),
+        format!(
+            "{} of the time in them, {} each, for {}",
+            words::per_cent(share),
+            nanos(counters.write_ns / counters.writes),
+            words::rate(facts.per_second(counters.write_bytes))
+        ),
+    ];
+    evidence.extend(words::place(row));
+    Some(Finding {
+        rule: RULE.name,
+        severity: Severity::Warning,
+        cost: Duration::from_nanos(counters.write_ns),
+        subject: row.clone(),
+        headline: format!("{who} writes {file} in pieces of {}, without a buffer", bytes(average)),
+        evidence,
+        advice: "write through a buffer: `access_log ... buffer=64k flush=1s` of nginx, BufWriter, setvbuf, a logger's queue".into(),
+    })
+}

@@ -1,0 +1,54 @@
+//! A file system is nearly full, of bytes or of inodes.
+
+use super::{Facts, Finding, Rule, Severity, words};
+use crate::view::top::Row;
+use std::{collections::HashMap, time::Duration};
+
+/// The rule.
+pub(super) const RULE: Rule =
+    Rule { name: "file-system-full", page: include_str!("../../../docs/findings/file-system-full.md"), find };
+
+/// Per cent that are free.
+const WARNING: f64 = 5.0;
+const CRITICAL: f64 = 2.0;
+
+fn find(facts: &Facts) -> Vec<Finding> {
+    // Who writes most to each.
+    let mut writers: HashMap<u32, &Row> = HashMap::new();
+    for row in facts.rows.iter().filter(|row| row.counters.write_bytes > 0) {
+        let Some(dev) = row.dev else { continue };
+        let first = writers.entry(dev).or_insert(row);
+        if row.counters.write_bytes > first.counters.write_bytes {
+            *first = row;
+        }
+    }
+    writers.into_values().filter_map(|row| judge(facts, row)).collect()
+}
+
+fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
+    let free = row.free?;
+    let (what, left) = [("bytes", free.bytes), ("inodes", free.inodes)]
+        .into_iter()
+        .filter_map(|(what, left)| Some((what, left?)))
+        .min_by(|a, b| a.1.total_cmp(&b.1))?;
+    if left > WARNING {
+        return None;
+    }
+    let written = facts.per_second(row.counters.write_bytes);
+    let mut evidence = vec![
+        format!("{left:.1} % of its {what} are free"),
+        format!("most is written by {}: {} to {}", words::who(row), words::rate(written), words::file(row)),
+    ];
+    evidence.extend(words::place(row));
+    let disk = row.disk.as_ref().map_or_else(|| "?".to_owned(), |disk| disk.name.clone());
+    let fs = row.fs.clone().unwrap_or_else(|| "?".into());
+    Some(Finding {
+        rule: RULE.name,
+        severity: if left <= CRITICAL { Severity::Critical } else { Severity::Warning },
+        cost: Duration::ZERO,
+        subject: row.clone(),
+        headline: format!("the {fs} on {disk} is nearly full: {left:.1} % of its {what} are left"),
+        evidence,
+        advice: "make room: `du -x`, old logs and images, files deleted but still open; some file systems slow down above 95 %".into(),
+    })
+}

@@ -1,0 +1,136 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::{event::Comm, resolve::Free, view::top::Row};
+use iotrace_common::sum::Counters;
+use std::time::Duration;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn row(path: &str, counters: Counters) -> Row {
+    let mut comm = [0; 16];
+    comm.iter_mut().zip(b"app").for_each(|(to, from)| *to = *from);
+    Row {
+        pid: Some(4711),
+        comm: Some(Comm(comm)),
+        path: Some(path.into()),
+        dev: Some(1),
+        ino: Some(path.len() as u64),
+        counters,
+        ..Row::default()
+    }
+}
+
+/// Facts of ten seconds.
+fn facts(rows: Vec<Row>) -> Facts {
+    Facts { length: Duration::from_secs(10), rows, ..Facts::default() }
+}
+
+fn names(facts: &Facts) -> Vec<(&'static str, Severity)> {
+    all(facts).iter().map(|finding| (finding.rule, finding.severity)).collect()
+}
+
+#[test]
+fn a_sync_after_every_write() {
+    let agent = |sync_ns| Counters {
+        writes: 1009,
+        write_bytes: 1009 * 120,
+        write_ns: 1009,
+        syncs: 1009,
+        sync_ns,
+        ..Counters::default()
+    };
+    assert_eq!(names(&facts(vec![row("/log", agent(9 * SECOND))])), [("sync-per-write", Severity::Critical)]);
+    assert_eq!(names(&facts(vec![row("/log", agent(SECOND))])), [("sync-per-write", Severity::Warning)]);
+    assert_eq!(names(&facts(vec![row("/log", agent(SECOND / 10))])), []);
+    let batches = Counters { writes: 100_003, ..agent(9 * SECOND) };
+    assert_eq!(names(&facts(vec![row("/log", batches)])), []);
+    let large = Counters { write_bytes: 1009 << 20, ..agent(9 * SECOND) };
+    assert_eq!(names(&facts(vec![row("/log", large)])), []);
+}
+
+#[test]
+fn what_costs_more_comes_first() {
+    let agent = |sync_ns| Counters { writes: 101, write_bytes: 101, syncs: 101, sync_ns, ..Counters::default() };
+    let all = all(&facts(vec![row("/a", agent(SECOND)), row("/b", agent(4 * SECOND)), row("/c", agent(6 * SECOND))]));
+    let paths: Vec<_> = all.iter().map(|finding| finding.subject.path.clone().unwrap()).collect();
+    assert_eq!(paths, [b"/c", b"/b", b"/a"]);
+    assert_eq!(all[0].headline, "app (4711) syncs /c after every write");
+    assert_eq!(all[0].evidence[1], "60 % of the time in syncs, 59.4ms each, longest 0ns");
+}
+
+#[test]
+fn small_writes_and_reads_without_a_buffer() {
+    let writes =
+        |size: u64| Counters { writes: 100_003, write_bytes: 100_003 * size, write_ns: SECOND, ..Counters::default() };
+    assert_eq!(names(&facts(vec![row("/log", writes(58))])), [("small-writes", Severity::Warning)]);
+    assert_eq!(names(&facts(vec![row("/log", writes(4096))])), []);
+    let reads =
+        |size: u64| Counters { reads: 100_003, read_bytes: 100_003 * size, read_ns: SECOND, ..Counters::default() };
+    assert_eq!(names(&facts(vec![row("/in", reads(1))])), [("one-byte-reads", Severity::Warning)]);
+    assert_eq!(names(&facts(vec![row("/in", reads(4096))])), []);
+    // Nothing came: it is polled.
+    assert_eq!(names(&facts(vec![row("/in", reads(0))])), []);
+}
+
+fn free(available: u64, bytes: f64, inodes: f64) -> Option<Free> {
+    Some(Free { available, bytes: Some(bytes), inodes: Some(inodes) })
+}
+
+fn growing(counters: Counters, growth: u64, available: u64) -> Facts {
+    let row = Row { free: free(available, 50.0, 90.0), ..row("/app.log", counters) };
+    let growth = Growth { first: 40 << 30, last: (40 << 30) + growth, between: Duration::from_secs(10), steps: 9 };
+    Facts { growth: [((1, 8), growth)].into(), ..facts(vec![row]) }
+}
+
+#[test]
+fn a_log_without_end() {
+    let log = Counters { writes: 101, write_bytes: 100 << 20, write_ns: SECOND, ..Counters::default() };
+    assert_eq!(names(&growing(log, 100 << 20, 1 << 30)), [("runaway-log", Severity::Critical)]);
+    assert_eq!(names(&growing(log, 100 << 20, 100 << 30)), [("runaway-log", Severity::Warning)]);
+    assert_eq!(names(&growing(log, 100 << 20, 10 << 40)), [], "a disk that lasts for days");
+    assert_eq!(names(&growing(log, 10 << 20, 1 << 30)), [], "a database that writes inside");
+    assert_eq!(names(&growing(Counters { reads: 1, ..log }, 100 << 20, 1 << 30)), []);
+    let mut made = growing(log, 100 << 20, 1 << 30);
+    made.growth.values_mut().for_each(|growth| growth.steps = 4);
+    assert_eq!(names(&made), [], "a compiler's output");
+    let found = all(&growing(log, 100 << 20, 1 << 30));
+    assert_eq!(
+        found[0].evidence,
+        [
+            "40.1GiB and growing by 10MiB/s; nothing was read or cut off",
+            "the file system is full in 102 seconds at this rate"
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_read_again_and_again() {
+    let reads = |bytes| Counters { reads: 10_007, read_bytes: bytes, read_ns: 2 * SECOND, ..Counters::default() };
+    let facts = |bytes| {
+        let growth = Growth { first: 1 << 20, last: 1 << 20, between: Duration::from_secs(9), steps: 0 };
+        Facts { growth: [((1, 5), growth)].into(), ..facts(vec![row("/conf", reads(bytes))]) }
+    };
+    assert_eq!(names(&facts(101 << 20)), [("read-again", Severity::Warning)]);
+    assert_eq!(names(&facts(3 << 20)), []);
+}
+
+#[test]
+fn a_file_system_without_room_is_told_once_with_its_writer() {
+    let writes = |bytes| Counters { writes: 7, write_bytes: bytes, ..Counters::default() };
+    let rows = |free| ["/a", "/bb"].map(|path| Row { free, ..row(path, writes(path.len() as u64)) }).to_vec();
+    let found = all(&facts(rows(free(1 << 20, 1.0, 50.0))));
+    assert_eq!(
+        (found.len(), found[0].severity, found[0].subject.path.as_deref()),
+        (1, Severity::Critical, Some(&b"/bb"[..]))
+    );
+    assert_eq!(names(&facts(rows(free(1 << 20, 40.0, 4.9)))), [("file-system-full", Severity::Warning)]);
+    assert_eq!(names(&facts(rows(free(1 << 20, 40.0, 40.0)))), []);
+}
+
+#[test]
+fn each_rule_has_its_page() {
+    for rule in RULES {
+        assert!(rule.page.starts_with(&format!("# {}\n", rule.name)), "{}", rule.name);
+        assert!(rule.page.contains("**Found when**") && rule.page.contains("**What to do**"), "{}", rule.name);
+    }
+}

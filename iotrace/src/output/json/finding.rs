@@ -1,0 +1,37 @@
+//! What `diagnose` says.
+
+use super::{Owner, Place, TopLine};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A finding.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FindingLine<'a> {
+    /// `finding`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// End of the time traced, UTC.
+    pub ts: &'a str,
+    /// 1 for what matters most.
+    pub rank: usize,
+    /// Name of the rule, as `--explain` takes it.
+    pub rule: &'static str,
+    /// `critical`, `warning` or `info`.
+    pub severity: &'static str,
+    /// Whose I/O it is.
+    #[serde(flatten)]
+    pub owner: Owner<'a>,
+    /// Which file.
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    /// One sentence.
+    pub headline: &'a str,
+    /// What it follows from, in words.
+    pub details: &'a [String],
+    /// Time that it cost, of all threads together.
+    pub cost_ns: u64,
+    /// What it follows from: the rows as `top` has them.
+    pub evidence: Vec<TopLine<'a>>,
+    /// What to look at.
+    pub advice: &'a str,
+}

@@ -114,6 +114,7 @@ fn every_field_of_json_is_described() {
             "IoLine" | "BlockLine" => page_of("events"),
             "OpenLine" => page_of("open"),
             "TopLine" => page_of("top"),
+            "FindingLine" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
             "LatencyLine" | "Distribution" | "Bucket" => page_of("latency"),
             // What has no command of its own is in docs/json.md alone.

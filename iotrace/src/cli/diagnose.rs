@@ -4,6 +4,7 @@ use crate::{
     cli::{
         Exit, Misused,
         command::{Command, Interval, Setup, World},
+        form::Form,
         host::locate,
         lines::{finding_line, timestamp},
         options::{Common, Timing},
@@ -25,11 +26,16 @@ use std::{
     io::Write,
     time::{Duration, Instant},
 };
+use textwrap::{Options, WordSplitter, fill};
 
 /// How long it watches when nobody says.
 const DURATION: Duration = Duration::from_secs(10);
 /// Files that move fewer bytes in a second are not measured again each second.
 const BUSY_BYTES: u64 = 64 << 10;
+/// Columns of text, where the terminal does not have fewer.
+const WIDTH: usize = 80;
+/// What belongs to a finding stands under its headline.
+const INDENT: &str = "   ";
 /// Most files that are measured.
 const MEASURED_MAX: usize = 4096;
 
@@ -48,7 +54,7 @@ pub struct Args {
     /// Only findings at least so bad
     #[arg(long, value_enum, default_value = "info")]
     severity: Severity,
-    /// Exit with 10 when something was found
+    /// Exit with 10 when something was found and PROGRAM, if there is one, succeeded
     #[arg(long)]
     exit_code: bool,
     /// Explain a finding, and trace nothing
@@ -86,7 +92,7 @@ impl Args {
             common: &self.common,
         };
         let exit = run(setup, &mut diagnose)?;
-        let asked = self.exit_code && diagnose.found && exit == Exit::Done;
+        let asked = self.exit_code && diagnose.found && matches!(exit, Exit::Done | Exit::Program(0));
         Ok(if asked { Exit::Found } else { exit })
     }
 }
@@ -185,28 +191,38 @@ impl Command for Diagnose {
             let ts = timestamp(&mut world.clock, interval.end_ns);
             return findings.iter().zip(1..).try_for_each(|(finding, rank)| finding_line(finding, rank, &ts, out));
         }
-        out.extend_from_slice(text(&findings, &facts, world).as_bytes());
+        out.extend_from_slice(text(&findings, &facts, &world.form).as_bytes());
         Ok(())
     }
 }
 
 /// Findings for people.
-fn text(findings: &[Finding], facts: &Facts, world: &World) -> String {
+fn text(findings: &[Finding], facts: &Facts, form: &Form) -> String {
+    let width = form.width.unwrap_or(WIDTH).min(WIDTH);
+    // Names are not cut: a path goes on a line of its own.
+    let wrapped = |text: &str, first: &str| {
+        let options = Options::new(width)
+            .initial_indent(first)
+            .subsequent_indent(INDENT)
+            .break_words(false)
+            .word_splitter(WordSplitter::NoHyphenation);
+        fill(text, options) + "\n"
+    };
     let mut text = String::new();
     for (finding, rank) in findings.iter().zip(1..) {
-        let head = format!("{rank}. {}: {}", finding.severity.name(), finding.headline);
-        text += &world.form.header(&(head + "\n"));
-        for line in &finding.evidence {
-            text += &format!("   {line}\n");
-        }
-        text += &format!("   -> {}\n   see: iotrace diagnose --explain {}\n\n", finding.advice, finding.rule);
+        let head = wrapped(&format!("{}: {}", finding.severity.name(), finding.headline), &format!("{rank}. "));
+        text += &head.lines().map(|line| form.header(&format!("{line}\n"))).collect::<String>();
+        text += &finding.evidence.iter().map(|line| wrapped(line, INDENT)).collect::<String>();
+        text += &wrapped(&format!("-> {} (--explain {})", finding.advice, finding.rule), INDENT);
+        text.push('\n');
     }
     if findings.is_empty() {
-        let files = facts.rows.len();
-        text += &format!(
-            "nothing wrong found in {:.0} s, in what {files} processes and files did\n",
-            facts.length.as_secs_f64()
-        );
+        let seconds = facts.length.as_secs_f64();
+        text += &format!("nothing wrong found in {seconds:.0} s: {} pairs of process and file\n", facts.rows.len());
     }
     text
 }
+
+#[cfg(test)]
+#[path = "diagnose_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ const EXCEPT: &[&str] = &[
     "bad_input",
     "containers",
     "copies",
+    "diagnose",
     "doctor",
     "filters",
     "loss",

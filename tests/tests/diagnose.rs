@@ -1,0 +1,124 @@
+//! `iotrace diagnose`: the right cause comes first, and nothing else is named.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
+
+use iotrace_tests::{harness::*, need};
+use serde_json::{Value, json};
+use std::process::{Child, Command, Stdio};
+
+/// A program that does something else meanwhile.
+struct Noise(Child);
+
+impl Noise {
+    /// Copies a file in large pieces, with pauses, until it is dropped.
+    fn start(directory: &std::path::Path) -> Self {
+        let script = "while :; do dd if=/dev/zero of=noise bs=1M count=8 conv=notrunc; dd if=noise of=/dev/null bs=1M; sleep 0.2; done";
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script])
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // SAFETY: the call is async-signal-safe.
+        unsafe {
+            std::os::unix::process::CommandExt::pre_exec(&mut command, || {
+                libc::setpgid(0, 0);
+                Ok(())
+            });
+        }
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Noise {
+    fn drop(&mut self) {
+        // SAFETY: a group of its own, which it leads.
+        unsafe { libc::kill(-(self.0.id() as i32), libc::SIGKILL) };
+        let _ = self.0.wait();
+    }
+}
+
+/// The rules of what was found that costs something, in their order.
+fn rules(rows: &[Value]) -> Vec<&str> {
+    let findings = rows.iter().filter(|row| row["type"] == "finding" && row["severity"] != "info");
+    findings.map(|row| row["rule"].as_str().unwrap()).collect()
+}
+
+/// What a program is told to be wrong, with noise beside it.
+fn diagnosed(noise: &std::path::Path, disk: &str, program: &[&str]) -> Vec<Value> {
+    let _noise = Noise::start(noise);
+    let mut run = Iotrace::new("diagnose").json().args(["-d", "60s", "--disk", disk]).start();
+    run.wait_tracing();
+    let status = Command::new(program[0]).args(&program[1..]).stderr(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    run.interrupt().complete().rows
+}
+
+#[test]
+fn an_agent_that_syncs_each_line_is_named() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let (place, noise) = (disk.dir().to_owned(), tempfile::tempdir().unwrap());
+    let log = place.join("agent.log");
+    let of = format!("of={}", log.display());
+    // A file descriptor with O_DSYNC: each of its writes is a sync.
+    let rows = diagnosed(
+        noise.path(),
+        disk.name(),
+        &["dd", "if=/dev/zero", &of, "bs=120", "count=1009", "oflag=dsync,append", "conv=notrunc"],
+    );
+    assert_eq!(rules(&rows), ["sync-per-write"], "{rows:#?}");
+    let found = &rows[0];
+    assert_eq!(
+        (&found["rank"], &found["comm"], &found["path"]),
+        (&json!(1), &json!("dd"), &json!(log.to_str().unwrap()))
+    );
+    assert_eq!((&found["disk"], &found["host_path"]), (&json!(disk.name()), &found["path"]));
+    let evidence = &found["evidence"][0];
+    let counts = ["writes", "sync_writes", "write_bytes"].map(|name| evidence[name].as_u64().unwrap());
+    assert_eq!(counts, [1009, 1009, 1009 * 120]);
+}
+
+#[test]
+fn records_without_a_buffer_are_named() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let (place, noise) = (disk.dir().to_owned(), tempfile::tempdir().unwrap());
+    let log = place.join("access.log");
+    let of = format!("of={}", log.display());
+    let rows = diagnosed(noise.path(), disk.name(), &["dd", "if=/dev/zero", &of, "bs=58", "count=500009"]);
+    assert_eq!(rules(&rows), ["small-writes"], "{rows:#?}");
+    let evidence = &rows[0]["evidence"][0];
+    assert_eq!((&evidence["writes"], &evidence["write_bytes"]), (&json!(500_009), &json!(500_009 * 58)));
+    assert_eq!(rows[0]["path"], json!(log.to_str().unwrap()));
+}
+
+#[test]
+fn copying_in_large_pieces_is_not_wrong() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let (place, noise) = (disk.dir().to_owned(), tempfile::tempdir().unwrap());
+    let of = format!("of={}", place.join("copy").display());
+    let rows = diagnosed(noise.path(), disk.name(), &["dd", "if=/dev/zero", &of, "bs=1M", "count=31", "conv=fsync"]);
+    assert_eq!(rules(&rows), [""; 0], "{rows:#?}");
+}
+
+#[test]
+fn the_exit_code_tells_only_when_it_is_asked_to() {
+    need!(bpf);
+    let place = tempfile::tempdir().unwrap();
+    let of = format!("of={}", place.path().join("log").display());
+    let wrong = || ["dd", "if=/dev/zero", &of, "bs=58", "count=200003"].map(str::to_owned);
+    Iotrace::new("diagnose").args(["--exit-code", "-q"]).program(wrong()).run().exited(10);
+    Iotrace::new("diagnose").args(["-q"]).program(wrong()).run().exited(0);
+    let nothing = Iotrace::new("diagnose").args(["--exit-code", "-q"]).program(["true"]).run().exited(0);
+    assert!(nothing.stdout.starts_with("nothing wrong found in "), "{}", nothing.stdout);
+}
+
+#[test]
+fn a_rule_is_explained_without_tracing() {
+    let page = Iotrace::new("diagnose").args(["--explain", "sync-per-write"]).run().exited(0);
+    assert!(page.stdout.starts_with("# sync-per-write\n"), "{}", page.stdout);
+    let wrong = Iotrace::new("diagnose").args(["--explain", "no-such-rule"]).run().exited(2);
+    assert!(wrong.stderr.contains("sync-per-write"), "{}", wrong.stderr);
+}

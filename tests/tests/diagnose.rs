@@ -85,8 +85,11 @@ fn records_without_a_buffer_are_named() {
     let disk = LoopDisk::new(64);
     let (place, noise) = (disk.dir().to_owned(), tempfile::tempdir().unwrap());
     let log = place.join("access.log");
+    // It does not grow: how soon the disk is full depends on how fast this machine is.
+    std::fs::File::create_new(&log).unwrap().set_len(32 << 20).unwrap();
     let of = format!("of={}", log.display());
-    let rows = diagnosed(noise.path(), disk.name(), &["dd", "if=/dev/zero", &of, "bs=58", "count=500009"]);
+    let rows =
+        diagnosed(noise.path(), disk.name(), &["dd", "if=/dev/zero", &of, "bs=58", "count=500009", "conv=notrunc"]);
     assert_eq!(rules(&rows), ["small-writes"], "{rows:#?}");
     let evidence = &rows[0]["evidence"][0];
     assert_eq!((&evidence["writes"], &evidence["write_bytes"]), (&json!(500_009), &json!(500_009 * 58)));

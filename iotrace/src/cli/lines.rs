@@ -282,12 +282,13 @@ pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result
 /// # Errors
 ///
 /// See [`append`].
-pub fn top_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
-    Ok(append(out, &top_of(row, ts))?)
+pub fn top_line(row: &Row, ts: &str, latency: bool, out: &mut Vec<u8>) -> Result<()> {
+    Ok(append(out, &top_of(row, ts, latency))?)
 }
 
-fn top_of<'a>(row: &'a Row, ts: &'a str) -> TopLine<'a> {
+fn top_of<'a>(row: &'a Row, ts: &'a str, latency: bool) -> TopLine<'a> {
     let counters = &row.counters;
+    let time = |ns| latency.then_some(ns);
     TopLine {
         kind: "top",
         ts,
@@ -300,10 +301,10 @@ fn top_of<'a>(row: &'a Row, ts: &'a str) -> TopLine<'a> {
         write_bytes: counters.write_bytes,
         syncs: counters.syncs,
         sync_writes: counters.sync_writes,
-        read_ns: counters.read_ns,
-        write_ns: counters.write_ns,
-        sync_ns: counters.sync_ns,
-        max_ns: counters.max_ns,
+        read_ns: time(counters.read_ns),
+        write_ns: time(counters.write_ns),
+        sync_ns: time(counters.sync_ns),
+        max_ns: time(counters.max_ns),
         errors: counters.errors,
         allocates: counters.allocates,
         truncates: counters.truncates,
@@ -332,7 +333,7 @@ pub fn finding_line(finding: &Finding, rank: usize, ts: &str, out: &mut Vec<u8>)
         headline: &finding.headline,
         details: &finding.evidence,
         cost_ns: u64::try_from(finding.cost.as_nanos()).unwrap_or(u64::MAX),
-        evidence: vec![top_of(row, ts)],
+        evidence: vec![top_of(row, ts, true)],
         advice: &finding.advice,
     };
     Ok(append(out, &line)?)

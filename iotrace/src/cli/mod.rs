@@ -1,6 +1,7 @@
 //! The command line: one file per command, and what they share.
 
 pub mod command;
+pub mod disk;
 pub mod doctor;
 pub mod events;
 pub mod exit;
@@ -37,6 +38,7 @@ enum Command {
     Fsync(fsync::Args),
     Open(open::Args),
     Latency(latency::Args),
+    Disk(disk::Args),
     Events(events::Args),
     Doctor(doctor::Args),
 }
@@ -56,6 +58,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Fsync(args) => args.run(),
         Command::Open(args) => args.run(),
         Command::Latency(args) => args.run(),
+        Command::Disk(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Doctor(args) => args.run(),
     };

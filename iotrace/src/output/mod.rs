@@ -19,4 +19,4 @@ pub use sink::{Sink, SinkError};
 pub use table::{Align, Column, Table, select};
 pub use text::{escape, lossy, shorten_front};
 pub use time::Clock;
-pub use units::{bytes, kib, nanos, percent};
+pub use units::{bytes, kib, nanos, percent, ratio};

@@ -2,10 +2,12 @@
 //!
 //! Fields are added, never renamed. [`schema`] describes every line; `docs/json.md` says what each field means.
 
+mod disk;
 mod event;
 mod row;
 mod summary;
 
+pub use disk::{DeviceCounts, DiskLine, KindCounts, OpRequests, Requests};
 pub use event::{BlockLine, Head, IoLine, OpenLine, Place};
 pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, Space, TopLine};
 pub use summary::SummaryLine;
@@ -49,6 +51,8 @@ pub enum Line<'a> {
     Fsync(FsyncLine<'a>),
     /// A row of `latency`.
     Latency(LatencyLine<'a>),
+    /// A row of `disk`.
+    Disk(DiskLine<'a>),
     /// The last line.
     Summary(SummaryLine<'a>),
 }

@@ -12,7 +12,7 @@ use crate::{
     event::Event,
     kernel::{
         block::BlockFacts,
-        plan::Plan,
+        plan::{Grouping, Plan},
         tracer::{Tracer, monotonic_ns},
     },
     output::{Column, json::append, select},
@@ -35,8 +35,6 @@ mod line;
 
 pub use cells::COLUMNS;
 
-/// The operation in the low byte, without flags.
-const OPERATION: u32 = 0xff;
 /// Columns that a table has unless it is told others: 80 characters.
 const DEFAULT: &str = "r,w,f,d,r_kb,w_kb,qlen,queue,device,p99,util,disk";
 /// Where the kernel counts.
@@ -98,7 +96,7 @@ impl Args {
             stream: false,
             everyone: true,
             host_paths: false,
-            plan: Plan { histogram: Some(OPERATION), ..Plan::default() },
+            plan: Plan { histogram: Some(Grouping::Operation), ..Plan::default() },
             timing: &self.timing,
             common: &self.common,
         };

@@ -231,6 +231,12 @@ impl Timing {
         self.interval.or(self.every).or_else(|| self.count().is_some().then_some(Duration::from_secs(1)))
     }
 
+    /// The same, with an interval of a second unless another one is given.
+    pub fn every_second(self) -> Self {
+        let interval = self.interval().unwrap_or(Duration::from_secs(1));
+        Self { interval: Some(interval), ..self }
+    }
+
     /// Number of tables.
     pub fn count(&self) -> Option<u64> {
         self.count.or(self.times)

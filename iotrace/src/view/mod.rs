@@ -3,6 +3,7 @@
 mod differences;
 pub mod disk;
 pub mod fsync;
+pub mod heatmap;
 pub mod latency;
 pub mod select;
 pub mod top;

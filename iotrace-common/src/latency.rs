@@ -92,6 +92,53 @@ pub struct Histogram {
     pub device: Distribution,
 }
 
+#[cfg(feature = "user")]
+impl Range {
+    /// The range of both.
+    pub fn merge(&mut self, other: &Self) {
+        self.min_ns = self.min_ns.min(other.min_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
+    }
+}
+
+#[cfg(feature = "user")]
+impl Extremes {
+    /// Adds what other CPUs, or other operations, have.
+    pub fn merge(&mut self, other: &Self) {
+        match (self.count, other.count) {
+            (_, 0) => {}
+            (0, _) => *self = *other,
+            _ => {
+                self.count += other.count;
+                self.total.merge(&other.total);
+                self.queue.merge(&other.queue);
+                self.device.merge(&other.device);
+            }
+        }
+    }
+}
+
+#[cfg(feature = "user")]
+impl Distribution {
+    fn merge(&mut self, other: &Self) {
+        self.sum_ns += other.sum_ns;
+        self.buckets.iter_mut().zip(&other.buckets).for_each(|(sum, count)| *sum += count);
+    }
+}
+
+#[cfg(feature = "user")]
+impl Histogram {
+    /// Adds the requests of another one.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+        self.errors += other.errors;
+        self.total.merge(&other.total);
+        self.queue.merge(&other.queue);
+        self.device.merge(&other.device);
+    }
+}
+
 #[cfg(all(test, feature = "user"))]
 mod tests {
     use super::*;

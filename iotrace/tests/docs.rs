@@ -48,11 +48,12 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
 
 #[test]
 fn every_column_is_in_its_commands_page() {
-    let tables: [(&str, &[Column]); 4] = [
+    let tables: [(&str, &[Column]); 5] = [
         ("top", cli::top::COLUMNS),
         ("fsync", cli::fsync::COLUMNS),
         ("fsync", cli::fsync::TRACE_COLUMNS),
         ("open", cli::open::COLUMNS),
+        ("disk", cli::disk::COLUMNS),
     ];
     for (command, columns) in tables {
         let text = page_of(command);
@@ -117,6 +118,7 @@ fn every_field_of_json_is_described() {
             "FindingLine" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
             "LatencyLine" | "Distribution" | "Bucket" => page_of("latency"),
+            "DiskLine" | "DeviceCounts" | "KindCounts" | "Requests" | "OpRequests" => page_of("disk"),
             // What has no command of its own is in docs/json.md alone.
             _ => String::new(),
         };

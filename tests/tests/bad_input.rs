@@ -21,7 +21,7 @@ fn refuses(run: Iotrace, says: &[&str]) {
 #[test]
 fn not_root_names_the_capability_and_the_way_out() {
     need!(root);
-    for command in ["top", "fsync", "open", "latency", "events"] {
+    for command in ["top", "fsync", "open", "latency", "disk", "events"] {
         let output = Iotrace::new(command).args(["-d", "1s"]).user(65_534).run();
         assert_eq!(output.status.code(), Some(1), "{}", output.stderr);
         for word in ["CAP_BPF", "CAP_PERFMON", "sudo"] {
@@ -37,7 +37,9 @@ fn no_such_process_user_or_disk() {
     refuses(Iotrace::new("top").args(["-p", "4194305"]), &["4194305"]); // above any pid_max
     refuses(Iotrace::new("top").args(["--tid", "4194305"]), &["4194305"]);
     refuses(Iotrace::new("top").args(["-u", "no-such-user"]), &["no-such-user"]);
-    refuses(Iotrace::new("latency").args(["--disk", "nosuchdisk"]), &["nosuchdisk"]);
+    for command in ["latency", "disk"] {
+        refuses(Iotrace::new(command).args(["--disk", "nosuchdisk"]), &["nosuchdisk"]);
+    }
 }
 
 #[test]
@@ -61,6 +63,10 @@ fn letters_zero_and_unknown_words() {
     refuses(Iotrace::new("latency").args(["--op", "fly"]), &["fly", "flush"]);
     refuses(Iotrace::new("latency").args(["--path", "/var/*"]), &["--path"]);
     refuses(Iotrace::new("latency").args(["--container", "x"]), &["--container"]);
+    for filter in [["--comm", "x"], ["--path", "/var/*"], ["--min-latency", "1ms"], ["--pid", "1"]] {
+        refuses(Iotrace::new("disk").args(filter), &["--disk"]);
+    }
+    refuses(Iotrace::new("disk").args(["--columns", "r,colour"]), &["colour", "util"]);
     refuses(Iotrace::new("nonsense"), &["nonsense"]);
 }
 

@@ -95,3 +95,50 @@ fn the_text_draws_a_bar_per_power_of_two() {
         assert!(run.stdout.contains(word), "{word} in {}", run.stdout);
     }
 }
+
+#[test]
+fn a_heat_map_has_a_column_per_interval_and_a_place_for_every_request() {
+    need!(bpf, loop_devices);
+    let (scene, disk) = (Scene::new(WORKLOAD), LoopDisk::raw(16));
+    let device = disk.path();
+    let words = scene.command("block", &["--device", device.to_str().unwrap()]);
+    let run = |options: &[&str]| {
+        let run = Iotrace::new("latency").args(["--disk", disk.name(), "--heatmap", "-i", "10s"]).args(options);
+        run.program(words.clone()).run().exited(0)
+    };
+    let text = run(&[]).stdout;
+    // One interval, cut short by the end of the program: one column, in which each power of two that has requests has a shade.
+    let reads = text.split("\n\n").find(|map| map.contains(" read: 11 requests")).unwrap_or_else(|| panic!("{text}"));
+    let shades = |line: &str| line.chars().filter(|c| "░▒▓█.oO#".contains(*c)).count();
+    let drawn: Vec<&str> = reads.lines().skip_while(|line| !line.contains(" read: ")).skip(1).collect();
+    let (legend, drawn) = drawn.split_last().unwrap();
+    assert!(shades(legend) > 0 && drawn.iter().all(|line| line.split_whitespace().count() <= 2), "{text}");
+    let json = run(&["--json"]);
+    assert_eq!(sum(&json.rows, &disk, "read").0, 11);
+    assert!(json.rows.iter().all(|row| row["type"] == "latency"), "{:?}", json.rows);
+}
+
+#[test]
+fn a_heat_map_counts_seconds_unless_told_otherwise() {
+    need!(bpf);
+    let run = Iotrace::new("latency").args(["--heatmap", "-n", "1", "--op", "secure_erase"]).run().exited(0);
+    assert!(run.stdout.ends_with("no block requests\n") && run.stdout.contains(" to "), "{}", run.stdout);
+}
+
+#[test]
+fn flushes_and_writes_past_the_cache_are_told_apart() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let scene = Scene::on(WORKLOAD, disk.dir());
+    disk.settle();
+    let run = Iotrace::new("latency").json().args(["--disk", disk.name(), "--flush"]);
+    let before = BlockStat::of(disk.name());
+    let run = run.program(scene.command("fsyncs", &[])).run().complete();
+    let grown = BlockStat::of(disk.name()) - before;
+    compare(&run, &disk, grown);
+    for row in &run.rows {
+        let flags = row["flags"].as_array().unwrap();
+        assert!(flags.iter().all(|flag| flag == "fua" || flag == "preflush"), "{row}");
+    }
+    assert!(grown.flushes > 0, "{grown:?}");
+}

@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[&str] = &[
     "jq",             // the documentation's examples
     "libc6-dev",      // headers for gcc
     "runc",           // starts them
+    "sysstat",        // iostat, whose figures are compared
     "tmux",           // a terminal of a known size
     "util-linux",     // mount, losetup, unshare, setpriv
     "xfsprogs",       // mkfs.xfs

@@ -97,4 +97,7 @@ pub trait Command {
     ) -> Result<()> {
         Ok(())
     }
+
+    /// After the last report.
+    fn end(&mut self, _world: &mut World, _out: &mut Vec<u8>) {}
 }

@@ -11,23 +11,27 @@ use crate::{
     event::Event,
     kernel::{
         block::BlockOp,
-        plan::{KernelFilters, Plan},
+        plan::{Grouping, KernelFilters, Plan},
         tracer::Tracer,
     },
     output::{
-        bytes, histogram,
+        Ink, bytes, heatmap, histogram,
         json::{Bucket, LatencyLine, append},
         nanos,
     },
     resolve::dev_text,
-    view::latency::{Differences, Part, Row},
+    view::{
+        heatmap::{Heatmap, Series},
+        latency::{Differences, Part, Row},
+    },
 };
 use anyhow::Result;
+use iotrace_common::latency::HistogramKey;
 
-/// The operation in the low byte, without flags.
-const OPERATION: u32 = 0xff;
 /// Columns of output when it does not go to a terminal.
 const WIDTH: usize = 80;
+/// Columns that a heat map's values take at most, with the space behind: `65.5us `.
+const LABEL: usize = 7;
 
 /// Block I/O latency histograms, queue and device time apart
 #[derive(Debug, clap::Args)]
@@ -37,6 +41,7 @@ Examples:
   iotrace latency --disk vda 1 10      one disk, ten histograms of a second each
   iotrace latency -F                   sync, metadata and FUA requests apart
   iotrace latency --op flush           what makes fsync slow
+  iotrace latency --heatmap -d 1m      how it changes: a column each second
   iotrace latency -- fio job.fio       while a program runs: requests of all, since writeback is not its own")]
 pub struct Args {
     /// One histogram per disk and operation (the default)
@@ -45,6 +50,12 @@ pub struct Args {
     /// One histogram per disk, operation and set of flags
     #[arg(short = 'F', long)]
     by_flags: bool,
+    /// Requests apart that make the device flush its cache, or go past it: preflush, fua
+    #[arg(long, conflicts_with_all = ["by_disk", "by_flags"])]
+    flush: bool,
+    /// A map of the latency over time: a column per interval [default interval: 1s]
+    #[arg(long, conflicts_with = "no_split")]
+    heatmap: bool,
     /// Only the whole latency, not queue and device time apart
     #[arg(long)]
     no_split: bool,
@@ -70,15 +81,22 @@ impl Args {
         }
         let filters =
             KernelFilters { block_ops: (!self.op.is_empty()).then(|| self.op.clone()), ..KernelFilters::default() };
-        let histogram = Some(if self.by_flags { u32::MAX } else { OPERATION });
-        let mut latency = Latency { args: &self, differences: Differences::default() };
+        let timing = if self.heatmap { self.timing.clone().every_second() } else { self.timing.clone() };
+        let grouping = if self.by_flags {
+            Grouping::Flags
+        } else if self.flush {
+            Grouping::Flush
+        } else {
+            Grouping::Operation
+        };
+        let mut latency = Latency { args: &self, differences: Differences::default(), map: Heatmap::default() };
         let setup = Setup {
             command: "latency",
             stream: false,
             everyone: true,
             host_paths: false,
-            plan: Plan { histogram, filters, ..Plan::default() },
-            timing: &self.timing,
+            plan: Plan { histogram: Some(grouping), filters, ..Plan::default() },
+            timing: &timing,
             common: &self.common,
         };
         run(setup, &mut latency)
@@ -88,12 +106,14 @@ impl Args {
 struct Latency<'a> {
     args: &'a Args,
     differences: Differences,
+    /// With `--heatmap`: what is not drawn yet.
+    map: Heatmap,
 }
 
 impl Latency<'_> {
     fn json(&self, row: &Row, ts: &str, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let disk = world.names.disk(row.key.disk);
-        let flags = self.args.by_flags.then(|| world.block.flag_names(row.key.cmd_flags).collect());
+        let flags = self.has_flags().then(|| world.block.flag_names(row.key.cmd_flags).collect());
         let line = LatencyLine {
             kind: "latency",
             ts,
@@ -112,21 +132,51 @@ impl Latency<'_> {
         Ok(append(out, &line)?)
     }
 
-    fn text(&self, row: &Row, world: &mut World) -> String {
-        let disk = world.names.disk(row.key.disk);
-        let disk = disk.as_ref().map_or_else(|| dev_text(row.key.disk), |disk| disk.disk.clone());
-        let op = world.block.operation(row.key.cmd_flags).name();
+    /// Whether rows have flags.
+    fn has_flags(&self) -> bool {
+        self.args.by_flags || self.args.flush
+    }
+
+    /// Disk, operation and flags, then what is known of all their requests together.
+    fn title(&self, key: HistogramKey, count: u64, transferred: u64, errors: u64, world: &mut World) -> String {
+        let disk = world.names.disk(key.disk);
+        let disk = disk.as_ref().map_or_else(|| dev_text(key.disk), |disk| disk.disk.clone());
+        let op = world.block.operation(key.cmd_flags).name();
         let flags: Vec<&str> =
-            if self.args.by_flags { world.block.flag_names(row.key.cmd_flags).collect() } else { Vec::new() };
+            if self.has_flags() { world.block.flag_names(key.cmd_flags).collect() } else { Vec::new() };
         let mut title = format!("{disk} {op}");
         if !flags.is_empty() {
             title.push_str(&format!(" ({})", flags.join(",")));
         }
-        title.push_str(&format!(": {} requests, {}", row.count, bytes(row.bytes)));
-        if row.errors > 0 {
-            title.push_str(&format!(", {} failed", row.errors));
+        title.push_str(&format!(": {count} requests, {}", bytes(transferred)));
+        if errors > 0 {
+            title.push_str(&format!(", {errors} failed"));
         }
-        let mut text = world.form.header(&format!("{title}\n"));
+        world.form.header(&format!("{title}\n"))
+    }
+
+    /// Draws the intervals that are not drawn yet.
+    fn draw(&mut self, world: &mut World, out: &mut Vec<u8>) {
+        let Some((begin_ns, end_ns)) = self.map.time() else { return };
+        let time = format!("{} to {}\n", world.clock.hms(begin_ns), world.clock.hms(end_ns));
+        out.extend_from_slice(time.as_bytes());
+        let all = self.map.take();
+        if all.is_empty() {
+            out.extend_from_slice(b"no block requests\n");
+        }
+        let ink = Ink { bars: world.form.bars(), colour: world.form.colour };
+        for (key, Series { count, bytes, errors, columns }) in all {
+            let title = self.title(key, count, bytes, errors, world);
+            let columns: Vec<Vec<(u64, u64)>> = columns
+                .iter()
+                .map(|column| column.iter().map(|bucket| (bucket.le_ns, bucket.count)).collect())
+                .collect();
+            out.extend_from_slice((title + &heatmap(&columns, ink, nanos) + "\n").as_bytes());
+        }
+    }
+
+    fn text(&self, row: &Row, world: &mut World) -> String {
+        let mut text = self.title(row.key, row.count, row.bytes, row.errors, world);
         let parts: &[(&str, &Part)] = if self.args.no_split {
             &[("total", &row.total)]
         } else {
@@ -180,6 +230,15 @@ impl Command for Latency<'_> {
             }
             return Ok(());
         }
+        if self.args.heatmap {
+            let begin_ns =
+                interval.end_ns.saturating_sub(u64::try_from(interval.length.as_nanos()).unwrap_or(u64::MAX));
+            self.map.add(rows, begin_ns, interval.end_ns);
+            if self.map.intervals() >= world.form.width.unwrap_or(WIDTH).saturating_sub(LABEL).max(1) {
+                self.draw(world, out);
+            }
+            return Ok(());
+        }
         if interval.repeated {
             out.extend_from_slice(format!("{}\n", world.clock.hms(interval.end_ns)).as_bytes());
         }
@@ -190,6 +249,10 @@ impl Command for Latency<'_> {
             out.extend_from_slice(self.text(row, world).as_bytes());
         }
         Ok(())
+    }
+
+    fn end(&mut self, world: &mut World, out: &mut Vec<u8>) {
+        self.draw(world, out);
     }
 }
 

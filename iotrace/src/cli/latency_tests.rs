@@ -58,7 +58,7 @@ fn flushes() -> Row {
 
 fn text(options: &[&str], row: &Row, width: Option<usize>, utf8: bool) -> String {
     let args = args(options);
-    let latency = Latency { args: &args, differences: Differences::default() };
+    let latency = Latency { args: &args, differences: Differences::default(), map: Heatmap::default() };
     let text = latency.text(row, &mut world(Form { width, utf8, ..Form::default() }));
     for line in text.lines() {
         assert!(line.width() <= width.unwrap_or(WIDTH), "{line}");
@@ -110,7 +110,7 @@ fn output_that_goes_to_no_terminal_is_as_wide_as_80_columns() {
 
 fn json(options: &[&str], row: &Row) -> String {
     let args = args(options);
-    let latency = Latency { args: &args, differences: Differences::default() };
+    let latency = Latency { args: &args, differences: Differences::default(), map: Heatmap::default() };
     let (mut world, mut out) = (world(Form { json: true, ..Form::default() }), Vec::new());
     let ts = timestamp(&mut world.clock, 5_000_000_000);
     latency.json(row, &ts, &mut world, &mut out).unwrap();
@@ -139,4 +139,32 @@ fn bars_are_half_open_and_meet() {
     let bucket = |le_ns, count| Bucket { le_ns, count };
     let buckets = [bucket(1, 5), bucket(3, 0), bucket(7, 2), bucket(15, 1)];
     assert_eq!(ranges(&buckets), [(0, 2, 5), (2, 4, 0), (4, 8, 2), (8, 16, 1)]);
+}
+
+/// What is printed of so many intervals with requests in each.
+fn map(form: Form, intervals: usize) -> String {
+    let args = args(&["--heatmap"]);
+    let mut latency = Latency { args: &args, differences: Differences::default(), map: Heatmap::default() };
+    let (mut world, mut out) = (world(form), Vec::new());
+    for interval in 0..intervals as u64 {
+        latency.map.add(vec![writes(), flushes()], interval * 1_000_000_000, (interval + 1) * 1_000_000_000);
+    }
+    latency.draw(&mut world, &mut out);
+    let end = out.len();
+    latency.end(&mut world, &mut out);
+    assert_eq!(out.len(), end, "nothing is drawn twice");
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_map_of_as_many_intervals_as_there_is_room_for_is_80_columns_wide() {
+    let text = map(Form { width: Some(80), utf8: true, ..Form::default() }, WIDTH - LABEL);
+    assert!(text.lines().all(|line| line.width() <= WIDTH), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_map_has_colours_where_they_are_wanted() {
+    assert!(!map(Form { utf8: true, ..Form::default() }, 3).contains('\x1b'));
+    assert!(map(Form { utf8: true, colour: true, ..Form::default() }, 3).contains("\x1b[38;5;"));
 }

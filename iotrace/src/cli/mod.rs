@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod diagnose;
+pub mod disk;
 pub mod doctor;
 pub mod events;
 pub mod exit;
@@ -38,6 +39,7 @@ enum Command {
     Fsync(fsync::Args),
     Open(open::Args),
     Latency(latency::Args),
+    Disk(disk::Args),
     Events(events::Args),
     Diagnose(diagnose::Args),
     Doctor(doctor::Args),
@@ -58,6 +60,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Fsync(args) => args.run(),
         Command::Open(args) => args.run(),
         Command::Latency(args) => args.run(),
+        Command::Disk(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Diagnose(args) => args.run(),
         Command::Doctor(args) => args.run(),

@@ -105,22 +105,6 @@ impl Filters {
                 bail!("no thread has the id {tid}{}", unless_hidden());
             }
         }
-        let mut disks = None;
-        if let Some(name) = &self.disk {
-            let known = Disks::new();
-            let mut devs = known.find(name)?;
-            // Requests are seen where they are queued, at the disks below a stacked device; files where their file system is: on
-            // a stacked device above, or under an anonymous number (btrfs).
-            let below: Vec<u32> = devs.iter().flat_map(|dev| known.slaves(*dev)).collect();
-            let above: Vec<u32> = devs.iter().flat_map(|dev| known.holders(*dev)).collect();
-            devs.extend(above);
-            let anonymous = Mounts::new().anonymous_on(&devs);
-            devs.extend(anonymous);
-            devs.extend(below);
-            devs.sort_unstable();
-            devs.dedup();
-            disks = Some(devs);
-        }
         Ok(KernelFilters {
             pids: (!self.pid.is_empty()).then(|| self.pid.clone()),
             follow: self.children,
@@ -128,11 +112,49 @@ impl Filters {
             tids: (!self.tid.is_empty()).then(|| self.tid.clone()),
             uids: self.uid.map(|uid| vec![uid]),
             comm: self.comm.as_ref().map(|glob| Box::new(*glob.filter())),
-            disks,
+            disks: self.devices()?,
             min_latency_ns: self.min_latency.map_or(0, |latency| u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)),
             failed: self.failed,
             block_ops: None,
         })
+    }
+
+    /// The devices of `--disk`, those included that stand on it and that it stands on.
+    ///
+    /// # Errors
+    ///
+    /// When the disk does not exist.
+    pub fn devices(&self) -> Result<Option<Vec<u32>>> {
+        let Some(name) = &self.disk else { return Ok(None) };
+        let known = Disks::new();
+        let mut devs = known.find(name)?;
+        // Requests are seen where they are queued, at the disks below a stacked device; files where their file system is: on
+        // a stacked device above, or under an anonymous number (btrfs).
+        let below: Vec<u32> = devs.iter().flat_map(|dev| known.slaves(*dev)).collect();
+        let above: Vec<u32> = devs.iter().flat_map(|dev| known.holders(*dev)).collect();
+        devs.extend(above);
+        let anonymous = Mounts::new().anonymous_on(&devs);
+        devs.extend(anonymous);
+        devs.extend(below);
+        devs.sort_unstable();
+        devs.dedup();
+        Ok(Some(devs))
+    }
+
+    /// The device that `--disk` names.
+    ///
+    /// # Errors
+    ///
+    /// When it does not exist.
+    pub fn device(&self) -> Result<Option<u32>> {
+        let found = self.disk.as_deref().map(|name| Disks::new().find(name)).transpose()?;
+        Ok(found.and_then(|devs| devs.first().copied()))
+    }
+
+    /// Whether a filter asks for some operations and not others, rather than for a disk.
+    pub fn by_operation(&self) -> bool {
+        let operation = self.min_latency.is_some() || self.failed;
+        self.by_task() || self.comm.is_some() || self.uid.is_some() || self.by_name() || operation
     }
 
     /// The part that needs names.
@@ -207,6 +229,12 @@ impl Timing {
     /// Time between two tables; `None`: one table at the end.
     pub fn interval(&self) -> Option<Duration> {
         self.interval.or(self.every).or_else(|| self.count().is_some().then_some(Duration::from_secs(1)))
+    }
+
+    /// The same, with an interval of a second unless another one is given.
+    pub fn every_second(self) -> Self {
+        let interval = self.interval().unwrap_or(Duration::from_secs(1));
+        Self { interval: Some(interval), ..self }
     }
 
     /// Number of tables.

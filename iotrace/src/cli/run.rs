@@ -175,6 +175,7 @@ impl<'a> Session<'a> {
         if !self.counted {
             self.report()?;
         }
+        self.command.end(&mut self.world, &mut self.out);
         let losses = self.summary()?;
         self.hand_over().await?;
         std::mem::replace(&mut self.sink, Sink::nowhere()).finish().await?;

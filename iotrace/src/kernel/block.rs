@@ -1,6 +1,6 @@
 //! What differs between kernels about block requests: numbers of operations and flags, arguments of tracepoints.
 
-use super::btf::Btf;
+use super::{btf::Btf, plan::Grouping};
 
 /// Operation of a request, `enum req_op` (`enum req_opf` until Linux 5.19), include/linux/blk_types.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -188,6 +188,20 @@ impl BlockFacts {
             .iter()
             .filter(|(number, op)| *number < 64 && counts(*op))
             .fold(0, |mask, (number, _)| mask | 1 << number)
+    }
+
+    /// The bits of `cmd_flags` that tell histograms apart.
+    pub fn grouping(&self, grouping: Grouping) -> u32 {
+        /// The operation (`REQ_OP_MASK`, include/linux/blk_types.h).
+        const OPERATION: u32 = 0xff;
+        match grouping {
+            Grouping::Operation => OPERATION,
+            Grouping::Flags => u32::MAX,
+            Grouping::Flush => {
+                let flushes = self.flags.iter().filter(|(_, name)| ["preflush", "fua"].contains(name));
+                flushes.fold(OPERATION, |mask, (flag, _)| mask | flag)
+            }
+        }
     }
 
     /// Names of the flags set in `cmd_flags`, lowest bit first; bits without a name are left out.

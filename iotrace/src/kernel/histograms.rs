@@ -3,7 +3,7 @@
 use crate::kernel::object::Object;
 use anyhow::{Context, Result};
 use aya::maps::{HashMap, MapData, PerCpuHashMap};
-use iotrace_common::latency::{Extremes, Histogram, HistogramKey, Range};
+use iotrace_common::latency::{Extremes, Histogram, HistogramKey};
 
 /// Reader of the histograms.
 pub struct Histograms {
@@ -37,22 +37,10 @@ impl Histograms {
             let histogram = Box::new(self.histograms.get(&key, 0).context("reading a histogram")?);
             let mut extremes = Extremes::default();
             if let Ok(cpus) = self.extremes.get(&key, 0) {
-                for cpu in cpus.iter().filter(|cpu| cpu.count != 0) {
-                    extremes.total = widest(extremes.count, extremes.total, cpu.total);
-                    extremes.queue = widest(extremes.count, extremes.queue, cpu.queue);
-                    extremes.device = widest(extremes.count, extremes.device, cpu.device);
-                    extremes.count += cpu.count;
-                }
+                cpus.iter().for_each(|cpu| extremes.merge(cpu));
             }
             all.push((key, histogram, extremes));
         }
         Ok(all)
     }
-}
-
-fn widest(count: u64, a: Range, b: Range) -> Range {
-    if count == 0 {
-        return b;
-    }
-    Range { min_ns: a.min_ns.min(b.min_ns), max_ns: a.max_ns.max(b.max_ns) }
 }

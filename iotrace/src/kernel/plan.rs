@@ -18,8 +18,8 @@ pub struct Plan {
     pub stream_sync: bool,
     /// Send each block request.
     pub stream_block: bool,
-    /// Add block requests up; the value says which bits of `cmd_flags` tell histograms apart.
-    pub histogram: Option<u32>,
+    /// Add block requests up; the value says what tells histograms of a disk apart.
+    pub histogram: Option<Grouping>,
     /// File types that count: `iotrace_common::file::kind_bit`. Bit 0: calls without a file.
     pub kinds: u32,
     /// Whose operations count.
@@ -30,6 +30,17 @@ pub struct Plan {
     pub mechanism: Option<Mechanism>,
     /// Debug statements of the kernel programs: 0 is off, 4 is debug (`aya_log::Level`).
     pub log_level: u8,
+}
+
+/// What tells histograms of block requests of a disk apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// The operation.
+    Operation,
+    /// Besides, whether the device's cache is flushed or passed by.
+    Flush,
+    /// The operation and all flags.
+    Flags,
 }
 
 impl Plan {

@@ -97,6 +97,10 @@ impl Tracer {
                 settings = settings.size(map, UNUSED);
             }
         }
+        if plan.histogram.is_some() {
+            let entries = histogram_entries(Path::new("/sys/block"));
+            settings = settings.size("HISTOGRAMS", entries).size("EXTREMES", entries);
+        }
         if plan.log_level == 0 {
             settings = settings.size("AYA_LOGS", SMALLEST_RING);
         }
@@ -250,6 +254,12 @@ pub fn monotonic_ns() -> u64 {
     })
 }
 
+/// Room for the histograms of reads, writes, flushes and discards of all disks. Each takes 49 KB of the kernel's memory, so there are limits.
+fn histogram_entries(disks: &Path) -> u32 {
+    let disks = std::fs::read_dir(disks).map_or(0, Iterator::count);
+    u32::try_from(disks.saturating_mul(4)).unwrap_or(u32::MAX).clamp(64, 1024)
+}
+
 /// Puts the members of a filter into its map.
 fn fill<K: Pod>(object: &mut Object, name: &str, members: Option<&[K]>) -> Result<()> {
     let Some(members) = members else { return Ok(()) };
@@ -294,7 +304,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         flags: flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
         self_pid: std::process::id(),
         kinds: plan.kinds,
-        histogram_flags: plan.histogram.unwrap_or_default(),
+        histogram_flags: plan.histogram.map_or(0, |grouping| block.grouping(grouping)),
         wake_bytes: (plan.buffer / 4).min(WAKE_BYTES),
         _pad: 0,
         page_shift: page_size().trailing_zeros(),

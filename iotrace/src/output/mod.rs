@@ -4,6 +4,7 @@
 
 mod errno;
 mod flags;
+mod heatmap;
 mod histogram;
 pub mod json;
 mod sink;
@@ -14,9 +15,10 @@ mod units;
 
 pub use errno::errno_name;
 pub use flags::open_flags;
+pub use heatmap::{Ink, heatmap};
 pub use histogram::{Bars, histogram};
 pub use sink::{Sink, SinkError};
 pub use table::{Align, Column, Table, select};
 pub use text::{escape, lossy, shorten_front};
 pub use time::Clock;
-pub use units::{bytes, kib, nanos, percent};
+pub use units::{bytes, kib, nanos, percent, ratio};

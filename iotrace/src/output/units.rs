@@ -42,6 +42,25 @@ pub fn percent(part: u64, whole: u64) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
+/// A rate or a mean for a column: three significant digits, from 100 on whole numbers, trailing zeros left out. What is not
+/// nothing is at least `0.01`, so that `0` means none at all; `?` when `whole` is 0.
+#[must_use]
+pub fn ratio(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "?".into();
+    }
+    let (part, whole) = (u128::from(part), u128::from(whole));
+    let rounded = |power: u128| (part * power + whole / 2) / whole;
+    let (power, digits) = match (rounded(100), rounded(10)) {
+        (hundredths, _) if hundredths < 1000 => (100, hundredths.max(u128::from(part > 0))),
+        (_, tenths) if tenths < 1000 => (10, tenths),
+        _ => return rounded(1).to_string(),
+    };
+    let width = if power == 100 { 2 } else { 1 };
+    let text = format!("{}.{:0width$}", digits / power, digits % power);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A value in the smallest unit that leaves fewer than four digits before the point.
 fn scaled(value: u64, units: &[(&str, u64)]) -> String {
     let last = units.len().saturating_sub(1);
@@ -133,6 +152,25 @@ mod tests {
             (u64::MAX, 1, "1844674407370955161500.0"),
         ] {
             assert_eq!(percent(part, whole), text);
+        }
+    }
+
+    #[test]
+    fn ratios_have_three_digits_and_zero_is_none() {
+        for (part, whole, text) in [
+            (0, 7, "0"),
+            (1, 1_000_000, "0.01"),
+            (1, 3, "0.33"),
+            (5, 2, "2.5"),
+            (9_994, 1000, "9.99"),
+            (9_996, 1000, "10"),
+            (99_940, 1000, "99.9"),
+            (99_960, 1000, "100"),
+            (1_234_567, 1, "1234567"),
+            (1, 0, "?"),
+            (u64::MAX, 1, "18446744073709551615"),
+        ] {
+            assert_eq!(ratio(part, whole), text);
         }
     }
 

@@ -185,12 +185,12 @@ pub fn dev_text(dev: u32) -> String {
 }
 
 /// Paths in a directory; none when it cannot be read.
-fn entries(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn entries(directory: &Path) -> Vec<PathBuf> {
     fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// The number in a device's sysfs directory.
-fn number(directory: &Path) -> Option<u32> {
+pub(super) fn number(directory: &Path) -> Option<u32> {
     let text = fs::read_to_string(directory.join("dev")).ok()?;
     let (major, minor) = text.trim().split_once(':')?;
     Some((major.parse::<u32>().ok()? << 20) | minor.parse::<u32>().ok()?)
@@ -206,7 +206,7 @@ fn is_mapper(directory: &Path, name: &str) -> bool {
 }
 
 /// The name in `/dev` by a device's sysfs directory.
-fn device_name(directory: &Path) -> Option<String> {
+pub(super) fn device_name(directory: &Path) -> Option<String> {
     if let Some(name) = mapper_name(directory) {
         return Some(format!("mapper/{name}"));
     }
@@ -215,4 +215,4 @@ fn device_name(directory: &Path) -> Option<String> {
 
 #[cfg(test)]
 #[path = "disk_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -4,11 +4,16 @@ use std::os::unix::fs::symlink;
 use tempfile::TempDir;
 
 /// A sysfs and a `/dev` with: vda and two partitions, cciss/c0d0, md0 on vdb1 and vdc, vg-root on md0 and vda2, loop0.
-struct Host(TempDir);
+pub(in crate::resolve) struct Host(TempDir);
 
 impl Host {
+    /// A sysfs and a `/dev` without devices.
+    pub(in crate::resolve) fn empty() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
     fn new() -> Self {
-        let host = Self(tempfile::tempdir().unwrap());
+        let host = Self::empty();
         for (path, number, links) in [
             ("vda", "254:0", &[][..]),
             ("vda/vda1", "254:1", &[]),
@@ -37,7 +42,7 @@ impl Host {
         host
     }
 
-    fn sys(&self) -> PathBuf {
+    pub(in crate::resolve) fn sys(&self) -> PathBuf {
         self.0.path().join("sys")
     }
 
@@ -45,7 +50,7 @@ impl Host {
         self.0.path().join("dev")
     }
 
-    fn add(&self, path: &str, number: &str, slaves: &[&str]) {
+    pub(in crate::resolve) fn add(&self, path: &str, number: &str, slaves: &[&str]) {
         let (own, name) = (self.sys().join("devices/block").join(path), path.rsplit('/').next().unwrap());
         fs::create_dir_all(&own).unwrap();
         fs::write(own.join("dev"), format!("{number}\n")).unwrap();
@@ -72,7 +77,7 @@ impl Host {
     }
 }
 
-fn dev(text: &str) -> u32 {
+pub(in crate::resolve) fn dev(text: &str) -> u32 {
     let (major, minor) = text.split_once(':').unwrap();
     (major.parse::<u32>().unwrap() << 20) | minor.parse::<u32>().unwrap()
 }

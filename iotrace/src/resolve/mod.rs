@@ -4,7 +4,9 @@
 
 mod container;
 mod containers;
+mod devices;
 mod disk;
+mod diskstats;
 mod host_finder;
 mod host_paths;
 mod mount_table;
@@ -23,7 +25,9 @@ mod volume;
 
 pub use container::Container;
 pub use containers::{Containers, Resident};
+pub use devices::{Device, Devices};
 pub use disk::{Disk, Disks, UnknownDisk, dev_of_rdev, dev_text};
+pub use diskstats::{Completed, DiskLine, DiskStat, read_diskstats};
 pub use host_finder::HostPath;
 pub use host_paths::Free;
 pub use mounts::{Mounts, hides_processes};

@@ -3,7 +3,7 @@
 use crate::output::json::{Bucket, Distribution};
 use hdrhistogram::Histogram as Hdr;
 use iotrace_common::latency::{BUCKETS, Distribution as Wire, Extremes, Histogram, HistogramKey, Range, bucket_low};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 /// One disk and operation in one interval.
 #[derive(Clone, Debug)]
@@ -33,6 +33,31 @@ pub struct Part {
     pub buckets: Vec<Bucket>,
 }
 
+/// Cumulative histograms, as the kernel side keeps them.
+pub type Histograms = Vec<(HistogramKey, Box<Histogram>, Extremes)>;
+
+/// `cmd_flags` of a histogram of all requests of a disk: no operation has this number.
+pub const EVERY_OPERATION: u32 = u32::MAX;
+
+/// A histogram of all requests for each disk.
+pub fn by_disk(all: &Histograms) -> Histograms {
+    let mut disks: BTreeMap<u32, (Box<Histogram>, Extremes)> = BTreeMap::new();
+    for (key, histogram, extremes) in all {
+        match disks.entry(key.disk) {
+            Entry::Vacant(entry) => {
+                entry.insert((histogram.clone(), *extremes));
+            }
+            Entry::Occupied(mut entry) => {
+                let (sum, widest) = entry.get_mut();
+                sum.merge(histogram);
+                widest.merge(extremes);
+            }
+        }
+    }
+    let key = |disk| HistogramKey { disk, cmd_flags: EVERY_OPERATION };
+    disks.into_iter().map(|(disk, (histogram, extremes))| (key(disk), histogram, extremes)).collect()
+}
+
 /// Turns cumulative histograms into what came since the last look.
 #[derive(Debug, Default)]
 pub struct Differences {
@@ -41,7 +66,7 @@ pub struct Differences {
 
 impl Differences {
     /// What came since the last call, in the order of disks and operations.
-    pub fn since(&mut self, now: Vec<(HistogramKey, Box<Histogram>, Extremes)>) -> Vec<Row> {
+    pub fn since(&mut self, now: Histograms) -> Vec<Row> {
         let mut rows = Vec::new();
         for (key, histogram, extremes) in now {
             let before = self.before.get(&key);

@@ -1,7 +1,9 @@
 //! Aggregators, one per command: events and sums in, rows out. No kernel, no terminal, no clock of their own.
 
 mod differences;
+pub mod disk;
 pub mod fsync;
+pub mod heatmap;
 pub mod latency;
 pub mod select;
 pub mod top;

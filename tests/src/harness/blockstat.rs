@@ -1,6 +1,6 @@
 //! `/sys/block/DISK/stat` (Documentation/block/stat.rst).
 
-use std::ops::Sub;
+use std::ops::{Add, Sub};
 
 /// The counters that the tests compare. A sector is 512 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,22 @@ impl Sub for BlockStat {
             discards: self.discards - before.discards,
             discard_sectors: self.discard_sectors - before.discard_sectors,
             flushes: self.flushes - before.flushes,
+        }
+    }
+}
+
+impl Add for BlockStat {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            reads: self.reads + other.reads,
+            read_sectors: self.read_sectors + other.read_sectors,
+            writes: self.writes + other.writes,
+            write_sectors: self.write_sectors + other.write_sectors,
+            discards: self.discards + other.discards,
+            discard_sectors: self.discard_sectors + other.discard_sectors,
+            flushes: self.flushes + other.flushes,
         }
     }
 }

@@ -6,6 +6,7 @@ mod events;
 mod iotrace;
 mod loopdisk;
 mod need;
+mod partition;
 mod peers;
 mod peers_output;
 mod rows;
@@ -16,7 +17,10 @@ pub use containerd::{Container, Containerd};
 pub use events::{assert_events, assert_events_at};
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
-pub use need::{aio, bpf, btrfs, containers, io_uring, loop_devices, note_skip, overlayfs, peers, root, xfs};
+pub use need::{
+    aio, bpf, btrfs, containers, io_uring, iostat, loop_devices, note_skip, overlayfs, partitions, peers, root, xfs,
+};
+pub use partition::Partition;
 pub use peers::{Peer, share_one_processor};
 pub use peers_output::{Counted, Opened, Requested, histogram_sum, maps};
 pub use rows::{

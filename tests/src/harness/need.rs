@@ -69,6 +69,28 @@ pub fn loop_devices() -> Result<(), String> {
     mkfs.map(drop).map_err(|error| format!("needs mkfs.ext4: {error}"))
 }
 
+/// The programs that add partitions to a device and take them away.
+///
+/// # Errors
+/// The reason why not.
+pub fn partitions() -> Result<(), String> {
+    program("addpart")?;
+    program("delpart")
+}
+
+/// iostat.
+///
+/// # Errors
+/// The reason why not.
+pub fn iostat() -> Result<(), String> {
+    program("iostat")
+}
+
+fn program(name: &str) -> Result<(), String> {
+    let found = std::process::Command::new(name).arg("-V").output();
+    found.map(drop).map_err(|error| format!("needs {name}: {error}"))
+}
+
 /// io_uring, allowed to this process.
 ///
 /// # Errors

@@ -16,13 +16,16 @@ const INIT: &str = include_str!("guest/init.sh");
 
 /// What tests call by name, or a shell does for them. For other names the guest has busybox.
 const PROGRAMS: &[&str] = &[
+    "addpart",
     "bash",
     "bpftool",
     "busybox",
     "cat",
     "dd",
+    "delpart",
     "df",
     "head",
+    "iostat",
     "losetup",
     "mkfs.btrfs",
     "mkfs.ext4",

@@ -2,11 +2,13 @@
 //!
 //! Fields are added, never renamed. [`schema`] describes every line; `docs/json.md` says what each field means.
 
+mod disk;
 mod event;
 mod finding;
 mod row;
 mod summary;
 
+pub use disk::{DeviceCounts, DiskLine, KindCounts, OpRequests, Requests};
 pub use event::{BlockLine, Head, IoLine, OpenLine, Place};
 pub use finding::FindingLine;
 pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, Space, TopLine};
@@ -53,6 +55,8 @@ pub enum Line<'a> {
     Latency(LatencyLine<'a>),
     /// What `diagnose` found.
     Finding(FindingLine<'a>),
+    /// A row of `disk`.
+    Disk(DiskLine<'a>),
     /// The last line.
     Summary(SummaryLine<'a>),
 }

@@ -98,6 +98,34 @@ fn by_container_adds_up_all_processes_of_each() {
     assert!(rows.iter().all(|row| row["pid"].is_null() && row["path"].is_null()), "{rows:?}");
 }
 
+#[test]
+fn fsync_by_container_adds_up_all_syncs_of_each() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let args = ["-r", "0", "-d", "50s", "--by", "container", "--path", "/data/*"];
+    let mut run = containerd.iotrace("fsync").json().args(args).start();
+    run.wait_tracing();
+    // Each dd is a process of its own and syncs once.
+    for (id, size, files) in [("web", 61, "1 2 3"), ("db", 67, "1 2 3 4 5")] {
+        let write = format!("dd if=/dev/zero of=/data/$i bs={size} count=7 conv=fsync 2>/dev/null");
+        containerd.container("default", id).run(&format!("for i in {files}; do {write}; done"));
+    }
+    let rows = rows(run);
+    let count = |row: &Value, name: &str| row[name].as_u64().unwrap();
+    let seen: BTreeMap<_, _> = rows
+        .iter()
+        .map(|row| {
+            let cells = ["syncs", "writes", "write_bytes"].map(|name| count(row, name));
+            (row["container"]["name"].as_str().unwrap(), cells)
+        })
+        .collect();
+    assert_eq!(seen, BTreeMap::from([("web", [3, 21, 21 * 61]), ("db", [5, 35, 35 * 67])]));
+    for row in &rows {
+        assert!(row["pid"].is_null() && row["path"].is_null(), "{row}");
+        assert!(count(row, "p99_ns") > 0 && count(row, "p99_ns") <= count(row, "max_ns"), "{row}");
+    }
+}
+
 const ID: &str = "3f4a9c0f1b2d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7";
 const UID: &str = "0d5a3b6c-7e8f-4a1b-9c2d-3e4f5a6b7c8d";
 

@@ -5,10 +5,10 @@ use crate::{
         Exit, Misused,
         command::{Command, Interval, Setup, World},
         host::locate,
-        lines::{name_cell, path_cell, row_path_cell, selected, timestamp, top_line, truncate_place},
+        lines::{name_cell, path_cell, selected, timestamp, top_line, truncate_place},
         options::{Common, Timing},
         run::run,
-        tables::{look, shown, table},
+        tables::{look, owner_cell, shown, table},
     },
     event::Event,
     kernel::{
@@ -16,7 +16,7 @@ use crate::{
         plan::Plan,
         tracer::{ALL_KINDS, REGULAR, Tracer},
     },
-    output::{Align, Column, escape, kib, nanos, select},
+    output::{Align, Column, kib, nanos, select},
     parse::FileOp,
     view::{
         top::{By, Differences, Row, Sort, rows},
@@ -96,9 +96,6 @@ pub const COLUMNS: &[Column] = &[
 fn cell(key: &str, row: &Row) -> String {
     let counters = &row.counters;
     match key {
-        "pid" => row.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
-        "tid" => row.tid.map_or_else(|| "-".to_owned(), |tid| tid.to_string()),
-        "comm" => name_cell(row.comm.as_ref().map(|comm| comm.bytes())),
         "reads" => counters.reads.to_string(),
         "writes" => counters.writes.to_string(),
         "r_kb" => kib(counters.read_bytes),
@@ -111,20 +108,11 @@ fn cell(key: &str, row: &Row) -> String {
         "truncs" => counters.truncates.to_string(),
         "mr_kb" => kib(row.mapped.read_bytes),
         "mw_kb" => kib(row.mapped.write_bytes),
-        "disk" => name_cell(row.disk.as_ref().map(|disk| disk.disk.as_bytes())),
-        "fs" => row.fs.clone().unwrap_or_else(|| "-".to_owned()),
-        "container" => match row.container() {
-            Some(container) => {
-                let role = row.role.map(|role| format!("({role})")).unwrap_or_default();
-                escape((container.label() + &role).as_bytes()).into_owned()
-            }
-            None => row.role.map_or_else(|| "-".to_owned(), |role| format!("({role})")),
-        },
         "host_path" => path_cell(row.host.as_ref().map(|host| host.path.as_slice()), row.ino.is_some(), "-"),
         "volume" => name_cell(row.host.as_ref().and_then(|host| host.volume.as_deref()).map(str::as_bytes)),
         "free" => free_cell(row.free.and_then(|free| free.bytes)),
         "ifree" => free_cell(row.free.and_then(|free| free.inodes)),
-        _ => row_path_cell(row),
+        key => owner_cell(key, row),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod differences;
 pub mod fsync;
+mod group;
 pub mod latency;
 pub mod select;
 pub mod top;

@@ -42,10 +42,10 @@ fn two_containers_of_one_image_are_told_apart_by_name() {
     containerd.container("default", "db").run(&writes("/data/log", 67, 103));
     let rows = rows(run);
     assert_eq!(written(&rows, "/data/log", "name"), expected([("web", 61, 101), ("db", 67, 103)]));
-    assert_eq!(
-        written(&rows, "/data/log", "runtime"),
-        BTreeMap::from([("containerd".into(), (204, 61 * 101 + 67 * 103))])
-    );
+    for (field, value) in [("runtime", "containerd"), ("image", IMAGE)] {
+        let all = BTreeMap::from([(value.to_owned(), (204, 61 * 101 + 67 * 103))]);
+        assert_eq!(written(&rows, "/data/log", field), all);
+    }
 }
 
 #[test]
@@ -57,8 +57,10 @@ fn a_container_that_lives_50_ms_is_named() {
     let script = writes("/data/short", 59, 7) + "; usleep 50000";
     containerd.container("default", "short").annotation("nerdctl/name", "brief").run(&script);
     let rows = rows(run);
-    let seen: Vec<_> = rows.iter().map(|row| (&row["container"]["name"], &row["bytes"])).collect();
-    assert_eq!(seen, vec![(&json!("brief"), &json!(59)); 7]);
+    let fields =
+        |row: &Value| [row["container"]["name"].clone(), row["container"]["image"].clone(), row["bytes"].clone()];
+    let seen: Vec<[Value; 3]> = rows.iter().map(fields).collect();
+    assert_eq!(seen, vec![[json!("brief"), json!(IMAGE), json!(59)]; 7]);
 }
 
 #[test]

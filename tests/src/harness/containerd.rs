@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Longest time for anything that is asked of it.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The image: busybox, a few directories, and a file that containers can change.
-const IMAGE: &str = "example.com/busybox:1.36";
+pub const IMAGE: &str = "example.com/busybox:1.36";
 /// What the file `/etc/from-image` has in it.
 const FROM_IMAGE: &str = "from the image\n";
 /// What it does not need here, or what needs more than a scratch directory.

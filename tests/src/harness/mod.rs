@@ -12,7 +12,7 @@ mod rows;
 mod scene;
 
 pub use blockstat::BlockStat;
-pub use containerd::{Container, Containerd};
+pub use containerd::{Container, Containerd, IMAGE};
 pub use events::{assert_events, assert_events_at};
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;

@@ -3,34 +3,7 @@
 
 use iotrace_tests::{harness::*, need};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-
-/// Writes of a size to a file, by one process.
-fn writes(file: &str, size: u32, count: u32) -> String {
-    format!("dd if=/dev/zero of={file} bs={size} count={count} 2>/dev/null")
-}
-
-/// Writes and their bytes of the rows of a path, by the value of a field of `container`.
-fn written(rows: &[Value], path: &str, field: &str) -> BTreeMap<String, (u64, u64)> {
-    let mut found = BTreeMap::<String, (u64, u64)>::new();
-    for row in rows.iter().filter(|row| row["path"] == path && row["writes"] != 0) {
-        let sum = found.entry(row["container"][field].as_str().unwrap_or("null").into()).or_default();
-        *sum = (sum.0 + row["writes"].as_u64().unwrap(), sum.1 + row["write_bytes"].as_u64().unwrap());
-    }
-    found
-}
-
-/// All rows up to now. Of the whole host, calls that were under way when tracing began have no begin.
-#[track_caller]
-fn rows(run: Running) -> Vec<Value> {
-    let output = run.interrupt().exited(0);
-    assert_eq!([&output.summary["lost"], &output.summary["maps_full"]], [0, 0], "{}", output.summary);
-    output.rows
-}
-
-fn expected<const N: usize>(rows: [(&str, u64, u64); N]) -> BTreeMap<String, (u64, u64)> {
-    rows.into_iter().map(|(name, size, count)| (name.to_owned(), (count, size * count))).collect()
-}
+use std::{collections::BTreeMap, process::Child};
 
 #[test]
 fn two_containers_of_one_image_are_told_apart_by_name() {
@@ -40,7 +13,7 @@ fn two_containers_of_one_image_are_told_apart_by_name() {
     run.wait_tracing();
     containerd.container("default", "web").run(&writes("/data/log", 61, 101));
     containerd.container("default", "db").run(&writes("/data/log", 67, 103));
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     assert_eq!(written(&rows, "/data/log", "name"), expected([("web", 61, 101), ("db", 67, 103)]));
     for (field, value) in [("runtime", "containerd"), ("image", IMAGE)] {
         let all = BTreeMap::from([(value.to_owned(), (204, 61 * 101 + 67 * 103))]);
@@ -56,7 +29,7 @@ fn a_container_that_lives_50_ms_is_named() {
     run.wait_tracing();
     let script = writes("/data/short", 59, 7) + "; usleep 50000";
     containerd.container("default", "short").annotation("nerdctl/name", "brief").run(&script);
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     let fields =
         |row: &Value| [row["container"]["name"].clone(), row["container"]["image"].clone(), row["bytes"].clone()];
     let seen: Vec<[Value; 3]> = rows.iter().map(fields).collect();
@@ -75,7 +48,7 @@ fn container_shows_one_container_and_those_that_join() {
             let container = containerd.container("default", id).annotation("nerdctl/name", name);
             container.run(&writes("/data/log", size, 101));
         }
-        let rows = rows(run);
+        let rows = rows_of_all(run);
         assert_eq!(written(&rows, "/data/log", "id"), expected([("web-1", 61, 101)]), "by {by}");
         let others: Vec<_> = rows.iter().filter(|row| row["container"]["id"] != "web-1").collect();
         assert!(others.is_empty(), "{others:?}");
@@ -93,7 +66,7 @@ fn by_container_adds_up_all_processes_of_each() {
         let script = [writes("/data/a", size, 101), writes("/data/b", size, 103)].join("; ");
         containerd.container("default", id).run(&script);
     }
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     let seen: BTreeMap<_, _> =
         rows.iter().map(|row| (row["container"]["name"].as_str().unwrap(), &row["writes"])).collect();
     assert_eq!((rows.len(), seen), (2, BTreeMap::from([("web", &json!(204)), ("db", &json!(204))])));
@@ -112,7 +85,7 @@ fn fsync_by_container_adds_up_all_syncs_of_each() {
         let write = format!("dd if=/dev/zero of=/data/$i bs={size} count=7 conv=fsync 2>/dev/null");
         containerd.container("default", id).run(&format!("for i in {files}; do {write}; done"));
     }
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     let count = |row: &Value, name: &str| row[name].as_u64().unwrap();
     let seen: BTreeMap<_, _> = rows
         .iter()
@@ -157,7 +130,7 @@ fn kubernetes_names_come_from_annotations() {
             containerd.iotrace("open").json().args(["--path", "/etc/from-image", "--container", wanted]).start();
         run.wait_tracing();
         assert_eq!(in_pod(&containerd, ID).run("cat /etc/from-image"), "from the image\n");
-        let rows = rows(run);
+        let rows = rows_of_all(run);
         let [row] = &rows[..] else { panic!("one open: {rows:?}") };
         let expected = json!({
             "runtime": "containerd", "id": ID, "name": "nginx", "image": "docker.io/library/nginx:1.27",
@@ -176,7 +149,7 @@ fn a_directory_that_may_not_be_read_gives_no_name() {
     let mut run = run.args(["-r", "0", "-d", "50s", "--path", "/data/unreadable", "--container", &ID[..4]]).start();
     run.wait_tracing();
     in_pod(&containerd, ID).run(&writes("/data/unreadable", 61, 101));
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     assert_eq!(written(&rows, "/data/unreadable", "id"), expected([(ID, 61, 101)]));
     let container = &rows[0]["container"];
     assert_eq!((&container["runtime"], &container["name"]), (&json!("kubernetes"), &Value::Null));
@@ -207,36 +180,12 @@ fn a_name_that_cannot_be_read_is_unknown_and_the_id_is_kept() {
     }
 }
 
-/// The first rows or events of each container on a path: its name, host path and volume.
-fn hosts<'a>(rows: &'a [Value], path: &str) -> BTreeMap<&'a str, (Option<&'a str>, Option<&'a str>)> {
-    let of_path = rows.iter().filter(|row| row["path"] == path);
-    of_path
-        .map(|row| (row["container"]["name"].as_str().unwrap(), (row["host_path"].as_str(), row["volume"].as_str())))
-        .collect()
-}
-
-/// Runs containers that write and then wait until what they wrote was looked for on the host.
-fn while_they_run(containerd: &Containerd, containers: Vec<(Container<'_>, String)>, look: impl Fn(&[Value])) {
-    let go = tempfile::tempdir().unwrap();
-    let mut run = containerd.iotrace("events").args(["--op", "write,read"]).start();
-    run.wait_tracing();
-    let mount = format!("type=bind,src={},dst=/go,options=rbind:ro", go.path().display());
-    let wait = "; echo done; while [ ! -e /go/on ]; do usleep 10000; done";
-    let mut started: Vec<_> = containers
-        .into_iter()
-        .map(|(container, script)| container.options(["--mount", &mount]).start(&(script + wait)))
-        .collect();
-    for child in &mut started {
-        let mut line = [0; 5];
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
-        assert_eq!(&line, b"done\n");
-    }
-    let seen = rows(run);
-    look(&seen);
-    std::fs::write(go.path().join("on"), "").unwrap();
-    for child in started {
-        assert!(child.wait_with_output().unwrap().status.success());
-    }
+/// Containers of containerd with their scripts, for [`while_they_run`].
+fn started(containers: Vec<(Container<'_>, String)>, go: &str) -> Vec<Child> {
+    let mount = format!("type=bind,src={go},dst=/go,options=rbind:ro");
+    let start =
+        |(container, script): (Container<'_>, String)| container.options(["--mount", &mount]).start(&(script + WAIT));
+    containers.into_iter().map(start).collect()
 }
 
 #[test]
@@ -249,16 +198,20 @@ fn host_paths_are_where_the_bytes_are() {
         ("db", "echo of db > /data/log; echo of db >> /etc/from-image"),
     ];
     let containers = scripts.map(|(id, script)| (containerd.container("default", id), script.to_owned()));
-    while_they_run(&containerd, containers.into(), |rows| {
-        let read = |path: Option<&str>| std::fs::read_to_string(path.unwrap()).unwrap();
-        let logs = hosts(rows, "/data/log");
-        assert_eq!(read(logs["web"].0), "of web\n");
-        assert_eq!(read(logs["db"].0), "of db\n");
-        let of_image = hosts(rows, "/etc/from-image");
-        assert_eq!(read(of_image["web"].0), "from the image\n");
-        assert_eq!(read(of_image["db"].0), "from the image\nof db\n");
-        assert_ne!(of_image["web"].0, of_image["db"].0);
-    });
+    while_they_run(
+        containerd.iotrace("events"),
+        |go| started(containers.into(), go),
+        |rows| {
+            let read = |path: Option<&str>| std::fs::read_to_string(path.unwrap()).unwrap();
+            let logs = hosts(rows, "/data/log");
+            assert_eq!(read(logs["web"].0), "of web\n");
+            assert_eq!(read(logs["db"].0), "of db\n");
+            let of_image = hosts(rows, "/etc/from-image");
+            assert_eq!(read(of_image["web"].0), "from the image\n");
+            assert_eq!(read(of_image["db"].0), "from the image\nof db\n");
+            assert_ne!(of_image["web"].0, of_image["db"].0);
+        },
+    );
 }
 
 #[test]
@@ -281,16 +234,22 @@ fn bind_mounts_and_volumes_have_host_paths() {
     }
     container = container.options(["--mount", "type=tmpfs,src=tmpfs,dst=/own,options=rw"]);
     let script = "for i in plain volume memory own; do echo $i > /$i/file; done".to_owned();
-    while_they_run(&containerd, vec![(container, script)], |rows| {
-        for (path, there, name) in
-            [("/plain/file", &plain, None), ("/volume/file", &volume, Some("pgdata")), ("/memory/file", &memory, None)]
-        {
-            let file = there.join("file");
-            assert_eq!(hosts(rows, path)["web"], (file.to_str(), name));
-            assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{}\n", &path[1..path.len() - 5]));
-        }
-        assert_eq!(hosts(rows, "/own/file")["web"], (None, None), "no path of the host leads there");
-    });
+    while_they_run(
+        containerd.iotrace("events"),
+        |go| started(vec![(container, script)], go),
+        |rows| {
+            for (path, there, name) in [
+                ("/plain/file", &plain, None),
+                ("/volume/file", &volume, Some("pgdata")),
+                ("/memory/file", &memory, None),
+            ] {
+                let file = there.join("file");
+                assert_eq!(hosts(rows, path)["web"], (file.to_str(), name));
+                assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{}\n", &path[1..path.len() - 5]));
+            }
+            assert_eq!(hosts(rows, "/own/file")["web"], (None, None), "no path of the host leads there");
+        },
+    );
     nix::mount::umount2(&memory, nix::mount::MntFlags::MNT_DETACH).unwrap();
 }
 
@@ -321,7 +280,7 @@ fn a_shims_work_is_charged_to_its_container_as_the_runtimes() {
     let mut run = containerd.iotrace("events").args(["--op", "open"]).start();
     run.wait_tracing();
     containerd.container("default", "web").annotation("nerdctl/name", "shop").run("cat /etc/from-image");
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     let of = |pid: u32| rows.iter().filter(move |row| row["pid"] == pid);
     assert!(of(containerd.pid()).count() > 0);
     assert!(of(containerd.pid()).all(|row| row["role"] == "runtime" && row["container"].is_null()));

@@ -115,8 +115,20 @@ pub fn overlayfs() -> Result<(), String> {
 /// # Errors
 /// The reason why not.
 pub fn containers() -> Result<(), String> {
+    engine(&["containerd", "ctr", "runc", "busybox"])
+}
+
+/// podman and runc, likewise.
+///
+/// # Errors
+/// The reason why not.
+pub fn podman() -> Result<(), String> {
+    engine(&["podman", "conmon", "runc", "busybox"])
+}
+
+fn engine(programs: &[&str]) -> Result<(), String> {
     overlayfs()?;
-    for program in ["containerd", "ctr", "runc", "busybox"] {
+    for program in programs {
         let found = std::process::Command::new(program).arg("--help").output();
         found.map_err(|error| format!("needs {program}: {error}"))?;
     }

@@ -262,6 +262,7 @@ fn a_file_of_the_host_has_the_same_path_there_and_what_is_free() {
     let run = Iotrace::new("top").json().program(["sh", "-c", &write]).run().complete();
     let row = run.rows.iter().find(|row| row["path"] == file.to_str().unwrap()).unwrap();
     assert_eq!((&row["host_path"], &row["volume"], &row["role"]), (&row["path"], &Value::Null, &Value::Null));
+    assert_eq!(row["mount"], disk.dir().canonicalize().unwrap().to_str().unwrap());
     let df = |what: &str| {
         let output = std::process::Command::new("df").args([what, file.to_str().unwrap()]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -270,6 +271,24 @@ fn a_file_of_the_host_has_the_same_path_there_and_what_is_free() {
     for (field, used) in [("fs_free_pct", df("--output=pcent")), ("fs_inodes_free_pct", df("--output=ipcent"))] {
         let free = row[field].as_f64().unwrap();
         assert!((100.0 - free - used).abs() <= 1.1, "{field}: {free}, df: {used}");
+    }
+}
+
+#[test]
+fn events_tell_the_mount_of_their_file_and_what_is_free_there() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(16);
+    let place = disk.dir().canonicalize().unwrap();
+    let file = place.join("file");
+    let write = format!("dd if=/dev/zero of={} bs=1M count=3 2>/dev/null", file.display());
+    let args = ["--op", "open,write", "--path", file.to_str().unwrap()];
+    let run = Iotrace::new("events").args(args).program(["sh", "-c", &write]).run().complete();
+    let kinds: Vec<_> = run.rows.iter().map(|row| row["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["open", "write", "write", "write"]);
+    for row in &run.rows {
+        assert_eq!((&row["mount"], &row["host_path"]), (&json!(place), &json!(file)), "{row}");
+        assert!(row["fs_free_pct"].as_f64().is_some_and(|free| free > 0.0 && free < 100.0), "{row}");
+        assert!(row["fs_inodes_free_pct"].as_f64().is_some_and(|free| free > 0.0 && free < 100.0), "{row}");
     }
 }
 

@@ -89,6 +89,7 @@ pub const COLUMNS: &[Column] = &[
     ),
     Column::new("host_path", "HOST_PATH", Align::Left, 0, "Where the file lies on the host"),
     Column::new("volume", "VOLUME", Align::Left, 0, "Volume of a container runtime that the file is in"),
+    Column::new("mount", "MOUNT", Align::Left, 0, "Mount point of its file system on the host"),
     Column::new("free", "FREE%", Align::Right, 0, "Bytes of the file system that users may still take, in per cent"),
     Column::new("ifree", "IFREE%", Align::Right, 0, "Inodes that are free, in per cent"),
 ];
@@ -110,8 +111,9 @@ fn cell(key: &str, row: &Row) -> String {
         "mw_kb" => kib(row.mapped.write_bytes),
         "host_path" => path_cell(row.host.as_ref().map(|host| host.path.as_slice()), row.ino.is_some(), "-"),
         "volume" => name_cell(row.host.as_ref().and_then(|host| host.volume.as_deref()).map(str::as_bytes)),
-        "free" => free_cell(row.free.and_then(|free| free.bytes)),
-        "ifree" => free_cell(row.free.and_then(|free| free.inodes)),
+        "mount" => name_cell(row.free.as_ref().map(|free| free.mount.as_slice())),
+        "free" => free_cell(row.free.as_ref().and_then(|free| free.bytes)),
+        "ifree" => free_cell(row.free.as_ref().and_then(|free| free.inodes)),
         key => owner_cell(key, row),
     }
 }
@@ -121,7 +123,7 @@ fn free_cell(per_cent: Option<f64>) -> String {
 }
 
 /// Columns that need host paths.
-const OF_HOST: [&str; 4] = ["host_path", "volume", "free", "ifree"];
+const OF_HOST: [&str; 5] = ["host_path", "volume", "mount", "free", "ifree"];
 
 /// Columns that a row has by what it is of.
 fn default_columns(by: By) -> &'static str {

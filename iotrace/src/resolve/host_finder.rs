@@ -35,6 +35,8 @@ pub struct HostPath {
     pub volume: Option<String>,
     /// It is in a lower layer of an overlay.
     pub(super) lower: bool,
+    /// Number of the mount that it is seen through.
+    pub(super) mount: Option<u64>,
 }
 
 /// Whose mounts count.
@@ -86,7 +88,8 @@ impl Finder {
     /// Where a file lies; `None` when it is not known, or no path leads there.
     pub(super) fn find(&mut self, file: &Question) -> Option<HostPath> {
         let Found { path, lower } = self.place(file)?;
-        Some(HostPath { volume: volume(&path), path, lower })
+        let mount = self.own().covering(&path).map(|mount| mount.id);
+        Some(HostPath { volume: volume(&path), path, lower, mount })
     }
 
     fn place(&mut self, file: &Question) -> Option<Found> {
@@ -126,16 +129,23 @@ impl Finder {
         }
     }
 
-    /// What is free where a file lies, or else on its device.
+    /// What is free where a file lies, or else on its device, and where that is mounted.
     pub(super) fn free(&mut self, dev: u32, host_path: Option<&[u8]>) -> Option<Free> {
         let of = |path: &[u8]| statvfs(Path::new(OsStr::from_bytes(path))).ok();
         let parent =
             |path: &[u8]| Path::new(OsStr::from_bytes(path)).parent().map(|path| path.as_os_str().as_bytes().to_vec());
-        let found = host_path.and_then(|path| of(path).or_else(|| of(&parent(path)?)));
-        let found = found.or_else(|| of(&self.own().any_place(dev)?))?;
+        let there = host_path.and_then(|path| {
+            let found = of(path).or_else(|| of(&parent(path)?))?;
+            Some((found, self.own().covering(path)?.place.clone()))
+        });
+        let (found, mount) = there.or_else(|| {
+            let place = self.own().any_place(dev)?;
+            Some((of(&place)?, place))
+        })?;
         let (free, available) = (found.blocks_free(), found.blocks_available());
         let used = found.blocks().saturating_sub(free);
-        Some(Free { bytes: per_cent(available, used + available), inodes: per_cent(found.files_free(), found.files()) })
+        let (bytes, inodes) = (per_cent(available, used + available), per_cent(found.files_free(), found.files()));
+        Some(Free { mount, bytes, inodes })
     }
 
     /// iotrace's own mounts, as they are now or were a moment ago.

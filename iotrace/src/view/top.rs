@@ -117,8 +117,8 @@ pub struct Row {
     pub file: Option<(Arc<FileInfo>, Arc<ProcessInfo>)>,
     /// Where the file lies on the host; looked up only for what is printed.
     pub host: Option<Arc<HostPath>>,
-    /// What is free of its file system; likewise.
-    pub free: Option<Free>,
+    /// Where its file system is mounted and what is free of it; likewise.
+    pub free: Option<Arc<Free>>,
     /// File or directory, when the row is of one that has a name.
     pub path: Option<Vec<u8>>,
     /// Device of the file system.

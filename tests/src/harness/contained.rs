@@ -27,6 +27,7 @@ pub fn rows_of_all(run: Running) -> Vec<Value> {
     output.rows
 }
 
+/// Writes and their bytes, as [`written`] gives them: by name, size and count.
 pub fn expected<const N: usize>(rows: [(&str, u64, u64); N]) -> BTreeMap<String, (u64, u64)> {
     rows.into_iter().map(|(name, size, count)| (name.to_owned(), (count, size * count))).collect()
 }

@@ -6,8 +6,8 @@ mod event;
 mod row;
 mod summary;
 
-pub use event::{BlockLine, Head, IoLine, OpenLine, Place};
-pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, Space, TopLine};
+pub use event::{BlockLine, Head, HostPlace, IoLine, OpenLine, Place};
+pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, TopLine};
 pub use summary::SummaryLine;
 
 use crate::output::lossy;

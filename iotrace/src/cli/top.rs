@@ -60,6 +60,10 @@ pub struct Args {
     common: Common,
 }
 
+/// Columns of the terminal that names and paths keep.
+const NAME_MIN: usize = 12;
+const PATH_MIN: usize = 16;
+
 /// The columns; the last ones only on demand.
 pub const COLUMNS: &[Column] = &[
     Column::new("pid", "PID", Align::Right, 0, "Process id; `-` when the row is of several processes"),
@@ -70,7 +74,7 @@ pub const COLUMNS: &[Column] = &[
     Column::new("w_kb", "W_KB", Align::Right, 0, "Bytes that writes returned, in units of 1024, rounded up"),
     Column::new("syncs", "SYNCS", Align::Right, 0, "Sync calls, and writes that sync by themselves"),
     Column::new("time", "TIME", Align::Right, 0, "Time in these calls, of all threads together"),
-    Column::new("path", "PATH", Align::Left, 0, "The file, as the process's mount namespace has it"),
+    Column::new("path", "PATH", Align::Left, 0, "The file, as the process's mount namespace has it").cut_to(PATH_MIN),
     Column::new("tid", "TID", Align::Right, 0, "Thread id, with `--by thread`"),
     Column::new("errors", "ERRORS", Align::Right, 0, "Calls that failed"),
     Column::new("max", "MAX", Align::Right, 0, "Longest single call"),
@@ -86,10 +90,12 @@ pub const COLUMNS: &[Column] = &[
         Align::Left,
         0,
         "What the process runs in: POD/NAME, name, or the id's first 12 characters",
-    ),
-    Column::new("host_path", "HOST_PATH", Align::Left, 0, "Where the file lies on the host"),
-    Column::new("volume", "VOLUME", Align::Left, 0, "Volume of a container runtime that the file is in"),
-    Column::new("mount", "MOUNT", Align::Left, 0, "Mount point of its file system on the host"),
+    )
+    .cut_to(NAME_MIN),
+    Column::new("host_path", "HOST_PATH", Align::Left, 0, "Where the file lies on the host").cut_to(PATH_MIN),
+    Column::new("volume", "VOLUME", Align::Left, 0, "Volume of a container runtime that the file is in")
+        .cut_to(NAME_MIN),
+    Column::new("mount", "MOUNT", Align::Left, 0, "Mount point of its file system on the host").cut_to(PATH_MIN),
     Column::new("free", "FREE%", Align::Right, 0, "Bytes of the file system that users may still take, in per cent"),
     Column::new("ifree", "IFREE%", Align::Right, 0, "Inodes that are free, in per cent"),
 ];

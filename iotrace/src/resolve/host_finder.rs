@@ -39,6 +39,14 @@ pub struct HostPath {
     pub(super) mount: Option<u64>,
 }
 
+#[cfg(test)]
+impl HostPath {
+    /// A path that was found.
+    pub(crate) fn at(path: &[u8]) -> Self {
+        Self { path: path.into(), volume: None, lower: false, mount: None }
+    }
+}
+
 /// Whose mounts count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Who {

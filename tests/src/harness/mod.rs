@@ -22,7 +22,9 @@ pub use events::{assert_events, assert_events_at};
 pub use image::IMAGE;
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
-pub use need::{aio, bpf, btrfs, containers, io_uring, loop_devices, note_skip, overlayfs, peers, podman, root, xfs};
+pub use need::{
+    aio, bpf, btrfs, containers, io_uring, loop_devices, note_skip, overlayfs, peers, podman, root, tmux, xfs,
+};
 pub use peers::{Peer, share_one_processor};
 pub use peers_output::{Counted, Opened, Requested, histogram_sum, maps};
 pub use podman::Podman;

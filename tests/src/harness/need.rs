@@ -69,6 +69,15 @@ pub fn loop_devices() -> Result<(), String> {
     mkfs.map(drop).map_err(|error| format!("needs mkfs.ext4: {error}"))
 }
 
+/// tmux, for a terminal of a known size.
+///
+/// # Errors
+/// The reason why not.
+pub fn tmux() -> Result<(), String> {
+    let found = std::process::Command::new("tmux").arg("-V").output();
+    found.map(drop).map_err(|error| format!("needs tmux: {error}"))
+}
+
 /// io_uring, allowed to this process.
 ///
 /// # Errors

@@ -126,7 +126,11 @@ impl Finder {
         let mount = table.covering(&file.path).filter(|mount| mount.dev == file.dev)?;
         let inside = mount.inside(&file.path)?;
         if mount.fs == b"overlay" {
-            return Layers::of(mount, &self.bases).find(&inside, file.ino, file.kind);
+            let layers = Layers::of(mount, &self.bases);
+            let found = layers.find(&inside, file.ino, file.kind)?;
+            // Where the overlay is not seen here, its options may name the layers as another namespace has them.
+            let sure = own.any_place(file.dev).is_some() || layers.have(&inside, file.ino);
+            return Some(found).filter(|_| sure);
         }
         let place = own.place_of(file.dev, &inside)?;
         match inode(&place) {

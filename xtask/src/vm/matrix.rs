@@ -17,13 +17,16 @@ const EXCEPT: &[&str] = &[
     "copies",
     "doctor",
     "filters",
+    "host_paths",
     "loss",
     "overlay",
     "paths",
     "pipes",
+    "podman",
     "program",
     "refused",
     "signals",
+    "terminal",
     "truth",
 ];
 

@@ -1,36 +1,9 @@
-//! Containers of a real containerd: names, filters, the paths on the host.
+//! Containers of a real containerd: names and filters.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
 
 use iotrace_tests::{harness::*, need};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// Writes of a size to a file, by one process.
-fn writes(file: &str, size: u32, count: u32) -> String {
-    format!("dd if=/dev/zero of={file} bs={size} count={count} 2>/dev/null")
-}
-
-/// Writes and their bytes of the rows of a path, by the value of a field of `container`.
-fn written(rows: &[Value], path: &str, field: &str) -> BTreeMap<String, (u64, u64)> {
-    let mut found = BTreeMap::<String, (u64, u64)>::new();
-    for row in rows.iter().filter(|row| row["path"] == path && row["writes"] != 0) {
-        let sum = found.entry(row["container"][field].as_str().unwrap_or("null").into()).or_default();
-        *sum = (sum.0 + row["writes"].as_u64().unwrap(), sum.1 + row["write_bytes"].as_u64().unwrap());
-    }
-    found
-}
-
-/// All rows up to now. Of the whole host, calls that were under way when tracing began have no begin.
-#[track_caller]
-fn rows(run: Running) -> Vec<Value> {
-    let output = run.interrupt().exited(0);
-    assert_eq!([&output.summary["lost"], &output.summary["maps_full"]], [0, 0], "{}", output.summary);
-    output.rows
-}
-
-fn expected<const N: usize>(rows: [(&str, u64, u64); N]) -> BTreeMap<String, (u64, u64)> {
-    rows.into_iter().map(|(name, size, count)| (name.to_owned(), (count, size * count))).collect()
-}
 
 #[test]
 fn two_containers_of_one_image_are_told_apart_by_name() {
@@ -40,12 +13,12 @@ fn two_containers_of_one_image_are_told_apart_by_name() {
     run.wait_tracing();
     containerd.container("default", "web").run(&writes("/data/log", 61, 101));
     containerd.container("default", "db").run(&writes("/data/log", 67, 103));
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     assert_eq!(written(&rows, "/data/log", "name"), expected([("web", 61, 101), ("db", 67, 103)]));
-    assert_eq!(
-        written(&rows, "/data/log", "runtime"),
-        BTreeMap::from([("containerd".into(), (204, 61 * 101 + 67 * 103))])
-    );
+    for (field, value) in [("runtime", "containerd"), ("image", IMAGE)] {
+        let all = BTreeMap::from([(value.to_owned(), (204, 61 * 101 + 67 * 103))]);
+        assert_eq!(written(&rows, "/data/log", field), all);
+    }
 }
 
 #[test]
@@ -56,9 +29,11 @@ fn a_container_that_lives_50_ms_is_named() {
     run.wait_tracing();
     let script = writes("/data/short", 59, 7) + "; usleep 50000";
     containerd.container("default", "short").annotation("nerdctl/name", "brief").run(&script);
-    let rows = rows(run);
-    let seen: Vec<_> = rows.iter().map(|row| (&row["container"]["name"], &row["bytes"])).collect();
-    assert_eq!(seen, vec![(&json!("brief"), &json!(59)); 7]);
+    let rows = rows_of_all(run);
+    let fields =
+        |row: &Value| [row["container"]["name"].clone(), row["container"]["image"].clone(), row["bytes"].clone()];
+    let seen: Vec<[Value; 3]> = rows.iter().map(fields).collect();
+    assert_eq!(seen, vec![[json!("brief"), json!(IMAGE), json!(59)]; 7]);
 }
 
 #[test]
@@ -73,7 +48,7 @@ fn container_shows_one_container_and_those_that_join() {
             let container = containerd.container("default", id).annotation("nerdctl/name", name);
             container.run(&writes("/data/log", size, 101));
         }
-        let rows = rows(run);
+        let rows = rows_of_all(run);
         assert_eq!(written(&rows, "/data/log", "id"), expected([("web-1", 61, 101)]), "by {by}");
         let others: Vec<_> = rows.iter().filter(|row| row["container"]["id"] != "web-1").collect();
         assert!(others.is_empty(), "{others:?}");
@@ -91,11 +66,59 @@ fn by_container_adds_up_all_processes_of_each() {
         let script = [writes("/data/a", size, 101), writes("/data/b", size, 103)].join("; ");
         containerd.container("default", id).run(&script);
     }
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     let seen: BTreeMap<_, _> =
         rows.iter().map(|row| (row["container"]["name"].as_str().unwrap(), &row["writes"])).collect();
     assert_eq!((rows.len(), seen), (2, BTreeMap::from([("web", &json!(204)), ("db", &json!(204))])));
     assert!(rows.iter().all(|row| row["pid"].is_null() && row["path"].is_null()), "{rows:?}");
+}
+
+#[test]
+fn fsync_by_container_adds_up_all_syncs_of_each() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let args = ["-r", "0", "-d", "50s", "--by", "container", "--path", "/data/*"];
+    let mut run = containerd.iotrace("fsync").json().args(args).start();
+    run.wait_tracing();
+    // Each dd is a process of its own and syncs once.
+    for (id, size, files) in [("web", 61, "1 2 3"), ("db", 67, "1 2 3 4 5")] {
+        let write = format!("dd if=/dev/zero of=/data/$i bs={size} count=7 conv=fsync 2>/dev/null");
+        containerd.container("default", id).run(&format!("for i in {files}; do {write}; done"));
+    }
+    let rows = rows_of_all(run);
+    let count = |row: &Value, name: &str| row[name].as_u64().unwrap();
+    let seen: BTreeMap<_, _> = rows
+        .iter()
+        .map(|row| {
+            let cells = ["syncs", "writes", "write_bytes"].map(|name| count(row, name));
+            (row["container"]["name"].as_str().unwrap(), cells)
+        })
+        .collect();
+    assert_eq!(seen, BTreeMap::from([("web", [3, 21, 21 * 61]), ("db", [5, 35, 35 * 67])]));
+    for row in &rows {
+        assert!(row["pid"].is_null() && row["path"].is_null(), "{row}");
+        assert!(count(row, "p99_ns") > 0 && count(row, "p99_ns") <= count(row, "max_ns"), "{row}");
+    }
+}
+
+#[test]
+fn container_shows_one_container_in_every_command_with_processes() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let sync = "dd if=/dev/zero of=/data/log bs=61 count=7 conv=fsync 2>/dev/null";
+    let commands: [(&[&str], usize); 4] =
+        [(&["fsync"], 1), (&["fsync", "--trace"], 1), (&["open"], 1), (&["events", "--op", "write"], 7)];
+    for (words, lines) in commands {
+        let run = containerd.iotrace(words[0]).json().args(&words[1..]);
+        let mut run = run.args(["-d", "50s", "--path", "/data/log", "--container", "web"]).start();
+        run.wait_tracing();
+        for id in ["web", "db"] {
+            containerd.container("default", id).run(sync);
+        }
+        let rows = rows_of_all(run);
+        assert_eq!(rows.len(), lines, "{words:?}: {rows:?}");
+        assert!(rows.iter().all(|row| row["container"]["id"] == "web"), "{words:?}: {rows:?}");
+    }
 }
 
 const ID: &str = "3f4a9c0f1b2d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7";
@@ -127,7 +150,7 @@ fn kubernetes_names_come_from_annotations() {
             containerd.iotrace("open").json().args(["--path", "/etc/from-image", "--container", wanted]).start();
         run.wait_tracing();
         assert_eq!(in_pod(&containerd, ID).run("cat /etc/from-image"), "from the image\n");
-        let rows = rows(run);
+        let rows = rows_of_all(run);
         let [row] = &rows[..] else { panic!("one open: {rows:?}") };
         let expected = json!({
             "runtime": "containerd", "id": ID, "name": "nginx", "image": "docker.io/library/nginx:1.27",
@@ -146,7 +169,7 @@ fn a_directory_that_may_not_be_read_gives_no_name() {
     let mut run = run.args(["-r", "0", "-d", "50s", "--path", "/data/unreadable", "--container", &ID[..4]]).start();
     run.wait_tracing();
     in_pod(&containerd, ID).run(&writes("/data/unreadable", 61, 101));
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     assert_eq!(written(&rows, "/data/unreadable", "id"), expected([(ID, 61, 101)]));
     let container = &rows[0]["container"];
     assert_eq!((&container["runtime"], &container["name"]), (&json!("kubernetes"), &Value::Null));
@@ -177,113 +200,6 @@ fn a_name_that_cannot_be_read_is_unknown_and_the_id_is_kept() {
     }
 }
 
-/// The first rows or events of each container on a path: its name, host path and volume.
-fn hosts<'a>(rows: &'a [Value], path: &str) -> BTreeMap<&'a str, (Option<&'a str>, Option<&'a str>)> {
-    let of_path = rows.iter().filter(|row| row["path"] == path);
-    of_path
-        .map(|row| (row["container"]["name"].as_str().unwrap(), (row["host_path"].as_str(), row["volume"].as_str())))
-        .collect()
-}
-
-/// Runs containers that write and then wait until what they wrote was looked for on the host.
-fn while_they_run(containerd: &Containerd, containers: Vec<(Container<'_>, String)>, look: impl Fn(&[Value])) {
-    let go = tempfile::tempdir().unwrap();
-    let mut run = containerd.iotrace("events").args(["--op", "write,read"]).start();
-    run.wait_tracing();
-    let mount = format!("type=bind,src={},dst=/go,options=rbind:ro", go.path().display());
-    let wait = "; echo done; while [ ! -e /go/on ]; do usleep 10000; done";
-    let mut started: Vec<_> = containers
-        .into_iter()
-        .map(|(container, script)| container.options(["--mount", &mount]).start(&(script + wait)))
-        .collect();
-    for child in &mut started {
-        let mut line = [0; 5];
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
-        assert_eq!(&line, b"done\n");
-    }
-    let seen = rows(run);
-    look(&seen);
-    std::fs::write(go.path().join("on"), "").unwrap();
-    for child in started {
-        assert!(child.wait_with_output().unwrap().status.success());
-    }
-}
-
-#[test]
-fn host_paths_are_where_the_bytes_are() {
-    need!(bpf, containers);
-    let containerd = Containerd::start(&["default"], &[]);
-    // One reads the file that both have from the image, the other changes it.
-    let scripts = [
-        ("web", "echo of web > /data/log; cat /etc/from-image > /data/copy"),
-        ("db", "echo of db > /data/log; echo of db >> /etc/from-image"),
-    ];
-    let containers = scripts.map(|(id, script)| (containerd.container("default", id), script.to_owned()));
-    while_they_run(&containerd, containers.into(), |rows| {
-        let read = |path: Option<&str>| std::fs::read_to_string(path.unwrap()).unwrap();
-        let logs = hosts(rows, "/data/log");
-        assert_eq!(read(logs["web"].0), "of web\n");
-        assert_eq!(read(logs["db"].0), "of db\n");
-        let of_image = hosts(rows, "/etc/from-image");
-        assert_eq!(read(of_image["web"].0), "from the image\n");
-        assert_eq!(read(of_image["db"].0), "from the image\nof db\n");
-        assert_ne!(of_image["web"].0, of_image["db"].0);
-    });
-}
-
-#[test]
-fn bind_mounts_and_volumes_have_host_paths() {
-    need!(bpf, containers);
-    let containerd = Containerd::start(&["default"], &[]);
-    let host = tempfile::tempdir().unwrap();
-    let host = host.path().canonicalize().unwrap();
-    let (plain, volume, memory) =
-        (host.join("plain dir"), host.join("docker/volumes/pgdata/_data"), host.join("tmpfs"));
-    for directory in [&plain, &volume, &memory] {
-        std::fs::create_dir_all(directory).unwrap();
-    }
-    let flags = nix::mount::MsFlags::empty();
-    nix::mount::mount(Some("tmpfs"), &memory, Some("tmpfs"), flags, None::<&str>).unwrap();
-    let bind = |from: &std::path::Path, to: &str| format!("type=bind,src={},dst={to},options=rbind:rw", from.display());
-    let mut container = containerd.container("default", "web");
-    for mount in [bind(&plain, "/plain"), bind(&volume, "/volume"), bind(&memory, "/memory")] {
-        container = container.options(["--mount", &mount]);
-    }
-    container = container.options(["--mount", "type=tmpfs,src=tmpfs,dst=/own,options=rw"]);
-    let script = "for i in plain volume memory own; do echo $i > /$i/file; done".to_owned();
-    while_they_run(&containerd, vec![(container, script)], |rows| {
-        for (path, there, name) in
-            [("/plain/file", &plain, None), ("/volume/file", &volume, Some("pgdata")), ("/memory/file", &memory, None)]
-        {
-            let file = there.join("file");
-            assert_eq!(hosts(rows, path)["web"], (file.to_str(), name));
-            assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{}\n", &path[1..path.len() - 5]));
-        }
-        assert_eq!(hosts(rows, "/own/file")["web"], (None, None), "no path of the host leads there");
-    });
-    nix::mount::umount2(&memory, nix::mount::MntFlags::MNT_DETACH).unwrap();
-}
-
-#[test]
-fn a_file_of_the_host_has_the_same_path_there_and_what_is_free() {
-    need!(bpf, loop_devices);
-    let disk = LoopDisk::new(16);
-    let file = disk.dir().canonicalize().unwrap().join("file");
-    let write = format!("dd if=/dev/zero of={} bs=1M count=3 2>/dev/null", file.display());
-    let run = Iotrace::new("top").json().program(["sh", "-c", &write]).run().complete();
-    let row = run.rows.iter().find(|row| row["path"] == file.to_str().unwrap()).unwrap();
-    assert_eq!((&row["host_path"], &row["volume"], &row["role"]), (&row["path"], &Value::Null, &Value::Null));
-    let df = |what: &str| {
-        let output = std::process::Command::new("df").args([what, file.to_str().unwrap()]).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().nth(1).unwrap().trim().trim_end_matches('%').parse::<f64>().unwrap()
-    };
-    for (field, used) in [("fs_free_pct", df("--output=pcent")), ("fs_inodes_free_pct", df("--output=ipcent"))] {
-        let free = row[field].as_f64().unwrap();
-        assert!((100.0 - free - used).abs() <= 1.1, "{field}: {free}, df: {used}");
-    }
-}
-
 #[test]
 fn a_shims_work_is_charged_to_its_container_as_the_runtimes() {
     need!(bpf, containers);
@@ -291,7 +207,7 @@ fn a_shims_work_is_charged_to_its_container_as_the_runtimes() {
     let mut run = containerd.iotrace("events").args(["--op", "open"]).start();
     run.wait_tracing();
     containerd.container("default", "web").annotation("nerdctl/name", "shop").run("cat /etc/from-image");
-    let rows = rows(run);
+    let rows = rows_of_all(run);
     let of = |pid: u32| rows.iter().filter(move |row| row["pid"] == pid);
     assert!(of(containerd.pid()).count() > 0);
     assert!(of(containerd.pid()).all(|row| row["role"] == "runtime" && row["container"].is_null()));

@@ -21,16 +21,17 @@ fn truth(scene: &Scene) -> Ledger {
 }
 
 fn ledger(rows: &[Value], scene: &Scene, truth: &Ledger) -> Ledger {
-    let field = |row: &Value, name: &str| row[name].as_u64().unwrap_or_else(|| panic!("no {name} in {row}"));
-    let cells = |row: &Value| {
-        let [syncs, sync_writes, writes, bytes, errors] =
-            ["syncs", "sync_writes", "writes", "write_bytes", "errors"].map(|name| field(row, name));
-        (syncs, sync_writes, writes, bytes, errors)
-    };
     let ours = |row: &&Value| {
         truth.contains_key(&process_and_path_of_row(row)) || path_of(row).is_some_and(|path| scene.holds(&path))
     };
-    rows.iter().filter(ours).map(|row| (process_and_path_of_row(row), cells(row))).collect()
+    rows.iter().filter(ours).map(|row| (process_and_path_of_row(row), counts(row))).collect()
+}
+
+fn counts(row: &Value) -> (u64, u64, u64, u64, u64) {
+    let field = |name: &str| row[name].as_u64().unwrap_or_else(|| panic!("no {name} in {row}"));
+    let [syncs, sync_writes, writes, bytes, errors] =
+        ["syncs", "sync_writes", "writes", "write_bytes", "errors"].map(field);
+    (syncs, sync_writes, writes, bytes, errors)
 }
 
 #[test]
@@ -57,6 +58,22 @@ fn every_row_is_equal_to_the_log_and_files_that_never_synced_have_none() {
     let run = Iotrace::new("fsync").json().program(scene.command("fsyncs", &["--sync"])).run().complete();
     let truth = truth(&scene);
     assert_same(&ledger(&run.rows, &scene, &truth), &truth);
+}
+
+#[test]
+fn rows_of_processes_are_the_sums_of_the_files_that_they_synced() {
+    need!(bpf);
+    let scene = Scene::new(WORKLOAD);
+    let run = Iotrace::new("fsync").json().args(["--by", "process"]);
+    let run = run.program(scene.command("fsyncs", &["--sync"])).run().complete();
+    let mut truth = Ledger::new();
+    for (key, row) in self::truth(&scene) {
+        let sum = truth.entry(key.split(' ').next().unwrap().to_owned()).or_default();
+        *sum = (sum.0 + row.0, sum.1 + row.1, sum.2 + row.2, sum.3 + row.3, sum.4 + row.4);
+    }
+    let seen: Ledger = run.rows.iter().map(|row| (row["pid"].to_string(), counts(row))).collect();
+    assert_same(&seen, &truth);
+    assert!(run.rows.iter().all(|row| row["path"].is_null() && row["p99_ns"].is_u64()), "{:?}", run.rows);
 }
 
 #[test]

@@ -52,3 +52,22 @@ fn a_write_that_syncs_is_no_sync_of_its_own() {
         assert_eq!(counts, (&writes.into(), &writes.into(), &0.into()), "{row}");
     }
 }
+
+/// The options of an overlay name its layers as whoever mounted it saw them. Here the same names lead to other files.
+#[test]
+fn layers_of_another_namespace_are_not_looked_for_here() {
+    need!(bpf, overlayfs);
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    for layer in ["lower", "upper"] {
+        std::fs::create_dir(at(layer)).unwrap();
+        std::fs::write(at(layer).join("file"), "not this one").unwrap();
+    }
+    let script = "mount -t tmpfs tmpfs . && cd $PWD && mkdir lower upper work merged && echo lower > lower/kept && \
+        mount -t overlay -o lowerdir=$PWD/lower,upperdir=$PWD/upper,workdir=$PWD/work overlay merged && \
+        echo x > merged/file && sleep 2";
+    let words = ["unshare", "--mount", "sh", "-c", &format!("cd {} && {script}", place.path().display())];
+    let run = Iotrace::new("events").args(["--op", "write", "--path", "*/merged/file"]).program(words).run().complete();
+    let [row] = &run.rows[..] else { panic!("one write: {:?}", run.rows) };
+    assert_eq!((&row["fs"], &row["host_path"]), (&"overlay".into(), &Value::Null), "{row}");
+}

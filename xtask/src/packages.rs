@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[&str] = &[
     "gcc",            // small workloads that a shell cannot express
     "jq",             // the documentation's examples
     "libc6-dev",      // headers for gcc
+    "podman",         // more containers
     "runc",           // starts them
     "sysstat",        // iostat, whose figures are compared
     "tmux",           // a terminal of a known size

@@ -1,7 +1,7 @@
 //! `iotrace doctor`: what this kernel and this user allow.
 
 use crate::{
-    cli::{Exit, form::Form},
+    cli::{Exit, form::Form, options::Output},
     kernel::{
         doctor::{Attempt, Check, Report, State, examine, report::cost},
         mechanism::Mechanism,
@@ -46,7 +46,7 @@ impl Args {
     /// When the output cannot be written.
     pub fn run(self) -> Result<Exit> {
         let report = examine();
-        let form = Form::new(self.json, false);
+        let form = Form::new(&Output { json: self.json, ..Output::default() });
         let text = if self.json { lines(&report)? } else { page(&report, &form).into_bytes() };
         match io::stdout().write_all(&text) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Exit::Done),

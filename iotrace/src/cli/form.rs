@@ -1,6 +1,9 @@
 //! The form of the output: JSON, or tables for this terminal.
 
-use crate::output::{Bars, Table};
+use crate::{
+    cli::options::Output,
+    output::{Bars, Table},
+};
 use std::{
     env,
     io::{self, IsTerminal},
@@ -12,7 +15,7 @@ use terminal_size::{Width, terminal_size_of};
 pub struct Form {
     /// JSON lines.
     pub json: bool,
-    /// Columns of the terminal; `None` when the output goes elsewhere: then nothing is cut.
+    /// Columns of the terminal; `None` when the output goes elsewhere, or is to be `--wide`: then nothing is cut.
     pub width: Option<usize>,
     /// Whether to use colours and bold.
     pub colour: bool,
@@ -22,15 +25,15 @@ pub struct Form {
 
 impl Form {
     /// For stdout, or for a file.
-    pub fn new(json: bool, to_file: bool) -> Self {
-        let terminal = !to_file && io::stdout().is_terminal();
+    pub fn new(output: &Output) -> Self {
+        let terminal = output.output.is_none() && io::stdout().is_terminal();
         let width = terminal_size_of(io::stdout()).map(|(Width(columns), _)| usize::from(columns));
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
             .iter()
             .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
         Self {
-            json,
-            width: width.filter(|_| terminal),
+            json: output.json,
+            width: width.filter(|_| terminal && !output.wide),
             colour: terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             utf8: locale.is_none_or(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8")),
         }

@@ -5,12 +5,10 @@ use crate::{
         Exit,
         command::{Command, Interval, Setup, World},
         host::locate,
-        lines::{
-            EVERYTHING, UNKNOWN, errno, fsync_line, io_line, name_cell, path_cell, row_path_cell, selected, timestamp,
-        },
+        lines::{EVERYTHING, UNKNOWN, errno, fsync_line, io_line, name_cell, path_cell, selected, timestamp},
         options::{Common, Timing},
         run::run,
-        tables::{look, shown, table},
+        tables::{look, owner_cell, shown, table},
     },
     event::{
         Event,
@@ -20,7 +18,7 @@ use crate::{
     output::{Align, Column, Table, nanos, percent},
     view::{
         fsync::{Ledger, SyncRow},
-        top::Differences,
+        top::{By, Differences},
     },
 };
 use anyhow::Result;
@@ -33,11 +31,15 @@ Examples:
   iotrace fsync                        who syncs, most expensive first
   iotrace fsync --trace -p 4711        each sync of a process, as it happens
   iotrace fsync --min-latency 10ms     only slow syncs
+  iotrace fsync --by container         which container, pod or service syncs
   iotrace fsync -- ./agent             all syncs of a program")]
 pub struct Args {
     /// Print each sync as it ends instead of a table; until Ctrl-C unless -d says how long
     #[arg(long)]
     trace: bool,
+    /// What a row is of
+    #[arg(long, value_enum, default_value_t, conflicts_with = "trace")]
+    by: By,
     /// Rows to print; 0 for all [default: 20, all with --json]
     #[arg(short, long, value_name = "N")]
     rows: Option<usize>,
@@ -59,7 +61,25 @@ pub const COLUMNS: &[Column] = &[
     Column::new("max", "MAX", Align::Right, 7, "Longest sync"),
     Column::new("wall", "%WALL", Align::Right, 5, "Time in syncs, per cent of the time traced"),
     Column::new("path", "PATH", Align::Left, 0, "The file; `(all file systems)` for sync()"),
+    Column::new("tid", "TID", Align::Right, 0, "Thread id, with `--by thread`"),
+    Column::new("disk", "DISK", Align::Left, 0, "Disk that the files are on, with `--by disk`"),
+    Column::new("container", "CONTAINER", Align::Left, 0, "What the processes run in, with `--by container`"),
 ];
+
+/// The columns of rows by what they are of.
+fn columns(by: By) -> Vec<Column> {
+    let (first, last): (&[&str], _) = match by {
+        By::ProcessFile => (&["pid", "comm"], "path"),
+        By::Thread => (&["pid", "tid", "comm"], "path"),
+        By::Process => (&["pid"], "comm"),
+        By::File | By::Dir => (&[], "path"),
+        By::Disk => (&[], "disk"),
+        By::Container => (&[], "container"),
+    };
+    let ledger = ["syncs", "writes", "b_sync", "avg", "p99", "max", "wall"];
+    let keys = first.iter().chain(&ledger).chain([&last]);
+    keys.filter_map(|key| COLUMNS.iter().find(|column| column.key == *key).copied()).collect()
+}
 
 /// Columns of `--trace`.
 pub const TRACE_COLUMNS: &[Column] = &[
@@ -72,21 +92,19 @@ pub const TRACE_COLUMNS: &[Column] = &[
     Column::new("path", "PATH", Align::Left, 0, "The file; `(all file systems)` for sync()"),
 ];
 
-fn cells(sync: &SyncRow, wall_ns: u64) -> Vec<String> {
+fn cell(key: &str, sync: &SyncRow, wall_ns: u64) -> String {
     let row = &sync.row;
     let counters = &row.counters;
-    vec![
-        row.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
-        name_cell(row.comm.as_ref().map(|comm| comm.bytes())),
-        sync.syncs().to_string(),
-        counters.writes.to_string(),
-        (counters.write_bytes / sync.syncs().max(1)).to_string(),
-        nanos(sync.total_ns() / sync.syncs().max(1)),
-        sync.percentiles.map_or_else(|| UNKNOWN.to_owned(), |(_, p99)| nanos(p99)),
-        nanos(counters.sync_max_ns),
-        percent(sync.total_ns(), wall_ns),
-        row_path_cell(row),
-    ]
+    match key {
+        "syncs" => sync.syncs().to_string(),
+        "writes" => counters.writes.to_string(),
+        "b_sync" => (counters.write_bytes / sync.syncs().max(1)).to_string(),
+        "avg" => nanos(sync.total_ns() / sync.syncs().max(1)),
+        "p99" => sync.percentiles.map_or_else(|| UNKNOWN.to_owned(), |(_, p99)| nanos(p99)),
+        "max" => nanos(counters.sync_max_ns),
+        "wall" => percent(sync.total_ns(), wall_ns),
+        key => owner_cell(key, row),
+    }
 }
 
 impl Args {
@@ -105,7 +123,7 @@ impl Args {
             ..Plan::default()
         };
         let table = Table::new(TRACE_COLUMNS.iter().copied(), None);
-        let mut fsync = Fsync { args: &self, ledger: Ledger::default(), differences: Differences::default(), table };
+        let mut fsync = Fsync { args: &self, ledger: Ledger::new(self.by), differences: Differences::default(), table };
         let setup = Setup {
             command: "fsync",
             stream: self.trace,
@@ -187,8 +205,10 @@ impl Command for Fsync<'_> {
             }
             return Ok(());
         }
-        let cells: Vec<Vec<String>> = shown.map(|row| cells(row, wall_ns)).collect();
-        table(COLUMNS, &cells, total, interval, world, out);
+        let columns = columns(self.args.by);
+        let cells: Vec<Vec<String>> =
+            shown.map(|row| columns.iter().map(|column| cell(column.key, row, wall_ns)).collect()).collect();
+        table(&columns, &cells, total, interval, world, out);
         Ok(())
     }
 }

@@ -35,8 +35,16 @@ fn ledger() -> Vec<SyncRow> {
 }
 
 fn table(width: Option<usize>) -> String {
-    let cells: Vec<_> = ledger().iter().map(|row| cells(row, WALL)).collect();
-    Form { width, ..Form::default() }.table(&Table::new(COLUMNS.iter().copied(), width), &cells)
+    table_by(By::ProcessFile, &ledger(), width)
+}
+
+fn table_by(by: By, rows: &[SyncRow], width: Option<usize>) -> String {
+    let cells: Vec<_> = rows.iter().map(|row| cells(by, row, WALL)).collect();
+    Form { width, ..Form::default() }.table(&Table::new(columns(by), width), &cells)
+}
+
+fn cells(by: By, row: &SyncRow, wall_ns: u64) -> Vec<String> {
+    columns(by).iter().map(|column| cell(column.key, row, wall_ns)).collect()
 }
 
 /// The lines of `--trace`.
@@ -95,17 +103,41 @@ fn trace_as_json_has_no_header_and_a_line_per_sync() {
 }
 
 #[test]
-fn every_column_has_a_cell() {
-    for row in ledger() {
-        assert_eq!(cells(&row, WALL).len(), COLUMNS.len());
+fn every_column_has_a_cell_of_its_own_and_is_in_some_table() {
+    let row = &ledger()[0];
+    let path = cell("path", row, WALL);
+    for column in COLUMNS {
+        // The path is what is shown for a column without a cell.
+        assert!(column.key == "path" || cell(column.key, row, WALL) != path, "{}", column.key);
+        let shown = |by: &By| columns(*by).contains(column);
+        assert!(<By as clap::ValueEnum>::value_variants().iter().any(shown), "{}", column.key);
     }
+}
+
+#[test]
+fn single_syncs_are_not_added_up() {
+    let parse = |by: &[&str]| Cli::try_parse_from(["iotrace", "fsync", "--trace"].iter().chain(by)).is_ok();
+    assert!(parse(&[]) && !parse(&["--by", "file"]));
+}
+
+#[test]
+fn tables_have_the_columns_of_what_rows_are_of() {
+    let text: Vec<String> = <By as clap::ValueEnum>::value_variants()
+        .iter()
+        .map(|by| {
+            let mut row = ledger().remove(0);
+            row.row.tid = Some(4712);
+            format!("{by:?}\n{}", table_by(*by, &[row], Some(80)))
+        })
+        .collect();
+    insta::assert_snapshot!(text.join("\n"));
 }
 
 #[test]
 fn nothing_is_divided_by_zero() {
     let mut world = world(Form::default());
     let row = row(&mut world, APP, Some(b"/a"), Counters::default());
-    let cells = cells(&SyncRow { row, percentiles: None }, 0);
+    let cells = cells(By::ProcessFile, &SyncRow { row, percentiles: None }, 0);
     assert_eq!(cells, ["812", "app", "0", "0", "0", "0ns", "?", "0ns", "?", "/a"]);
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     cli::command::World,
     resolve::{
-        HostPath,
+        Free, HostPath,
         names::{FileInfo, Names, ProcessInfo},
     },
     view::top::Row,
@@ -11,13 +11,30 @@ use crate::{
 use std::sync::Arc;
 
 /// Where the file of an operation lies on the host.
-pub fn host_path(
-    world: &mut World,
-    file: Option<&FileInfo>,
-    process: Option<&ProcessInfo>,
-    writes: bool,
-) -> Option<Arc<HostPath>> {
-    world.names.host_path(file?, process?, writes)
+#[derive(Debug, Default)]
+pub struct OnHost {
+    /// Its path.
+    pub path: Option<Arc<HostPath>>,
+    /// Its file system.
+    pub free: Option<Arc<Free>>,
+}
+
+impl OnHost {
+    /// Looks up where the file lies that a process uses, on a file system with this number. `writes`: it does so by writing.
+    pub fn of(
+        world: &mut World,
+        file: Option<&FileInfo>,
+        process: Option<&ProcessInfo>,
+        dev: Option<u32>,
+        writes: bool,
+    ) -> Self {
+        if !world.names.wants_host_paths {
+            return Self::default();
+        }
+        let path = file.zip(process).and_then(|(file, process)| world.names.host_path(file, process, writes));
+        let free = dev.and_then(|dev| world.names.free(dev, path.as_deref()));
+        Self { path, free }
+    }
 }
 
 /// Looks up what only printed rows have.
@@ -26,5 +43,5 @@ pub fn locate(row: &mut Row, names: &mut Names) {
     row.host = file.and_then(|(file, process)| names.host_path(file, process, row.counters.writes != 0));
     // A row of a disk has the disk's number, not that of a file system.
     let dev = row.dev.filter(|_| row.fs.is_some());
-    row.free = dev.and_then(|dev| names.free(dev, row.host.as_ref().map(|host| host.path.as_slice())));
+    row.free = dev.and_then(|dev| names.free(dev, row.host.as_deref()));
 }

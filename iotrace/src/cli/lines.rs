@@ -1,7 +1,7 @@
 //! Rows and events to JSON lines and table cells.
 
 use crate::{
-    cli::{command::World, host::host_path},
+    cli::{command::World, host::OnHost},
     event::{
         Task,
         block::Block,
@@ -14,13 +14,13 @@ use crate::{
     output::{
         Clock, errno_name, escape,
         json::{
-            BlockLine, FindingLine, FsyncLine, Head, IoLine, OpenLine, Owner, Place, Space, Text, TopLine, append,
+            BlockLine, FindingLine, FsyncLine, Head, HostPlace, IoLine, OpenLine, Owner, Place, Text, TopLine, append,
             exact,
         },
         open_flags,
     },
     resolve::{
-        HostPath, dev_text,
+        Free, HostPath, dev_text,
         names::{FileInfo, ProcessInfo},
     },
     view::{fsync::SyncRow, top::Row},
@@ -69,18 +69,15 @@ fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'
 
 fn place<'a>(
     path: Option<&'a [u8]>,
-    host: Option<&'a HostPath>,
+    host: &'a OnHost,
     dev: Option<u32>,
     file: Option<&'a FileInfo>,
     ino: Option<u64>,
 ) -> Place<'a> {
-    let host_path = host.map(|host| host.path.as_slice());
     Place {
         path: path.map(Text),
         path_bytes: exact(path),
-        host_path: host_path.map(Text),
-        host_path_bytes: exact(host_path),
-        volume: host.and_then(|host| host.volume.as_deref()),
+        host: host_place(host.path.as_deref(), host.free.as_deref()),
         dev: dev.map(dev_text),
         disk: whole_disk(file),
         fs: file.map(|file| file.file.fs.as_str()),
@@ -88,21 +85,25 @@ fn place<'a>(
     }
 }
 
-fn space(row: &Row) -> Space {
-    Space {
-        fs_free_pct: row.free.and_then(|free| free.bytes),
-        fs_inodes_free_pct: row.free.and_then(|free| free.inodes),
+fn host_place<'a>(host: Option<&'a HostPath>, free: Option<&'a Free>) -> HostPlace<'a> {
+    let path = host.map(|host| host.path.as_slice());
+    let mount = free.map(|free| free.mount.as_slice());
+    HostPlace {
+        host_path: path.map(Text),
+        host_path_bytes: exact(path),
+        volume: host.and_then(|host| host.volume.as_deref()),
+        mount: mount.map(Text),
+        mount_bytes: exact(mount),
+        fs_free_pct: free.and_then(|free| free.bytes),
+        fs_inodes_free_pct: free.and_then(|free| free.inodes),
     }
 }
 
 fn row_place(row: &Row) -> Place<'_> {
-    let host_path = row.host.as_ref().map(|host| host.path.as_slice());
     Place {
         path: row.path.as_deref().map(Text),
         path_bytes: exact(row.path.as_deref()),
-        host_path: host_path.map(Text),
-        host_path_bytes: exact(host_path),
-        volume: row.host.as_ref().and_then(|host| host.volume.as_deref()),
+        host: host_place(row.host.as_deref(), row.free.as_deref()),
         dev: row.dev_text(),
         disk: row.disk.as_ref().map(|disk| disk.disk.as_str()),
         fs: row.fs.as_deref(),
@@ -136,20 +137,15 @@ pub fn io_line(io: &Io, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
     let path = file.as_ref().and_then(|file| file.file.path.as_deref());
     let Some(process) = selected(world, &io.task, path) else { return Ok(()) };
     let writes = matches!(io.operation, Operation::Write | Operation::Allocate | Operation::Truncate);
-    let host = host_path(world, file.as_deref(), process.as_deref(), writes);
+    let dev = io.inode.map(|(_, dev)| dev);
+    let host = OnHost::of(world, file.as_deref(), process.as_deref(), dev, writes);
     // Of a mapping, the file by which it was made is not known.
     let open = io.inode.is_some() && !io.operation.is_mapped();
     let line = IoLine {
         kind: io.operation.name(),
         call: io.call,
         head: head(&io.task, io.begin_ns, &mut world.clock, process.as_deref()),
-        place: place(
-            path,
-            host.as_deref(),
-            io.inode.map(|(_, dev)| dev),
-            file.as_deref(),
-            io.inode.map(|(ino, _)| ino),
-        ),
+        place: place(path, &host, dev, file.as_deref(), io.inode.map(|(ino, _)| ino)),
         offset: io.offset,
         requested: io.requested,
         bytes: match io.operation {
@@ -179,11 +175,12 @@ pub fn truncate_place(truncate: &Truncate, world: &World) -> (Option<Vec<u8>>, O
 pub fn truncate_line(truncate: &Truncate, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
     let (path, base) = truncate_place(truncate, world);
     let Some(process) = selected(world, &truncate.task, path.as_deref()) else { return Ok(()) };
+    let nowhere = OnHost::default();
     let line = IoLine {
         kind: Operation::Truncate.name(),
         call: truncate.call,
         head: head(&truncate.task, truncate.begin_ns, &mut world.clock, process.as_deref()),
-        place: place(path.as_deref(), None, base.as_ref().map(|base| base.file.key.dev), base.as_deref(), None),
+        place: place(path.as_deref(), &nowhere, base.as_ref().map(|base| base.file.key.dev), base.as_deref(), None),
         offset: None,
         requested: truncate.length,
         bytes: Some(0),
@@ -219,7 +216,8 @@ pub fn open_line(open: &Open, world: &mut World, out: &mut Vec<u8>) -> Result<()
     let name = open.name.as_deref();
     let opened = file.as_deref().filter(|_| open.result.is_ok());
     // An open for writing copies up.
-    let host = host_path(world, opened, process.as_deref(), open.flags & libc::O_ACCMODE as u64 != 0);
+    let dev = open.inode.map(|(_, dev)| dev);
+    let host = OnHost::of(world, opened, process.as_deref(), dev, open.flags & libc::O_ACCMODE as u64 != 0);
     let line = OpenLine {
         kind: "open",
         call: open.call,
@@ -230,13 +228,7 @@ pub fn open_line(open: &Open, world: &mut World, out: &mut Vec<u8>) -> Result<()
         mode: (open.flags & CREATES != 0).then(|| format!("{:04o}", open.mode & 0o7777)),
         name: name.map(Text),
         name_bytes: exact(name),
-        place: place(
-            path,
-            host.as_deref(),
-            open.inode.map(|(_, dev)| dev),
-            file.as_deref(),
-            open.inode.map(|(ino, _)| ino),
-        ),
+        place: place(path, &host, dev, file.as_deref(), open.inode.map(|(ino, _)| ino)),
         latency_ns: open.latency_ns,
     };
     Ok(append(out, &line)?)
@@ -294,7 +286,6 @@ fn top_of<'a>(row: &'a Row, ts: &'a str, latency: bool) -> TopLine<'a> {
         ts,
         owner: owner(row),
         place: row_place(row),
-        space: space(row),
         reads: counters.reads,
         writes: counters.writes,
         read_bytes: counters.read_bytes,
@@ -353,7 +344,6 @@ pub fn fsync_line(sync: &SyncRow, ts: &str, wall_ns: u64, out: &mut Vec<u8>) -> 
         ts,
         owner: owner(row),
         place: row_place(row),
-        space: space(row),
         syncs: counters.syncs,
         sync_writes: counters.sync_writes,
         writes: counters.writes,

@@ -253,6 +253,9 @@ pub struct Output {
     /// Write to a file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Cut nothing to the width of the terminal
+    #[arg(long)]
+    pub wide: bool,
     /// Exit with 3 when events were lost
     #[arg(long)]
     pub strict: bool,

@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
             clock: Clock::now(),
             selection: setup.common.filters.selection(),
             block: tracer.block.clone(),
-            form: Form::new(setup.common.output.json, setup.common.output.output.is_some()),
+            form: Form::new(&setup.common.output),
         };
         if !setup.common.output.quiet {
             eprintln!("iotrace: tracing with {}; ctrl-c to stop", tracer.mechanism);

@@ -1,11 +1,14 @@
 //! What the commands that print tables of sums have in common.
 
 use crate::{
-    cli::command::{Interval, World},
+    cli::{
+        command::{Interval, World},
+        lines::{name_cell, row_path_cell},
+    },
     kernel::sums::{SLOTS, Sums},
-    output::{Column, Table},
+    output::{Column, Table, escape},
     resolve::thread_exists,
-    view::top::{Differences, Look},
+    view::top::{Differences, Look, Row},
 };
 use anyhow::Result;
 use iotrace_common::sum::Counters;
@@ -32,6 +35,30 @@ pub fn look(
         }
     }
     Ok((look, other))
+}
+
+/// A cell that says what a row is of.
+pub fn owner_cell(key: &str, row: &Row) -> String {
+    let number = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    match key {
+        "pid" => number(row.pid),
+        "tid" => number(row.tid),
+        "comm" => name_cell(row.comm.as_ref().map(|comm| comm.bytes())),
+        "disk" => name_cell(row.disk.as_ref().map(|disk| disk.disk.as_bytes())),
+        "fs" => row.fs.clone().unwrap_or_else(|| "-".to_owned()),
+        "container" => container_cell(row),
+        _ => row_path_cell(row),
+    }
+}
+
+fn container_cell(row: &Row) -> String {
+    match row.container() {
+        Some(container) => {
+            let role = row.role.map(|role| format!("({role})")).unwrap_or_default();
+            escape((container.label() + &role).as_bytes()).into_owned()
+        }
+        None => row.role.map_or_else(|| "-".to_owned(), |role| format!("({role})")),
+    }
 }
 
 /// Rows of a table when nobody says how many.

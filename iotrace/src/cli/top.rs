@@ -5,10 +5,10 @@ use crate::{
         Exit, Misused,
         command::{Command, Interval, Setup, World},
         host::locate,
-        lines::{name_cell, path_cell, row_path_cell, selected, timestamp, top_line, truncate_place},
+        lines::{name_cell, path_cell, selected, timestamp, top_line, truncate_place},
         options::{Common, Timing},
         run::run,
-        tables::{look, shown, table},
+        tables::{look, owner_cell, shown, table},
     },
     event::Event,
     kernel::{
@@ -16,7 +16,7 @@ use crate::{
         plan::Plan,
         tracer::{ALL_KINDS, REGULAR, Tracer},
     },
-    output::{Align, Column, escape, kib, nanos, select},
+    output::{Align, Column, kib, nanos, select},
     parse::FileOp,
     view::{
         top::{By, Differences, Row, Sort, rows},
@@ -64,6 +64,10 @@ pub struct Args {
     common: Common,
 }
 
+/// Columns of the terminal that names and paths keep.
+const NAME_MIN: usize = 12;
+const PATH_MIN: usize = 16;
+
 /// The columns; the last ones only on demand.
 pub const COLUMNS: &[Column] = &[
     Column::new("pid", "PID", Align::Right, 0, "Process id; `-` when the row is of several processes"),
@@ -74,7 +78,7 @@ pub const COLUMNS: &[Column] = &[
     Column::new("w_kb", "W_KB", Align::Right, 0, "Bytes that writes returned, in units of 1024, rounded up"),
     Column::new("syncs", "SYNCS", Align::Right, 0, "Sync calls, and writes that sync by themselves"),
     Column::new("time", "TIME", Align::Right, 0, "Time in these calls, of all threads together"),
-    Column::new("path", "PATH", Align::Left, 0, "The file, as the process's mount namespace has it"),
+    Column::new("path", "PATH", Align::Left, 0, "The file, as the process's mount namespace has it").cut_to(PATH_MIN),
     Column::new("tid", "TID", Align::Right, 0, "Thread id, with `--by thread`"),
     Column::new("errors", "ERRORS", Align::Right, 0, "Calls that failed"),
     Column::new("max", "MAX", Align::Right, 0, "Longest single call"),
@@ -90,9 +94,12 @@ pub const COLUMNS: &[Column] = &[
         Align::Left,
         0,
         "What the process runs in: POD/NAME, name, or the id's first 12 characters",
-    ),
-    Column::new("host_path", "HOST_PATH", Align::Left, 0, "Where the file lies on the host"),
-    Column::new("volume", "VOLUME", Align::Left, 0, "Volume of a container runtime that the file is in"),
+    )
+    .cut_to(NAME_MIN),
+    Column::new("host_path", "HOST_PATH", Align::Left, 0, "Where the file lies on the host").cut_to(PATH_MIN),
+    Column::new("volume", "VOLUME", Align::Left, 0, "Volume of a container runtime that the file is in")
+        .cut_to(NAME_MIN),
+    Column::new("mount", "MOUNT", Align::Left, 0, "Mount point of its file system on the host").cut_to(PATH_MIN),
     Column::new("free", "FREE%", Align::Right, 0, "Bytes of the file system that users may still take, in per cent"),
     Column::new("ifree", "IFREE%", Align::Right, 0, "Inodes that are free, in per cent"),
 ];
@@ -101,9 +108,6 @@ pub const COLUMNS: &[Column] = &[
 fn cell(key: &str, row: &Row, latency: bool) -> String {
     let counters = &row.counters;
     match key {
-        "pid" => row.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
-        "tid" => row.tid.map_or_else(|| "-".to_owned(), |tid| tid.to_string()),
-        "comm" => name_cell(row.comm.as_ref().map(|comm| comm.bytes())),
         "reads" => counters.reads.to_string(),
         "writes" => counters.writes.to_string(),
         "r_kb" => kib(counters.read_bytes),
@@ -116,20 +120,12 @@ fn cell(key: &str, row: &Row, latency: bool) -> String {
         "truncs" => counters.truncates.to_string(),
         "mr_kb" => kib(row.mapped.read_bytes),
         "mw_kb" => kib(row.mapped.write_bytes),
-        "disk" => name_cell(row.disk.as_ref().map(|disk| disk.disk.as_bytes())),
-        "fs" => row.fs.clone().unwrap_or_else(|| "-".to_owned()),
-        "container" => match row.container() {
-            Some(container) => {
-                let role = row.role.map(|role| format!("({role})")).unwrap_or_default();
-                escape((container.label() + &role).as_bytes()).into_owned()
-            }
-            None => row.role.map_or_else(|| "-".to_owned(), |role| format!("({role})")),
-        },
         "host_path" => path_cell(row.host.as_ref().map(|host| host.path.as_slice()), row.ino.is_some(), "-"),
         "volume" => name_cell(row.host.as_ref().and_then(|host| host.volume.as_deref()).map(str::as_bytes)),
-        "free" => free_cell(row.free.and_then(|free| free.bytes)),
-        "ifree" => free_cell(row.free.and_then(|free| free.inodes)),
-        _ => row_path_cell(row),
+        "mount" => name_cell(row.free.as_ref().map(|free| free.mount.as_slice())),
+        "free" => free_cell(row.free.as_ref().and_then(|free| free.bytes)),
+        "ifree" => free_cell(row.free.as_ref().and_then(|free| free.inodes)),
+        key => owner_cell(key, row),
     }
 }
 
@@ -142,7 +138,7 @@ fn free_cell(per_cent: Option<f64>) -> String {
 }
 
 /// Columns that need host paths.
-const OF_HOST: [&str; 4] = ["host_path", "volume", "free", "ifree"];
+const OF_HOST: [&str; 5] = ["host_path", "volume", "mount", "free", "ifree"];
 
 /// Columns that a row has by what it is of.
 fn default_columns(by: By) -> &'static str {

@@ -6,7 +6,7 @@ use crate::{
         form::Form,
         lines::tests::{APP, EVIL, LOG, NGINX, comm, counters, mapped, row, truncate, world, write},
     },
-    resolve::Container,
+    resolve::{Container, HostPath},
     view::top::{Look, OTHER_FILES},
 };
 use clap::Parser;
@@ -48,6 +48,46 @@ const ALL: &str =
 fn table_at_80_columns() {
     let text = table(&usual(), default_columns(By::ProcessFile), Form { width: Some(80), ..Form::default() });
     assert!(text.lines().all(|line| line.width() <= 80));
+    insta::assert_snapshot!(text);
+}
+
+/// Containers, host paths and paths that are all too long.
+fn contained() -> Vec<Row> {
+    let mut world = world(Form::default());
+    let path = b"/var/lib/postgresql/16/main/base/16384/pg_internal.init";
+    let place = b"/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/4711/fs/var/lib/postgresql/16/x";
+    let named = |pod: &str, name: &str| Container {
+        name: Some(name.into()),
+        pod: Some(pod.into()),
+        pod_uid: Some("0d5a".into()),
+        ..Container::default()
+    };
+    let host = HostPath::at(place);
+    let mut rows: Vec<Row> =
+        [(NGINX, &path[..]), (APP, b"/a")].map(|(pid, path)| row(&mut world, pid, Some(path), counters())).into();
+    rows[0].resident = Some(named("shop-frontend-7d4b9c6f5-x2x7q", "postgres-exporter").into());
+    rows[0].host = Some(host.into());
+    rows[1].resident = Some(named("web-0", "nginx").into());
+    rows
+}
+
+/// With containers, host paths and paths.
+const CONTAINED: [&str; 3] =
+    ["pid,comm,reads,writes,w_kb,container,path", "pid,comm,writes,container,host_path,path", "writes,path,container"];
+
+#[test]
+fn containers_and_paths_at_80_columns() {
+    let at_80 = |chosen: &str| table(&contained(), chosen, Form { width: Some(80), ..Form::default() });
+    let text = CONTAINED.map(at_80).join("\n");
+    assert!(text.lines().all(|line| line.width() <= 80), "{text}");
+    assert!(text.contains("pg_internal.init") && text.contains("postgres-exporter"), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn containers_and_paths_are_whole_where_there_is_no_width() {
+    let text = table(&contained(), CONTAINED[1], Form::default());
+    assert!(!text.contains('\u{2026}'), "{text}");
     insta::assert_snapshot!(text);
 }
 

@@ -31,7 +31,7 @@ fn judge(facts: &Facts, row: &Row, growth: &Growth) -> Option<Finding> {
     if !only_grows || !steady || rate < PER_SECOND {
         return None;
     }
-    let left = row.free.map(|free| free.available as f64 / rate)?;
+    let left = row.free.as_ref().map(|free| free.available as f64 / rate)?;
     if left > DAY {
         return None;
     }

@@ -1,7 +1,7 @@
 //! A file system is nearly full, of bytes or of inodes.
 
 use super::{Facts, Finding, Rule, Severity, words};
-use crate::view::top::Row;
+use crate::{output::escape, view::top::Row};
 use std::{collections::HashMap, time::Duration};
 
 /// The rule.
@@ -26,7 +26,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
 }
 
 fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
-    let free = row.free?;
+    let free = row.free.as_ref()?;
     let (what, left) = [("bytes", free.bytes), ("inodes", free.inodes)]
         .into_iter()
         .filter_map(|(what, left)| Some((what, left?)))
@@ -40,14 +40,14 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
         format!("most is written by {}: {} to {}", words::who(row), words::rate(written), words::file(row)),
     ];
     evidence.extend(words::place(row));
-    let disk = row.disk.as_ref().map_or_else(|| "?".to_owned(), |disk| disk.name.clone());
+    let mount = escape(&free.mount);
     let fs = row.fs.clone().unwrap_or_else(|| "?".into());
     Some(Finding {
         rule: RULE.name,
         severity: if left <= CRITICAL { Severity::Critical } else { Severity::Warning },
         cost: Duration::ZERO,
         subject: row.clone(),
-        headline: format!("the {fs} on {disk} is nearly full: {left:.1} % of its {what} are left"),
+        headline: format!("the {fs} at {mount} is nearly full: {left:.1} % of its {what} are left"),
         evidence,
         advice: "make room: `du -x`, old logs and images, files deleted but still open; some file systems slow down above 95 %".into(),
     })

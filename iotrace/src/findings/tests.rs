@@ -2,7 +2,7 @@
 use super::*;
 use crate::{event::Comm, resolve::Free, view::top::Row};
 use iotrace_common::sum::Counters;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -72,8 +72,8 @@ fn small_writes_and_reads_without_a_buffer() {
     assert_eq!(names(&facts(vec![row("/in", reads(0))])), []);
 }
 
-fn free(available: u64, bytes: f64, inodes: f64) -> Option<Free> {
-    Some(Free { available, bytes: Some(bytes), inodes: Some(inodes) })
+fn free(available: u64, bytes: f64, inodes: f64) -> Option<Arc<Free>> {
+    Some(Free { mount: b"/srv".to_vec(), available, bytes: Some(bytes), inodes: Some(inodes) }.into())
 }
 
 fn growing(counters: Counters, growth: u64, available: u64) -> Facts {
@@ -117,7 +117,9 @@ fn a_file_that_is_read_again_and_again() {
 #[test]
 fn a_file_system_without_room_is_told_once_with_its_writer() {
     let writes = |bytes| Counters { writes: 7, write_bytes: bytes, ..Counters::default() };
-    let rows = |free| ["/a", "/bb"].map(|path| Row { free, ..row(path, writes(path.len() as u64)) }).to_vec();
+    let rows = |free: Option<Arc<Free>>| {
+        ["/a", "/bb"].map(|path| Row { free: free.clone(), ..row(path, writes(path.len() as u64)) }).to_vec()
+    };
     let found = all(&facts(rows(free(1 << 20, 1.0, 50.0))));
     assert_eq!(
         (found.len(), found[0].severity, found[0].subject.path.as_deref()),

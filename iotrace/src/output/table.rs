@@ -1,9 +1,10 @@
 //! Tables: whole ones for summaries, and line by line for streams. One list of columns drives both.
 //!
-//! No borders, one space between columns, headers in capitals. The last column (the path) takes what is left of the
-//! line; when the terminal's width is known it is cut at its front, otherwise never.
+//! No borders, one space between columns, headers in capitals. Where the terminal's width is known, what is too wide is cut:
+//! in a whole table the last column (the path) and those that may be ([`Column::cut_to`]), in the middle, the widest first; in a
+//! stream the last column, at its front. Elsewhere nothing is.
 
-use super::text::shorten_front;
+use super::text::{shorten_front, shorten_middle};
 use comfy_table::{CellAlignment, ContentArrangement, presets};
 use unicode_width::UnicodeWidthStr;
 
@@ -32,13 +33,22 @@ pub struct Column {
     pub align: Align,
     /// How wide it is at least in a stream, where it cannot follow the content. Summaries ignore it.
     pub width: usize,
+    /// How wide it stays at least where the table is too wide; `None`: it is not cut, unless it is the last.
+    pub least: Option<usize>,
 }
 
 impl Column {
     /// A column; see the fields. `width` matters only to streams.
     #[must_use]
     pub const fn new(key: &'static str, header: &'static str, align: Align, width: usize, doc: &'static str) -> Self {
-        Self { key, header, doc, align, width }
+        Self { key, header, doc, align, width, least: None }
+    }
+
+    /// It may be cut down to `least` columns of the terminal.
+    #[must_use]
+    pub const fn cut_to(mut self, least: usize) -> Self {
+        self.least = Some(least);
+        self
     }
 }
 
@@ -79,11 +89,11 @@ impl Table {
         let mut table = comfy_table::Table::new();
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(self.columns.iter().map(|column| column.header));
-        let room = self.terminal.map(|terminal| terminal.saturating_sub(self.width_before_last(rows)).max(LAST_MIN));
+        let rooms = self.terminal.map(|terminal| self.rooms(rows, terminal));
         for row in rows {
-            table.add_row(row.iter().zip(&self.columns).enumerate().map(|(index, (cell, column))| match room {
-                Some(room) if self.is_cut(index, column) => shorten_front(cell, room).into_owned(),
-                _ => cell.clone(),
+            table.add_row(row.iter().enumerate().map(|(index, cell)| {
+                let room = rooms.as_ref().and_then(|rooms| *rooms.get(index)?);
+                room.map_or_else(|| cell.clone(), |room| shorten_middle(cell, room).into_owned())
             }));
         }
         for (column, shape) in self.columns.iter().zip(table.column_iter_mut()) {
@@ -141,14 +151,26 @@ impl Table {
         index + 1 == self.columns.len() && column.align == Align::Left
     }
 
-    /// Columns of the terminal that all but the last column take, with the spaces behind each.
-    fn width_before_last(&self, rows: &[Vec<String>]) -> usize {
-        let before = self.columns.len().saturating_sub(1);
+    /// How wide the cells of each column that may be cut can be, so that a line has at most `terminal` columns; `None` of others.
+    fn rooms(&self, rows: &[Vec<String>], terminal: usize) -> Vec<Option<usize>> {
         let widest = |(index, column): (usize, &Column)| {
             let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.width());
-            cells.chain([column.header.width()]).max().unwrap_or(0) + 1
+            cells.chain([column.header.width()]).max().unwrap_or(0)
         };
-        self.columns.iter().enumerate().take(before).map(widest).sum()
+        let mut widths: Vec<usize> = self.columns.iter().enumerate().map(widest).collect();
+        let least = |(index, column): (usize, &Column)| {
+            let least = if self.is_cut(index, column) { Some(LAST_MIN) } else { column.least };
+            least.map(|least| least.max(column.header.width()))
+        };
+        let least: Vec<Option<usize>> = self.columns.iter().enumerate().map(least).collect();
+        let spaces = self.columns.len().saturating_sub(1);
+        for _ in terminal..widths.iter().sum::<usize>() + spaces {
+            let cuttable =
+                widths.iter_mut().zip(&least).filter(|(width, least)| least.is_some_and(|least| **width > least));
+            let Some((widest, _)) = cuttable.max_by_key(|(width, _)| **width) else { break };
+            *widest -= 1;
+        }
+        widths.into_iter().zip(least).map(|(width, least)| least.map(|_| width)).collect()
     }
 }
 

@@ -111,6 +111,29 @@ pub fn shorten_front(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{CUT}{rest}"))
 }
 
+/// Text cut in its middle to at most `width` columns of a terminal and marked with `…`. Of a path all of the last name is
+/// kept where it fits; beyond that, twice as much of the end as of the beginning.
+#[must_use]
+pub(super) fn shorten_middle(text: &str, width: usize) -> Cow<'_, str> {
+    if text.width() <= width {
+        return Cow::Borrowed(text);
+    }
+    let Some(room) = width.checked_sub(CUT.width()) else { return Cow::Borrowed("") };
+    let name = text.rfind('/').and_then(|at| text.get(at..)).map_or(0, UnicodeWidthStr::width);
+    let end = if name > room { room } else { name.max(room - room / 3) };
+    let mut used = 0;
+    let fits = |c: &char| {
+        used += c.width().unwrap_or(0);
+        used <= room - end
+    };
+    let mut begin: String = text.chars().take_while(fits).collect();
+    // A sequence of characters may be wider than the sum of them.
+    while begin.width() > room - end {
+        begin.pop();
+    }
+    Cow::Owned(begin + &shorten_front(text, end + CUT.width()))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -167,6 +190,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn cut_in_the_middle_by_columns() {
+        for (text, width, shown) in [
+            ("/var/log/app.log", 16, "/var/log/app.log"),
+            ("/var/log/app.log", 14, "/var…g/app.log"),
+            ("/var/log/app.log", 10, "/…/app.log"),
+            ("/var/log/app.log", 9, "…/app.log"),
+            ("/var/log/app.log", 5, "….log"),
+            ("/var/log/app.log", 1, "…"),
+            ("shop-frontend-7d4b/nginx", 16, "shop-…7d4b/nginx"),
+            ("3f4a9c0f1b2d", 7, "3f…1b2d"),
+            ("日本語日本語", 7, "日…本語"),
+        ] {
+            assert!(shorten_middle(text, width).width() <= width, "{text} {width}");
+            assert_eq!(shorten_middle(text, width), shown, "{text} {width}");
+        }
+    }
+
     /// The exact bytes that an escaped name stands for.
     fn unescape(text: &str) -> Vec<u8> {
         let (mut bytes, mut rest) = (Vec::new(), text);
@@ -211,6 +252,12 @@ mod tests {
             let shown = shorten_front(&text, width);
             prop_assert!(shown.width() <= width, "{:?}", shown);
             prop_assert!(text.ends_with(shown.strip_prefix(CUT).unwrap_or(&shown)));
+            let shown = shorten_middle(&text, width);
+            prop_assert!(shown.width() <= width, "{:?}", shown);
+            if shown != text && width > 0 {
+                let whole = |(begin, end)| text.starts_with(begin) && text.ends_with(end);
+                prop_assert!(shown.match_indices(CUT).any(|(at, cut)| whole((&shown[..at], &shown[at + cut.len()..]))));
+            }
         }
     }
 }

@@ -61,6 +61,18 @@ fn a_name_that_comes_late_is_found_later() {
 }
 
 #[test]
+fn what_was_gone_before_it_was_looked_for_keeps_its_id() {
+    let root = tempfile::tempdir().unwrap();
+    let mut containers = Containers::of(Runtimes::at(root.path().into()));
+    for cgroup in ["/default/{ID}", "/docker/{ID}", "/libpod_parent/libpod-{ID}", "/system.slice/crio-{ID}.scope"] {
+        let resident = containers.find(&cgroup.replace("{ID}", ID), Instant::now()).unwrap();
+        let found = resident.container().unwrap();
+        let names = (&found.name, &found.image, &found.pod);
+        assert_eq!((found.id.as_str(), names, found.label()), (ID, (&None, &None, &None), "?3f4a9c0f1b2d".into()));
+    }
+}
+
+#[test]
 fn what_only_looks_like_a_container_is_none() {
     let root = tempfile::tempdir().unwrap();
     let mut containers = Containers::of(Runtimes::at(root.path().into()));

@@ -37,6 +37,16 @@ pub struct HostPath {
     pub size: Option<(u64, Instant)>,
     /// It is in a lower layer of an overlay.
     pub(super) lower: bool,
+    /// Number of the mount that it is seen through.
+    pub(super) mount: Option<u64>,
+}
+
+#[cfg(test)]
+impl HostPath {
+    /// A path that was found.
+    pub(crate) fn at(path: &[u8]) -> Self {
+        Self { path: path.into(), volume: None, size: None, lower: false, mount: None }
+    }
 }
 
 /// Whose mounts count.
@@ -89,7 +99,8 @@ impl Finder {
     pub(super) fn find(&mut self, file: &Question) -> Option<HostPath> {
         let Found { path, lower } = self.place(file)?;
         let size = metadata(&path).ok().map(|found| (found.len(), Instant::now()));
-        Some(HostPath { volume: volume(&path), path, size, lower })
+        let mount = self.own().covering(&path).map(|mount| mount.id);
+        Some(HostPath { volume: volume(&path), path, size, lower, mount })
     }
 
     fn place(&mut self, file: &Question) -> Option<Found> {
@@ -118,7 +129,11 @@ impl Finder {
         let mount = table.covering(&file.path).filter(|mount| mount.dev == file.dev)?;
         let inside = mount.inside(&file.path)?;
         if mount.fs == b"overlay" {
-            return Layers::of(mount, &self.bases).find(&inside, file.ino, file.kind);
+            let layers = Layers::of(mount, &self.bases);
+            let found = layers.find(&inside, file.ino, file.kind)?;
+            // Where the overlay is not seen here, its options may name the layers as another namespace has them.
+            let sure = own.any_place(file.dev).is_some() || layers.have(&inside, file.ino);
+            return Some(found).filter(|_| sure);
         }
         let place = own.place_of(file.dev, &inside)?;
         match inode(&place) {
@@ -129,16 +144,23 @@ impl Finder {
         }
     }
 
-    /// What is free where a file lies, or else on its device.
+    /// What is free where a file lies, or else on its device, and where that is mounted.
     pub(super) fn free(&mut self, dev: u32, host_path: Option<&[u8]>) -> Option<Free> {
         let of = |path: &[u8]| statvfs(Path::new(OsStr::from_bytes(path))).ok();
         let parent =
             |path: &[u8]| Path::new(OsStr::from_bytes(path)).parent().map(|path| path.as_os_str().as_bytes().to_vec());
-        let found = host_path.and_then(|path| of(path).or_else(|| of(&parent(path)?)));
-        let found = found.or_else(|| of(&self.own().any_place(dev)?))?;
+        let there = host_path.and_then(|path| {
+            let found = of(path).or_else(|| of(&parent(path)?))?;
+            Some((found, self.own().covering(path)?.place.clone()))
+        });
+        let (found, mount) = there.or_else(|| {
+            let place = self.own().any_place(dev)?;
+            Some((of(&place)?, place))
+        })?;
         let (free, available) = (found.blocks_free(), found.blocks_available());
         let used = found.blocks().saturating_sub(free);
         Some(Free {
+            mount,
             available: available * found.fragment_size(),
             bytes: per_cent(available, used + available),
             inodes: per_cent(found.files_free(), found.files()),

@@ -24,8 +24,12 @@ fn a_file_of_the_hosts_own_mounts_is_where_it_is_seen() {
     fs::write(&file, "x").unwrap();
     let question = question(&file);
     let mut finder = Finder::default();
-    let mut place = |question: &Question| finder.find(question).map(|found| (found.path, found.size.unwrap().0));
-    let expected = (question.path.clone(), 1);
+    let mount = finder.own().covering(&question.path).map(|mount| mount.id);
+    let mut place = |question: &Question| {
+        let found = finder.find(question)?;
+        Some((found.path, found.size.unwrap().0, found.mount))
+    };
+    let expected = (question.path.clone(), 1, mount);
     assert_eq!(place(&question), Some(expected.clone()));
     assert_eq!(place(&gone(&question)), Some(expected.clone()), "it is the same file");
     // What replaced the file says nothing about a process that is gone.
@@ -68,7 +72,9 @@ fn free_space_is_as_df_shows_it() {
     // df rounds what is used up.
     assert!((100.0 - free.bytes.unwrap() - df("pcent")).abs() <= 1.1, "{free:?}");
     assert!((100.0 - free.inodes.unwrap() - df("ipcent")).abs() <= 1.1, "{free:?}");
+    assert_eq!(free.mount, b"/");
     assert_eq!(finder.free(0xf_fffe, Some(b"/nowhere/at all")), None);
+    assert_eq!(finder.free(0xf_fffe, Some(b"/proc/self/stat")).map(|free| free.mount).as_deref(), Some(&b"/proc"[..]));
     assert_eq!(
         (per_cent(1, 3), per_cent(0, 7), per_cent(7, 7), per_cent(0, 0)),
         (Some(33.3), Some(0.0), Some(100.0), None)

@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// When it was asked for, and what came.
 type Asked<T> = (Instant, Answer<Option<T>>);
 
-/// Most containers whose mount tables were asked for; likewise.
+/// Most containers whose mount tables were asked for, and most file systems; likewise.
 const GROUPS_MAX: usize = 4096;
 /// How many processes of a container may have the host's own root, before they are asked only once in [`AGAIN`].
 const TRIES: u32 = 16;
@@ -33,7 +33,8 @@ pub(super) struct HostPaths {
     finder: Arc<Mutex<Finder>>,
     tables: HashMap<String, Table>,
     files: HashMap<u64, Asked<Arc<HostPath>>>,
-    free: HashMap<u32, Asked<Free>>,
+    /// By device, and the mount that files are seen through.
+    free: HashMap<(u32, Option<u64>), Asked<Arc<Free>>>,
 }
 
 /// A container's mount table, and whether it is surely the container's own.
@@ -44,9 +45,11 @@ struct Table {
     tries: u32,
 }
 
-/// What is free of a file system, in bytes, and in per cent.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Where a file system is mounted on the host, and what is free of it, in bytes and in per cent.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Free {
+    /// The mount point; of several, the one that the file's path on the host leads through, or the first.
+    pub mount: Vec<u8>,
     /// Bytes that users may take.
     pub available: u64,
     /// Bytes that users may take, of those that are in use or may be taken: what `df` shows as used is the rest of 100.
@@ -108,17 +111,21 @@ impl HostPaths {
         answer.get().cloned().flatten()
     }
 
-    /// What is free of the file system that a file is on; `host_path` where it lies.
-    pub(super) fn free(&mut self, dev: u32, host_path: Option<&[u8]>, now: Instant) -> Option<Free> {
-        if let Some((asked, answer)) = self.free.get(&dev)
+    /// What is free of the file system that a file is on; `host`: where it lies.
+    pub(super) fn free(&mut self, dev: u32, host: Option<&HostPath>, now: Instant) -> Option<Arc<Free>> {
+        let key = (dev, host.and_then(|host| host.mount));
+        if let Some((asked, answer)) = self.free.get(&key)
             && now.duration_since(*asked) < AGAIN
         {
-            return answer.get().copied().flatten();
+            return answer.get().cloned().flatten();
         }
-        let (finder, host_path) = (self.finder.clone(), host_path.map(<[u8]>::to_vec));
-        let answer = self.reader.ask(move || lock(&finder).free(dev, host_path.as_deref()));
-        self.free.insert(dev, (now, answer.clone()));
-        answer.get().copied().flatten()
+        if self.free.len() >= GROUPS_MAX {
+            self.free.clear();
+        }
+        let (finder, path) = (self.finder.clone(), host.map(|host| host.path.clone()));
+        let answer = self.reader.ask(move || lock(&finder).free(dev, path.as_deref()).map(Arc::new));
+        self.free.insert(key, (now, answer.clone()));
+        answer.get().cloned().flatten()
     }
 }
 

@@ -151,9 +151,10 @@ impl Names {
         self.host_paths.find(file, process, writes, Instant::now())
     }
 
-    /// What is free of the file system with this device number; `host_path`: where a file of it lies. Waits likewise.
-    pub fn free(&mut self, dev: u32, host_path: Option<&[u8]>) -> Option<Free> {
-        self.host_paths.free(dev, host_path, Instant::now())
+    /// Where the file system with this device number is mounted, and what is free of it; `host`: where a file of it lies. Waits
+    /// likewise.
+    pub fn free(&mut self, dev: u32, host: Option<&HostPath>) -> Option<Arc<Free>> {
+        self.host_paths.free(dev, host, Instant::now())
     }
 
     /// The block device of a file system's device number.

@@ -87,6 +87,17 @@ impl Layers {
     }
 }
 
+impl Layers {
+    /// Whether a file by its path inside the overlay has this inode number in some layer: the overlay keeps the number of the
+    /// layer that the file was first in.
+    pub(super) fn have(&self, inside: &[u8], ino: u64) -> bool {
+        self.upper.iter().chain(&self.lower).any(|layer| {
+            let path = join(layer.as_os_str().as_bytes(), inside);
+            fs::symlink_metadata(Path::new(OsStr::from_bytes(&path))).is_ok_and(|found| found.ino() == ino)
+        })
+    }
+}
+
 /// The mark of a file that was removed.
 fn is_whiteout(found: &Metadata) -> bool {
     found.file_type().is_char_device() && found.rdev() == 0
@@ -178,6 +189,10 @@ mod tests {
         assert_eq!(find("/d/lower", 1), None, "another file");
         assert_eq!(find("/deep", ino("b/deep")), found("b/deep", true));
         assert_eq!(find("/gone", 1), None);
+        for (name, layer) in [("/both", "u"), ("/both", "a"), ("/deep", "b")] {
+            assert!(layers.have(name.as_bytes(), ino(&format!("{layer}{name}"))), "{name}");
+        }
+        assert!(!layers.have(b"/both", ino("b/deep")) && !layers.have(b"/gone", 1));
         assert_eq!(layers.find(b"/both", 1, libc::S_IFDIR), None);
         assert_eq!(find("/kind/x", ino("a/kind/x")), found("a/kind/x", true));
     }

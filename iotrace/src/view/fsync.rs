@@ -3,16 +3,28 @@
 use crate::{
     event::io::{Io, Operation},
     resolve::names::Names,
-    view::top::{By, Delta, Look, Row, Sort, rows},
+    view::{
+        group::Key,
+        top::{By, Delta, Look, Row, Sort, keyed},
+    },
 };
 use hdrhistogram::Histogram;
 use iotrace_common::sum::Counters;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
-/// Whose percentiles.
-///
-/// The last part: syncs of all file systems, which have no file either.
-type Key = (u32, Option<Vec<u8>>, Option<(u32, u64)>, bool);
+/// Whose latencies: as much as an event tells.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Source {
+    pid: u32,
+    /// Where rows are of threads.
+    tid: Option<u32>,
+    dev: Option<u32>,
+    path: Option<Vec<u8>>,
+    /// Of a file without a path.
+    ino: Option<u64>,
+    /// Syncs of all file systems, which have no file either.
+    everything: bool,
+}
 
 /// A row: counters as in `top`, and percentiles of the syncs.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +38,7 @@ pub struct SyncRow {
 impl SyncRow {
     /// Syncs of both kinds.
     pub fn syncs(&self) -> u64 {
-        self.row.counters.syncs + self.row.counters.sync_writes
+        syncs(&self.row.counters)
     }
 
     /// Time in syncs of both kinds, nanoseconds.
@@ -38,55 +50,134 @@ impl SyncRow {
 /// Collects the latencies of single syncs for their percentiles.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// With the longest of each: the histogram rounds it.
-    latencies: HashMap<Key, (Histogram<u64>, u64)>,
+    by: By,
+    latencies: HashMap<Source, Latencies>,
+}
+
+/// Latencies with the longest of them: the histogram rounds it.
+#[derive(Debug)]
+struct Latencies {
+    all: Histogram<u64>,
+    longest: u64,
+}
+
+impl Latencies {
+    /// `None` when there is no memory for it.
+    fn new() -> Option<Self> {
+        // Three digits, and as long as it must be.
+        Some(Self { all: Histogram::new(3).ok()?, longest: 0 })
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.longest = other.longest.max(self.longest);
+        // It grows as it must.
+        let _ = self.all.add(&other.all);
+    }
+
+    /// Median and 99th percentile.
+    fn percentiles(&self) -> (u64, u64) {
+        let at = |quantile| self.all.value_at_quantile(quantile).min(self.longest);
+        (at(0.5), at(0.99))
+    }
 }
 
 impl Ledger {
+    /// One whose rows are of this.
+    pub fn new(by: By) -> Self {
+        Self { by, ..Self::default() }
+    }
+
     /// Takes one sync, or one write that syncs by itself.
     pub fn add(&mut self, io: &Io, names: &Names) {
         if io.operation != Operation::Fsync && !io.sync {
             return;
         }
-        let path = names.file(io.file).and_then(|file| file.file.path.clone());
-        let inode = io.inode.map(|(ino, dev)| (dev, ino)).filter(|_| path.is_none());
-        let histogram = match self.latencies.entry((io.task.pid, path, inode, io.call == "sync")) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(new) => {
-                // Three digits, and as long as it must be.
-                let Ok(histogram) = Histogram::new(3) else { return };
-                new.insert((histogram, 0))
+        let file = names.file(io.file);
+        let path = file.and_then(|file| file.file.path.clone());
+        let source = Source {
+            pid: io.task.pid,
+            tid: (self.by == By::Thread).then_some(io.task.tid),
+            dev: io.inode.map(|(_, dev)| dev).or_else(|| file.map(|file| file.file.key.dev)),
+            ino: io.inode.map(|(ino, _)| ino).filter(|_| path.is_none()),
+            path,
+            everything: io.call == "sync",
+        };
+        let latencies = match self.latencies.entry(source) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let Some(latencies) = Latencies::new() else { return };
+                new.insert(latencies)
             }
         };
-        let (histogram, longest) = histogram;
-        *longest = io.latency_ns.max(*longest);
-        let _ = histogram.record(io.latency_ns);
+        latencies.longest = io.latency_ns.max(latencies.longest);
+        let _ = latencies.all.record(io.latency_ns);
     }
 
-    /// The rows that synced, the most expensive first; then begins anew.
+    /// The rows that synced, the most expensive first; then begins anew. A row has the files that it synced, with all that it wrote
+    /// to them.
     pub fn rows(&mut self, deltas: &[Delta], other: Option<Counters>) -> Vec<SyncRow> {
         // What was done through mappings is no write.
-        let look = Look { calls: deltas.to_vec(), ..Look::default() };
-        let mut found: Vec<SyncRow> = rows(&look, other, By::ProcessFile, Sort::Syncs)
+        let look = Look { calls: synced(deltas, self.by), ..Look::default() };
+        let latencies = self.by_row(&look.calls);
+        let mut found: Vec<SyncRow> = keyed(&look, other, self.by, Sort::Syncs)
             .into_iter()
-            .filter(|row| row.counters.syncs + row.counters.sync_writes > 0)
-            .map(|mut row| {
-                let inode = row.dev.zip(row.ino).filter(|_| row.path.is_none());
-                let seen = row.pid.and_then(|pid| self.latencies.get(&(pid, row.path.clone(), inode, row.everything)));
-                let all = row.counters.syncs + row.counters.sync_writes;
-                let seen = seen.filter(|(seen, _)| seen.len() == all);
-                if let Some((_, longest)) = seen {
-                    row.counters.sync_max_ns = *longest;
+            .filter(|(_, row)| syncs(&row.counters) > 0)
+            .map(|(key, mut row)| {
+                let seen = key.and_then(|key| latencies.get(&key)?.as_ref());
+                if let Some(seen) = seen {
+                    row.counters.sync_max_ns = seen.longest;
                 }
-                let percentiles = seen
-                    .map(|(seen, max)| (seen.value_at_quantile(0.5).min(*max), seen.value_at_quantile(0.99).min(*max)));
-                SyncRow { row, percentiles }
+                SyncRow { row, percentiles: seen.map(Latencies::percentiles) }
             })
             .collect();
         found.sort_by_key(|row| std::cmp::Reverse(row.total_ns()));
         self.latencies.clear();
         found
     }
+
+    /// The latencies of each row; `None` where not every sync was seen.
+    fn by_row(&self, deltas: &[Delta]) -> HashMap<Key, Option<Latencies>> {
+        let mut counted: HashMap<(Key, Source), u64> = HashMap::new();
+        for delta in deltas {
+            *counted.entry((Key::of(delta, self.by), self.source(delta))).or_default() += syncs(&delta.counters);
+        }
+        let mut rows = HashMap::new();
+        for ((key, source), count) in counted {
+            let row = rows.entry(key).or_insert_with(Latencies::new);
+            let seen = self.latencies.get(&source);
+            match (row.as_mut(), seen.filter(|seen| seen.all.len() == count)) {
+                (Some(row), Some(seen)) => row.add(seen),
+                _ if count == 0 && seen.is_none() => {}
+                _ => *row = None,
+            }
+        }
+        rows
+    }
+
+    /// Whose latencies the events of these sums are.
+    fn source(&self, delta: &Delta) -> Source {
+        let path = delta.file.as_ref().and_then(|file| file.file.path.clone());
+        Source {
+            pid: delta.pid,
+            tid: (self.by == By::Thread).then_some(delta.tid),
+            dev: delta.dev(),
+            ino: delta.inode.map(|(_, ino)| ino).filter(|_| path.is_none()),
+            path,
+            everything: delta.everything,
+        }
+    }
+}
+
+/// Syncs of both kinds.
+fn syncs(counters: &Counters) -> u64 {
+    counters.syncs + counters.sync_writes
+}
+
+/// What was done to files by rows that synced them.
+fn synced(deltas: &[Delta], by: By) -> Vec<Delta> {
+    let key = |delta: &Delta| (Key::of(delta, by), Key::of(delta, By::File));
+    let known: HashSet<_> = deltas.iter().filter(|delta| syncs(&delta.counters) > 0).map(key).collect();
+    deltas.iter().filter(|delta| known.contains(&key(delta))).cloned().collect()
 }
 
 #[cfg(test)]

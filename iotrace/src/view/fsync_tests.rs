@@ -202,6 +202,75 @@ fn a_sync_of_another_file_does_not_stand_in_for_a_lost_one() {
     assert_eq!((rows[0].row.ino, rows[0].percentiles), (Some(3), None));
 }
 
+/// The same thing by and to others.
+fn by(pid: u32, tid: u32, delta: Delta) -> Delta {
+    Delta { pid, tid, ..delta }
+}
+
+/// A ledger that has seen syncs: process, thread, file, latency.
+fn ledger_by(what: By, seen: &[(u32, u32, u64, u64)]) -> Ledger {
+    let mut ledger = Ledger::new(what);
+    for (pid, tid, id, latency_ns) in seen.iter().copied() {
+        ledger.add(&Io { task: Task { pid, tid, ..Task::default() }, ..io(id, latency_ns) }, &names());
+    }
+    ledger
+}
+
+fn written(id: u64, writes: u64) -> Delta {
+    delta(id, Counters { writes, ..Counters::default() })
+}
+
+#[test]
+fn rows_of_more_have_percentiles_of_all_their_syncs() {
+    let seen = [(1, 1, 1, 10), (1, 2, 1, 20), (1, 1, 2, 30), (2, 2, 2, 40)];
+    let sums = [
+        by(1, 1, synced(1, &[10])),
+        by(1, 2, synced(1, &[20])),
+        by(1, 1, synced(2, &[30])),
+        by(2, 2, synced(2, &[40])),
+    ];
+    for (what, expected) in [
+        (By::ProcessFile, &[(40, Some((40, 40))), (30, Some((10, 20))), (30, Some((30, 30)))][..]),
+        (By::Thread, &[(40, Some((40, 40))), (30, Some((30, 30))), (20, Some((20, 20))), (10, Some((10, 10)))]),
+        (By::Process, &[(60, Some((20, 30))), (40, Some((40, 40)))]),
+        (By::File, &[(70, Some((30, 40))), (30, Some((10, 20)))]),
+        (By::Dir, &[(100, Some((20, 40)))]),
+        (By::Disk, &[(100, Some((20, 40)))]),
+        (By::Container, &[(100, Some((20, 40)))]),
+    ] {
+        let rows = ledger_by(what, &seen).rows(&sums, None);
+        let mut found: Vec<_> = rows.iter().map(|row| (row.total_ns(), row.percentiles)).collect();
+        found.sort_by_key(|row| std::cmp::Reverse((row.0, row.1.map(|(_, p99)| std::cmp::Reverse(p99)))));
+        assert_eq!(found, expected, "{what:?}");
+    }
+}
+
+/// The number of syncs that were lost of one file is that of another that came from before the interval.
+#[test]
+fn a_row_of_several_files_has_no_percentiles_when_a_sync_of_one_is_missing() {
+    let sums = [synced(1, &[10, 20]), synced(2, &[30])];
+    let all = ledger_by(By::Process, &[(PID, PID, 1, 10), (PID, PID, 2, 30), (PID, PID, 2, 40)]).rows(&sums, None);
+    assert_eq!((all.len(), all[0].syncs(), all[0].percentiles), (1, 3, None));
+}
+
+#[test]
+fn a_process_number_used_again_has_no_percentiles() {
+    let later = Delta { process_start_ns: 2, ..synced(1, &[20]) };
+    let rows = ledger_by(By::Process, &[(PID, PID, 1, 10), (PID, PID, 1, 20)]).rows(&[synced(1, &[10]), later], None);
+    assert_eq!(rows.iter().map(|row| row.percentiles).collect::<Vec<_>>(), [None, None]);
+}
+
+#[test]
+fn writes_count_where_the_row_synced_the_file() {
+    // One process writes what the other syncs, and a file that nobody syncs.
+    let sums =
+        [by(1, 1, written(1, 5)), by(2, 2, synced(1, &[10])), by(2, 2, written(1, 3)), by(2, 2, written(2, 100))];
+    for (what, writes) in [(By::ProcessFile, 3), (By::Process, 3), (By::File, 8), (By::Dir, 8), (By::Container, 8)] {
+        let rows = ledger_by(what, &[]).rows(&sums, None);
+        assert_eq!(rows.iter().map(|row| row.row.counters.writes).collect::<Vec<_>>(), [writes], "{what:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn percentiles_are_near_the_true_ones(latencies in prop::collection::vec(1..100_000_000_000_u64, 1..300)) {

@@ -3,6 +3,7 @@
 mod differences;
 pub mod disk;
 pub mod fsync;
+mod group;
 pub mod heatmap;
 pub mod latency;
 pub mod select;

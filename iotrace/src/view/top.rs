@@ -1,6 +1,7 @@
 //! Files by I/O.
 
 pub use crate::view::differences::{Delta, Differences, Look};
+use crate::view::group::{Key, group};
 use crate::{
     event::Comm,
     resolve::{
@@ -9,7 +10,7 @@ use crate::{
     },
 };
 use iotrace_common::sum::Counters;
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{cmp::Reverse, sync::Arc};
 
 /// What a row is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -116,8 +117,8 @@ pub struct Row {
     pub file: Option<(Arc<FileInfo>, Arc<ProcessInfo>)>,
     /// Where the file lies on the host; looked up only for what is printed.
     pub host: Option<Arc<HostPath>>,
-    /// What is free of its file system; likewise.
-    pub free: Option<Free>,
+    /// Where its file system is mounted and what is free of it; likewise.
+    pub free: Option<Arc<Free>>,
     /// File or directory, when the row is of one that has a name.
     pub path: Option<Vec<u8>>,
     /// Device of the file system.
@@ -146,21 +147,6 @@ impl Row {
 /// Name of the row that has what found no room in the kernel's map.
 pub const OTHER_FILES: &str = "(other files)";
 
-/// What tells two rows apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    process: Option<(u32, u64)>,
-    /// Runtime, namespace and id.
-    container: Option<(String, Option<String>, String)>,
-    role: Option<&'static str>,
-    tid: Option<u32>,
-    dev: Option<u32>,
-    path: Option<Vec<u8>>,
-    // A file whose path is not known is at least told apart by its inode.
-    ino: Option<u64>,
-    everything: bool,
-}
-
 impl Row {
     /// What its process or processes run in.
     pub fn container(&self) -> Option<&Container> {
@@ -168,105 +154,20 @@ impl Row {
     }
 }
 
-/// A row, and whether operations on several inodes are in it.
-#[derive(Default)]
-struct Group {
-    row: Row,
-    several: bool,
-}
-
-impl Group {
-    fn add(&mut self, delta: &Delta, ino: Option<u64>, mapped: bool) {
-        let row = &mut self.row;
-        // What was done by name has no inode, and says nothing about that of the row.
-        if ino.is_some() && ino != row.ino {
-            self.several |= row.ino.is_some();
-            row.ino = ino.filter(|_| !self.several);
-        }
-        if mapped {
-            row.mapped.add(&delta.counters);
-        } else {
-            row.counters.add(&delta.counters);
-        }
-    }
-}
-
-impl Group {
-    /// Remembers the newest file that has an inode: numbers grow.
-    fn locate(&mut self, delta: &Delta) {
-        let (Some(file), Some(process)) = (&delta.file, &delta.process) else { return };
-        let newer = self.row.file.as_ref().is_none_or(|(known, _)| known.file.id < file.file.id);
-        if newer && file.file.key.mode() != 0 {
-            self.row.file = Some((file.clone(), process.clone()));
-        }
-    }
-}
-
 /// Groups by what rows are of, sorted, largest first; ties in the order of pid and path.
 pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row> {
-    let of_process = matches!(by, By::ProcessFile | By::Process | By::Thread);
-    let of_file = matches!(by, By::ProcessFile | By::Thread | By::File);
-    let mut groups: HashMap<Key, Group> = HashMap::new();
-    let calls = look.calls.iter().map(|delta| (delta, false));
-    for (delta, mapped) in calls.chain(look.mapped.iter().map(|delta| (delta, true))) {
-        let path = delta.file.as_ref().and_then(|file| file.file.path.as_deref());
-        let shown_path = match by {
-            By::ProcessFile | By::Thread | By::File => path.map(<[u8]>::to_vec),
-            By::Dir => path.map(directory),
-            By::Process | By::Disk | By::Container => None,
-        };
-        let disk = delta.file.as_ref().and_then(|file| file.disk.clone());
-        let dev = match by {
-            By::Process | By::Container => None,
-            By::Disk => disk.as_ref().map(|disk| disk.whole).or(delta.dev()),
-            _ => delta.dev(),
-        };
-        let ino = delta.inode.map(|(_, ino)| ino).filter(|_| of_file);
-        let resident = delta.process.as_ref().and_then(|process| process.resident.clone());
-        let resident = resident.filter(|_| of_process || by == By::Container);
-        let container = resident.as_ref().filter(|_| by == By::Container).and_then(Resident::container);
-        let role = delta.process.as_ref().and_then(|process| process.role);
-        let role = role.filter(|_| of_process || by == By::Container);
-        let key = Key {
-            role,
-            container: container.map(|found| (found.runtime.clone(), found.namespace.clone(), found.id.clone())),
-            process: of_process.then_some((delta.pid, delta.process_start_ns)),
-            tid: (by == By::Thread).then_some(delta.tid),
-            dev,
-            ino: ino.filter(|_| shown_path.is_none()),
-            everything: of_file && delta.everything,
-            path: shown_path.clone(),
-        };
-        let new = || Row {
-            pid: of_process.then_some(delta.pid),
-            tid: (by == By::Thread).then_some(delta.tid),
-            comm: of_process.then(|| match (&delta.process, by) {
-                (Some(process), By::ProcessFile | By::Process) => process.process.comm,
-                _ => delta.comm,
-            }),
-            process: delta.process.clone().filter(|_| of_process),
-            resident,
-            role,
-            path: shown_path,
-            dev,
-            disk: if matches!(by, By::Process | By::Container) { None } else { disk },
-            fs: delta.file.as_ref().filter(|_| of_file || by == By::Dir).map(|file| file.file.fs.clone()),
-            everything: of_file && delta.everything,
-            ..Row::default()
-        };
-        let group = groups.entry(key).or_insert_with(|| Group { row: new(), several: false });
-        group.add(delta, ino, mapped);
-        if of_file {
-            group.locate(delta);
-        }
-    }
-    let mut rows: Vec<Row> = groups.into_values().map(|group| group.row).collect();
+    keyed(look, other, by, sort).into_iter().map(|(_, row)| row).collect()
+}
+
+/// The same, with what tells the rows apart; nothing of what has no name.
+pub(super) fn keyed(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<(Option<Key>, Row)> {
+    let mut rows: Vec<(Option<Key>, Row)> = group(look, by).into_iter().map(|(key, row)| (Some(key), row)).collect();
     if other.is_some() || look.other_mapped.is_some() {
         let (counters, mut mapped) = (other.unwrap_or_default(), Mapped::default());
         mapped.add(&look.other_mapped.unwrap_or_default());
-        rows.push(Row { path: Some(OTHER_FILES.into()), counters, mapped, ..Row::default() });
+        rows.push((None, Row { path: Some(OTHER_FILES.into()), counters, mapped, ..Row::default() }));
     }
-    rows.sort_by(|a, b| {
+    rows.sort_by(|(_, a), (_, b)| {
         let by_value = |row: &Row| Reverse(sort.value(row));
         (by_value(a), Reverse(a.counters.total_ns()), a.pid, a.tid, &a.path, a.dev, a.ino).cmp(&(
             by_value(b),
@@ -279,15 +180,6 @@ pub fn rows(look: &Look, other: Option<Counters>, by: By, sort: Sort) -> Vec<Row
         ))
     });
     rows
-}
-
-/// The directory part of a path; what is no path stays as it is.
-fn directory(path: &[u8]) -> Vec<u8> {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(0) => b"/".to_vec(),
-        Some(end) => path.iter().take(end).copied().collect(),
-        None => path.to_vec(),
-    }
 }
 
 #[cfg(test)]

@@ -313,13 +313,6 @@ fn rows_that_differ_only_in_device_or_inode_have_a_fixed_order() {
     assert_eq!(order(&all), first);
 }
 
-#[test]
-fn a_directory_is_what_comes_before_the_last_slash() {
-    for (path, expected) in [("/a/b", "/a"), ("/a", "/"), ("/", "/"), ("…/d/f", "…/d"), ("pipe:[7]", "pipe:[7]")] {
-        assert_eq!(directory(path.as_bytes()), expected.as_bytes());
-    }
-}
-
 fn any_counters() -> impl Strategy<Value = Counters> {
     prop::array::uniform15(0..1_u64 << 40).prop_map(bytemuck::cast)
 }

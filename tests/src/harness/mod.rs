@@ -1,30 +1,46 @@
 //! Runs iotrace and compares what it says with the truth.
 
 mod blockstat;
+mod contained;
 mod containerd;
 mod events;
+mod groups;
+mod image;
 mod iotrace;
 mod loopdisk;
 mod need;
 mod partition;
 mod peers;
 mod peers_output;
+mod podman;
 mod rows;
 mod scene;
 
 pub use blockstat::BlockStat;
+pub use contained::{WAIT, expected, hosts, rows_of_all, while_they_run, writes, written};
 pub use containerd::{Container, Containerd};
 pub use events::{assert_events, assert_events_at};
+pub use image::IMAGE;
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
 pub use need::{
-    aio, bpf, btrfs, containers, io_uring, iostat, loop_devices, note_skip, overlayfs, partitions, peers, root, xfs,
+    aio, bpf, btrfs, containers, io_uring, iostat, loop_devices, note_skip, overlayfs, partitions, peers, podman, root,
+    tmux, xfs,
 };
 pub use partition::Partition;
 pub use peers::{Peer, share_one_processor};
 pub use peers_output::{Counted, Opened, Requested, histogram_sum, maps};
+pub use podman::Podman;
 pub use rows::{
     Counts, assert_rows, assert_same, by, errno_name, path_of, path_text, process_and_path, process_and_path_of_row,
     rows_by, truth_by,
 };
 pub use scene::{Scene, io_uring_begins_at_the_position};
+
+/// What a command wrote, which must succeed.
+#[track_caller]
+fn succeeds(command: &mut std::process::Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

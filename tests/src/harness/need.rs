@@ -69,6 +69,14 @@ pub fn loop_devices() -> Result<(), String> {
     mkfs.map(drop).map_err(|error| format!("needs mkfs.ext4: {error}"))
 }
 
+/// tmux, for a terminal of a known size.
+///
+/// # Errors
+/// The reason why not.
+pub fn tmux() -> Result<(), String> {
+    program("tmux")
+}
+
 /// The programs that add partitions to a device and take them away.
 ///
 /// # Errors
@@ -137,8 +145,20 @@ pub fn overlayfs() -> Result<(), String> {
 /// # Errors
 /// The reason why not.
 pub fn containers() -> Result<(), String> {
+    engine(&["containerd", "ctr", "runc", "busybox"])
+}
+
+/// podman and runc, likewise.
+///
+/// # Errors
+/// The reason why not.
+pub fn podman() -> Result<(), String> {
+    engine(&["podman", "conmon", "runc", "busybox"])
+}
+
+fn engine(programs: &[&str]) -> Result<(), String> {
     overlayfs()?;
-    for program in ["containerd", "ctr", "runc", "busybox"] {
+    for program in programs {
         let found = std::process::Command::new(program).arg("--help").output();
         found.map_err(|error| format!("needs {program}: {error}"))?;
     }

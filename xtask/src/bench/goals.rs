@@ -17,6 +17,8 @@ struct Goal {
 }
 
 const TOP: &[&str] = &["top --mechanism fentry", "top --mechanism kprobe", "top --mechanism tracepoint"];
+/// Names are looked up in user space alone, so what they are for the process that is traced should be noise.
+const NAMELESS: &str = "top";
 const NO_LATENCY: &[&str] = &["top --no-latency"];
 const CONTROL: &str = "(nothing)";
 /// Less than this share of an operation is noise, if the control does not show more.
@@ -42,6 +44,8 @@ const GOALS: &[Goal] = &[
     goal("top, pwrite", Pwrite, &["top --mechanism fentry"], "empty fentry and fexit", Some(1.6)),
     goal("top with kprobes, pwrite", Pwrite, &["top --mechanism kprobe"], "empty kprobe and kretprobe", None),
     goal("top with tracepoints, pwrite", Pwrite, &["top --mechanism tracepoint"], "empty sys_enter and sys_exit", None),
+    goal("names: top --by container, pwrite", Pwrite, &["top --by container"], NAMELESS, Some(1.1)),
+    goal("names: top with host paths, pwrite to 1,000 files", ManyFiles, &["top with host paths"], NAMELESS, Some(1.1)),
     goal("strangers: top, getppid", Getppid, TOP, CONTROL, None),
     goal(
         "strangers with tracepoints: top, getppid",

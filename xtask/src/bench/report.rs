@@ -111,6 +111,8 @@ rounds, and half the distance between the quartiles. Second table: traced divide
 - direct read: 4 KiB of {}, all time and not only the thread's.
 - `(nothing)` is the control: its distance from 0, or from 1, is noise.
 - `top -p OTHER` is filtered to a process that does none of this.
+- `top --by container` and `top with host paths` (container, mount, host path) look names up in user space alone: beside
+  `top` they should add nothing to an operation.
 - empty programs return at once: fentry, kprobe.multi at the functions of pwrite64, pread64, openat and fsync.
 {}
 

@@ -12,8 +12,13 @@ use super::{Bench, Plan};
 
 /// Commands, as typed, with the writes per second; the writer is their only process, so that what others do here is not in
 /// the figures.
-const COMMANDS: [(&str, Option<u64>); 4] =
-    [("top --json", None), ("top --json -i 1s", None), ("top --json -i 1s", Some(100_000)), (EVENTS, None)];
+const COMMANDS: [(&str, Option<u64>); 5] = [
+    ("top --json", None),
+    ("top --json -i 1s", None),
+    ("top --json -i 1s", Some(100_000)),
+    ("top --json -i 1s --by container", Some(100_000)),
+    (EVENTS, None),
+];
 const EVENTS: &str = "events";
 /// One command beside a process that writes.
 #[derive(Debug, Serialize, Deserialize)]

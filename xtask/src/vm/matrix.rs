@@ -18,13 +18,16 @@ const EXCEPT: &[&str] = &[
     "diagnose",
     "doctor",
     "filters",
+    "host_paths",
     "loss",
     "overlay",
     "paths",
     "pipes",
+    "podman",
     "program",
     "refused",
     "signals",
+    "terminal",
     "truth",
 ];
 

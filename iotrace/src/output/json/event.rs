@@ -38,13 +38,9 @@ pub struct Place<'a> {
     /// Exact bytes of `path` in base64, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_bytes: Option<String>,
-    /// Where it lies on the host; `null` where that is not known.
-    pub host_path: Option<Text<'a>>,
-    /// Exact bytes of `host_path` in base64, where it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host_path_bytes: Option<String>,
-    /// Volume of a container runtime that it is in.
-    pub volume: Option<&'a str>,
+    /// Where on the host.
+    #[serde(flatten)]
+    pub host: HostPlace<'a>,
     /// Device of the file system, `MAJOR:MINOR`.
     pub dev: Option<String>,
     /// Whole disk it is on.
@@ -53,6 +49,27 @@ pub struct Place<'a> {
     pub fs: Option<&'a str>,
     /// Inode number; `null` where several files had the path.
     pub ino: Option<u64>,
+}
+
+/// Where a file lies on the host, and its file system there.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct HostPlace<'a> {
+    /// Where it lies on the host; `null` where that is not known.
+    pub host_path: Option<Text<'a>>,
+    /// Exact bytes of `host_path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_path_bytes: Option<String>,
+    /// Volume of a container runtime that it is in.
+    pub volume: Option<&'a str>,
+    /// Mount point of its file system on the host.
+    pub mount: Option<Text<'a>>,
+    /// Exact bytes of `mount` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_bytes: Option<String>,
+    /// Bytes that users may still take there, in per cent.
+    pub fs_free_pct: Option<f64>,
+    /// Inodes that are free there, in per cent.
+    pub fs_inodes_free_pct: Option<f64>,
 }
 
 /// A finished operation on a file other than an open.

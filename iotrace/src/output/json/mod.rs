@@ -9,9 +9,9 @@ mod row;
 mod summary;
 
 pub use disk::{DeviceCounts, DiskLine, KindCounts, OpRequests, Requests};
-pub use event::{BlockLine, Head, IoLine, OpenLine, Place};
+pub use event::{BlockLine, Head, HostPlace, IoLine, OpenLine, Place};
 pub use finding::FindingLine;
-pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, Space, TopLine};
+pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, TopLine};
 pub use summary::SummaryLine;
 
 use crate::output::lossy;

@@ -24,15 +24,6 @@ pub struct Owner<'a> {
     pub role: Option<&'static str>,
 }
 
-/// What is free of the file system of a row.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Space {
-    /// Bytes that users may still take, in per cent.
-    pub fs_free_pct: Option<f64>,
-    /// Inodes, in per cent.
-    pub fs_inodes_free_pct: Option<f64>,
-}
-
 /// A row of `top`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TopLine<'a> {
@@ -47,9 +38,6 @@ pub struct TopLine<'a> {
     /// Which file.
     #[serde(flatten)]
     pub place: Place<'a>,
-    /// What is free there.
-    #[serde(flatten)]
-    pub space: Space,
     /// Read calls, failed ones included.
     pub reads: u64,
     /// Write calls, failed ones included.
@@ -100,9 +88,6 @@ pub struct FsyncLine<'a> {
     /// Which file.
     #[serde(flatten)]
     pub place: Place<'a>,
-    /// What is free there.
-    #[serde(flatten)]
-    pub space: Space,
     /// Sync calls, failed ones included.
     pub syncs: u64,
     /// Writes that sync by themselves.

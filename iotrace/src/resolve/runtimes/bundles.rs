@@ -2,7 +2,7 @@
 //!
 //! A container that lives for a moment has taken its bundle with it by the time its first record has been read here.
 
-use super::oci::Spec;
+use super::{containerd::Plugin, oci::Spec};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use std::{
     collections::{HashMap, VecDeque},
@@ -44,10 +44,10 @@ impl Bundles {
         spec(place.parent()?.file_name()?.to_str()?)
     }
 
-    /// Watches these directories below `root`, of which each has a directory per namespace with a directory per bundle, in a thread
-    /// of its own until the process ends. Those that are not there yet are waited for. Where the system does not let it watch,
+    /// Watches the directories of these below `root`, in a thread of its own until the process ends. Those that are not there yet
+    /// are waited for. Where the system does not let it watch,
     /// nothing is remembered.
-    pub(super) fn watch(self: &Arc<Self>, root: PathBuf, plugins: Vec<PathBuf>) {
+    pub(super) fn watch(self: &Arc<Self>, root: PathBuf, plugins: Vec<Plugin>) {
         let Ok(inotify) = Inotify::init(InitFlags::IN_CLOEXEC) else { return };
         let mut watcher = Watcher { inotify, plugins, places: HashMap::new(), bundles: self.clone() };
         // Not joined: it waits for ever.
@@ -81,24 +81,26 @@ enum Level {
 
 struct Watcher {
     inotify: Inotify,
-    plugins: Vec<PathBuf>,
+    plugins: Vec<Plugin>,
     places: HashMap<WatchDescriptor, PathBuf>,
     bundles: Arc<Bundles>,
 }
 
 impl Watcher {
     fn level(&self, place: &Path) -> Level {
-        let below = |levels: usize| {
-            let above = place.ancestors().nth(levels);
-            above.is_some_and(|above| self.plugins.iter().any(|plugin| plugin == above))
-        };
-        if below(2) {
+        if self.plugin(place, 2).is_some() {
             Level::Bundle
-        } else if below(1) || self.plugins.iter().any(|plugin| plugin.starts_with(place)) {
+        } else if self.plugin(place, 1).is_some() || self.plugins.iter().any(|plugin| plugin.place.starts_with(place)) {
             Level::Above
         } else {
             Level::Other
         }
+    }
+
+    /// The one whose directory is so many levels above.
+    fn plugin(&self, place: &Path, levels: usize) -> Option<&Plugin> {
+        let above = place.ancestors().nth(levels)?;
+        self.plugins.iter().find(|plugin| plugin.place == above)
     }
 
     /// Watches a directory and what is in it already.
@@ -126,7 +128,7 @@ impl Watcher {
     }
 
     fn read(&self, bundle: &Path) {
-        if let Some(spec) = Spec::read(bundle) {
+        if let Some(spec) = self.plugin(bundle, 2).and_then(|plugin| plugin.read(bundle)) {
             self.bundles.remember(bundle, spec);
         }
     }
@@ -190,7 +192,8 @@ mod tests {
         fs::create_dir_all(plugins[0].join("default/early")).unwrap();
         fs::write(plugins[0].join("default/early/config.json"), config(2)).unwrap();
         let bundles = Arc::new(Bundles::default());
-        bundles.watch(root.path().into(), plugins.to_vec());
+        let watched = plugins.iter().map(|place| Plugin { place: place.clone(), databases: Vec::new() });
+        bundles.watch(root.path().into(), watched.collect());
         for (number, plugin) in plugins.iter().enumerate() {
             for (namespace, id) in [("k8s.io", "one"), ("default", "two")] {
                 let bundle = plugin.join(namespace).join(id);

@@ -3,6 +3,7 @@
 //! Each runtime has its own files, and the paths of some containers do not tell which runtime it was: then all are tried, by
 //! the id.
 
+mod bolt;
 mod bundles;
 mod containerd;
 mod docker;

@@ -1,7 +1,7 @@
 //! Podman and CRI-O: both keep containers by the library containers/storage.
 
-use super::{Runtimes, json, oci::Spec};
-use crate::resolve::Container;
+use super::{Runtimes, bolt, json, oci::Spec};
+use crate::resolve::{Container, container::is_id};
 use nix::unistd::{Uid, User};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -56,7 +56,15 @@ impl Runtimes {
             .find_map(|list| json::<Vec<Entry>>(&list)?.into_iter().find(|entry| entry.id == found.id))?;
         let metadata: Metadata = serde_json::from_str(&entry.metadata).unwrap_or_default();
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        let pod = some(metadata.pod_name).filter(|_| found.runtime != "podman");
+        if found.runtime != "cri-o" {
+            // Also of podman's containers, it names what holds the pod together: the pod's id (generateSpec of libpod).
+            let sandbox = spec.and_then(|spec| spec.annotation(&["io.kubernetes.cri-o.SandboxID"]));
+            found.pod = found.pod.or_else(|| sandbox.filter(|id| is_id(id)));
+        }
+        let pod = match found.runtime.as_str() {
+            "podman" => found.pod.as_deref().and_then(|id| pod_name(&lists, id)),
+            _ => some(metadata.pod_name),
+        };
         Some(Container {
             runtime: if found.runtime == "unknown" { "podman".into() } else { found.runtime.clone() },
             name: some(metadata.metadata_name).or_else(|| entry.names.into_iter().next()),
@@ -80,6 +88,12 @@ impl Runtimes {
         }
         (lists, bundles)
     }
+}
+
+/// The name of podman's pod with this id, by the database that podman 4 keeps (libpod/boltdb_state.go). That of podman 5 is SQLite.
+fn pod_name(places: &[PathBuf], id: &str) -> Option<String> {
+    let names = places.iter().map(|place| bolt::value(&place.join("libpod/bolt_state.db"), &["id-registry"], id));
+    String::from_utf8(names.flatten().next()?).ok().filter(|name| !name.is_empty())
 }
 
 /// The user in `/user.slice/user-1000.slice/...`.

@@ -171,3 +171,56 @@ fn no_id_leads_out_of_the_directories() {
         assert_eq!(runtimes.describe(&found, "/default/.."), None);
     }
 }
+
+#[test]
+fn an_image_comes_from_containerds_database_where_the_bundle_has_none() {
+    let (root, runtimes) = host(&[("run/containerd/io.containerd.runtime.v2.task/default/web/config.json", "{}")]);
+    let image = |image: &[u8]| {
+        let containers = bolt::tests::nested(&["v1", "default", "containers", "web"], "image", image);
+        let file = root.path().join("var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, containers).unwrap();
+        runtimes.describe(&Container::from_cgroup("/default/web").unwrap(), "/default/web").unwrap().image
+    };
+    assert_eq!(image(b"docker.io/library/nginx:1.27").as_deref(), Some("docker.io/library/nginx:1.27"));
+    assert_eq!(image(b""), None);
+    assert_eq!(image(b"\xff"), None, "no text");
+    let other = runtimes.describe(&Container::from_cgroup("/k8s.io/web").unwrap(), "/k8s.io/web");
+    assert_eq!(other, None, "another namespace");
+}
+
+#[test]
+fn what_the_bundle_says_of_the_image_counts() {
+    let (root, runtimes) = host(&[(TASK, CRI)]);
+    let file = root.path().join("var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, bolt::tests::nested(&["v1", "k8s.io", "containers", ID], "image", b"other")).unwrap();
+    let cgroup = format!("/k8s.io/{ID}");
+    let named = runtimes.describe(&Container::from_cgroup(&cgroup).unwrap(), &cgroup).unwrap();
+    assert_eq!(named.image.as_deref(), Some("docker.io/library/nginx:1.27"));
+}
+
+#[test]
+fn pods_of_podman_are_named_by_its_database() {
+    let pod = ID.replace("3f4a", "0d5a");
+    let annotated = LIBPOD.replace(
+        r#""io.container.manager""#,
+        &format!(r#""io.kubernetes.cri-o.SandboxID":"{pod}","io.container.manager""#),
+    );
+    let list = "var/lib/containers/storage/overlay-containers/containers.json";
+    let files = [("run/containers/storage/overlay-containers/{ID}/userdata/config.json", &*annotated), (list, PODMAN)];
+    let (root, runtimes) = host(&files);
+    let cgroup = format!("/libpod_parent/libpod-{ID}");
+    let describe = || runtimes.describe(&Container::from_cgroup(&cgroup).unwrap(), &cgroup).unwrap();
+    let unnamed = describe();
+    assert_eq!((unnamed.pod.as_deref(), unnamed.pod_uid.as_deref(), &*unnamed.label()), (Some(&*pod), None, "web"));
+    let file = root.path().join("var/lib/containers/storage/libpod/bolt_state.db");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, bolt::tests::nested(&["id-registry"], &pod, b"shop")).unwrap();
+    let named = describe();
+    assert_eq!(
+        (named.pod.as_deref(), named.pod_uid.as_deref(), &*named.label()),
+        (Some("shop"), Some(&*pod), "shop/web")
+    );
+    assert!(["shop", &pod, "web"].iter().all(|wanted| named.selected(wanted)));
+}

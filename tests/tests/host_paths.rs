@@ -1,0 +1,118 @@
+//! Where files lie on the host, and their file systems.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
+
+use iotrace_tests::{harness::*, need};
+use serde_json::{Value, json};
+use std::process::Child;
+
+/// Containers of containerd with their scripts, for [`while_they_run`].
+fn started(containers: Vec<(Container<'_>, String)>, go: &str) -> Vec<Child> {
+    let mount = format!("type=bind,src={go},dst=/go,options=rbind:ro");
+    let start =
+        |(container, script): (Container<'_>, String)| container.options(["--mount", &mount]).start(&(script + WAIT));
+    containers.into_iter().map(start).collect()
+}
+
+#[test]
+fn host_paths_are_where_the_bytes_are() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    // One reads the file that both have from the image, the other changes it.
+    let scripts = [
+        ("web", "echo of web > /data/log; cat /etc/from-image > /data/copy"),
+        ("db", "echo of db > /data/log; echo of db >> /etc/from-image"),
+    ];
+    let containers = scripts.map(|(id, script)| (containerd.container("default", id), script.to_owned()));
+    while_they_run(
+        containerd.iotrace("events"),
+        |go| started(containers.into(), go),
+        |rows| {
+            let read = |path: Option<&str>| std::fs::read_to_string(path.unwrap()).unwrap();
+            let logs = hosts(rows, "/data/log");
+            assert_eq!(read(logs["web"].0), "of web\n");
+            assert_eq!(read(logs["db"].0), "of db\n");
+            let of_image = hosts(rows, "/etc/from-image");
+            assert_eq!(read(of_image["web"].0), "from the image\n");
+            assert_eq!(read(of_image["db"].0), "from the image\nof db\n");
+            assert_ne!(of_image["web"].0, of_image["db"].0);
+        },
+    );
+}
+
+#[test]
+fn bind_mounts_and_volumes_have_host_paths() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let host = tempfile::tempdir().unwrap();
+    let host = host.path().canonicalize().unwrap();
+    let (plain, volume, memory) =
+        (host.join("plain dir"), host.join("docker/volumes/pgdata/_data"), host.join("tmpfs"));
+    for directory in [&plain, &volume, &memory] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    let flags = nix::mount::MsFlags::empty();
+    nix::mount::mount(Some("tmpfs"), &memory, Some("tmpfs"), flags, None::<&str>).unwrap();
+    let bind = |from: &std::path::Path, to: &str| format!("type=bind,src={},dst={to},options=rbind:rw", from.display());
+    let mut container = containerd.container("default", "web");
+    for mount in [bind(&plain, "/plain"), bind(&volume, "/volume"), bind(&memory, "/memory")] {
+        container = container.options(["--mount", &mount]);
+    }
+    container = container.options(["--mount", "type=tmpfs,src=tmpfs,dst=/own,options=rw"]);
+    let script = "for i in plain volume memory own; do echo $i > /$i/file; done".to_owned();
+    while_they_run(
+        containerd.iotrace("events"),
+        |go| started(vec![(container, script)], go),
+        |rows| {
+            for (path, there, name) in [
+                ("/plain/file", &plain, None),
+                ("/volume/file", &volume, Some("pgdata")),
+                ("/memory/file", &memory, None),
+            ] {
+                let file = there.join("file");
+                assert_eq!(hosts(rows, path)["web"], (file.to_str(), name));
+                assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{}\n", &path[1..path.len() - 5]));
+            }
+            assert_eq!(hosts(rows, "/own/file")["web"], (None, None), "no path of the host leads there");
+        },
+    );
+    nix::mount::umount2(&memory, nix::mount::MntFlags::MNT_DETACH).unwrap();
+}
+
+#[test]
+fn a_file_of_the_host_has_the_same_path_there_and_what_is_free() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(16);
+    let file = disk.dir().canonicalize().unwrap().join("file");
+    let write = format!("dd if=/dev/zero of={} bs=1M count=3 2>/dev/null", file.display());
+    let run = Iotrace::new("top").json().program(["sh", "-c", &write]).run().complete();
+    let row = run.rows.iter().find(|row| row["path"] == file.to_str().unwrap()).unwrap();
+    assert_eq!((&row["host_path"], &row["volume"], &row["role"]), (&row["path"], &Value::Null, &Value::Null));
+    assert_eq!(row["mount"], disk.dir().canonicalize().unwrap().to_str().unwrap());
+    let df = |what: &str| {
+        let output = std::process::Command::new("df").args([what, file.to_str().unwrap()]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().nth(1).unwrap().trim().trim_end_matches('%').parse::<f64>().unwrap()
+    };
+    for (field, used) in [("fs_free_pct", df("--output=pcent")), ("fs_inodes_free_pct", df("--output=ipcent"))] {
+        let free = row[field].as_f64().unwrap();
+        assert!((100.0 - free - used).abs() <= 1.1, "{field}: {free}, df: {used}");
+    }
+}
+
+#[test]
+fn events_tell_the_mount_of_their_file_and_what_is_free_there() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(16);
+    let place = disk.dir().canonicalize().unwrap();
+    let file = place.join("file");
+    let write = format!("dd if=/dev/zero of={} bs=1M count=3 2>/dev/null", file.display());
+    let args = ["--op", "open,write", "--path", file.to_str().unwrap()];
+    let run = Iotrace::new("events").args(args).program(["sh", "-c", &write]).run().complete();
+    let kinds: Vec<_> = run.rows.iter().map(|row| row["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["open", "write", "write", "write"]);
+    for row in &run.rows {
+        assert_eq!((&row["mount"], &row["host_path"]), (&json!(place), &json!(file)), "{row}");
+        assert!(row["fs_free_pct"].as_f64().is_some_and(|free| free > 0.0 && free < 100.0), "{row}");
+        assert!(row["fs_inodes_free_pct"].as_f64().is_some_and(|free| free > 0.0 && free < 100.0), "{row}");
+    }
+}

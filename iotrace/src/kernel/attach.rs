@@ -209,11 +209,15 @@ fn trampolines(object: &Object, attached: &mut Attached, entry: &Entry, kernel: 
     groups.sort_unstable();
     groups.dedup();
     for prototype in groups {
-        let group = functions().filter(|function| group_of(function) == prototype);
-        let Some(first) = group.clone().max_by_key(|function| function.typed) else { continue };
+        let is_of_group = |function: &&Function| group_of(function) == prototype;
+        // The program need not be made for a function at which it is put.
+        let Some(first) = kernel.functions.iter().filter(is_of_group).max_by_key(|function| function.typed) else {
+            continue;
+        };
         let name = numbered.filter(|_| first.parameters > 1).unwrap_or(entry.program);
         let body = object.load(name, kind(first.id))?;
-        attached.through(Stage::of(entry.place), body, group.map(|function| Jump::Function(kind(function.id))))?;
+        let places = functions().filter(is_of_group).map(|function| Jump::Function(kind(function.id)));
+        attached.through(Stage::of(entry.place), body, places)?;
     }
     Ok(())
 }

@@ -54,6 +54,12 @@ pub const SYNCS: u32 = 1 << 20;
 /// `Config::flags`: 32-bit tasks are not traced, as their calls have other numbers (arm64).
 pub const ONLY_64_BIT: u32 = 1 << 21;
 
+/// `Config::flags`: the kernel can be told what is at an address (`bpf_rdonly_cast`, Linux 6.2).
+pub const CAST: u32 = 1 << 22;
+
+/// `Config::flags`: times do not count, and calls are looked at when they end, where their arguments are at hand then.
+pub const AT_END: u32 = 1 << 23;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

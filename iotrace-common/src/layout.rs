@@ -1,4 +1,4 @@
-//! Byte offsets of the kernel's structure members, looked up in the running kernel's BTF by the loader.
+//! Byte offsets of the kernel's structure members, and numbers of types, looked up in the running kernel's BTF by the loader.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -10,7 +10,8 @@ pub const ABSENT: u32 = u32::MAX;
 pub struct Field {
     /// Name of the field of [`KernelLayout`].
     pub name: &'static str,
-    /// Alternatives, first hit wins: `struct.member.member`, `[N]` for an array element, N a number or an enumerator.
+    /// Alternatives, first hit wins: `struct.member.member`, `[N]` for an array element, N a number or an enumerator; or the name of
+    /// a structure, for the number of its type.
     pub members: &'static [&'static str],
     /// Without it nothing works.
     pub required: bool,
@@ -228,6 +229,22 @@ layout! {
     disk_minor: required ["gendisk.first_minor"];
     /// `struct block_device`: device number.
     bdev_dev: optional ["block_device.bd_dev"];
+    /// `struct kiocb` -> `struct file *`.
+    kiocb_file: optional ["kiocb.ki_filp"];
+    /// Type of `struct kiocb`.
+    type_kiocb: optional ["kiocb"];
+    /// Type of `struct file`.
+    type_file: optional ["file"];
+    /// Type of `struct inode`.
+    type_inode: optional ["inode"];
+    /// Type of `struct super_block`.
+    type_sb: optional ["super_block"];
+    /// Type of `struct dentry`.
+    type_dentry: optional ["dentry"];
+    /// Type of `struct vfsmount`.
+    type_vfsmount: optional ["vfsmount"];
+    /// Type of `struct mount`.
+    type_mount: optional ["mount"];
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod io;
 pub mod latency;
 pub mod layout;
 pub mod loss;
+pub mod mark;
 pub mod open;
 pub mod pending;
 pub mod process;

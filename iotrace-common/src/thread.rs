@@ -60,6 +60,10 @@ pub struct Thread {
     pub call: u32,
     /// System call number of the call in flight; [`COMPAT_NUMBER`] set for one of the 32-bit table.
     pub number: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Who stands here, 0 when nobody does; see `task.rs` of the kernel side.
+    pub owner: u32,
     /// The files.
     pub side: [Side; 2],
 }

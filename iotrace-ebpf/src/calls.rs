@@ -6,8 +6,10 @@ use crate::{
     filter, io,
     kernel::{Pointer, current, load, now, offset, present, read},
     mapping,
-    maps::{CALLS, SCRATCH_ENTER, THREADS, count, enabled},
-    open, task,
+    maps::{CALLS, SCRATCH_ENTER, count, enabled},
+    open,
+    registers::{self, Registers},
+    task,
 };
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
 use iotrace_common::{
@@ -111,48 +113,46 @@ pub fn argument(thread: &Thread, index: u8) -> u64 {
     if index == NONE { 0 } else { thread.args[(index & 7) as usize] }
 }
 
-/// The registers with which a task entered the kernel: `struct pt_regs`.
-///
-/// `TYPED`: the verifier knows the pointer, and plain loads will do.
-#[derive(Clone, Copy)]
-pub struct Registers<const TYPED: bool>(Pointer);
-
-impl<const TYPED: bool> Registers<TYPED> {
-    /// # Safety
-    ///
-    /// With `TYPED` the pointer must be an argument of a tracepoint or a trampoline.
-    #[inline(always)]
-    pub unsafe fn new(regs: Pointer) -> Self {
-        Self(regs)
-    }
-
-    #[inline(always)]
-    fn at(self, offset: usize) -> u64 {
-        // SAFETY: the promise made to `new`.
-        if TYPED { unsafe { load(self.0, offset) } } else { read(self.0, offset) }
-    }
-
-    /// Number of the system call: its low word, the only one that arm64 has.
-    #[inline(always)]
-    pub fn number(self) -> i64 {
-        let offset = offset!(regs_number);
-        // SAFETY: the promise made to `new`.
-        (if TYPED { unsafe { load::<i32>(self.0, offset) } } else { read::<i32>(self.0, offset) }) as i64
-    }
+/// Whether a call is looked at when it ends, and not when it begins. Requests of AIO may be finished before the call is that hands
+/// them over, and a mapping is looked up at the beginning.
+#[inline(always)]
+fn is_at_end(spec: Spec) -> bool {
+    let action = member!(spec.action);
+    enabled!(AT_END) && action != call::SUBMIT && action != call::SYNC_MAPPING
 }
 
-/// Beginning of a system call. `FIND`: see [`mapping::file_at`].
+/// Beginning of a system call. `FIND`: see [`mapping::file_at`]. Where the call's end will have the arguments, they are `TYPED`.
 #[inline(always)]
 pub fn enter<const FIND: bool, const TYPED: bool>(regs: Registers<TYPED>, number: i64) -> Option<()> {
     let (spec, compat) = spec(number)?;
+    if TYPED && is_at_end(spec) {
+        return None;
+    }
     let pid_tgid = bpf_get_current_pid_tgid();
     if !filter::thread_wanted(pid_tgid) {
         return None;
     }
+    let thread = begin::<FIND, TYPED, false>(pid_tgid, regs, spec, compat)?;
+    thread.call = member!(spec.call) as u32;
+    thread.number = number as u32 | if compat { COMPAT_NUMBER } else { 0 };
+    thread.begin_ns = now();
+    Some(())
+}
+
+/// Notes arguments and files of a call in the thread's record; `None` when the call does not count after all.
+///
+/// `WHOLE`: for a call that is looked at when it ends; a constant that spares the verifier the others.
+#[inline(always)]
+fn begin<const FIND: bool, const TYPED: bool, const WHOLE: bool>(
+    pid_tgid: u64,
+    regs: Registers<TYPED>,
+    spec: Spec,
+    compat: bool,
+) -> Option<&'static mut Thread> {
     let thread = task::thread(pid_tgid, SCRATCH_ENTER)?;
     // SAFETY: the map returned a valid pointer, and only this thread writes there.
     let thread = unsafe {
-        arguments(thread, regs, compat);
+        registers::arguments(thread, regs, spec, compat);
         &mut *thread
     };
     if thread.call != 0 {
@@ -164,46 +164,14 @@ pub fn enter<const FIND: bool, const TYPED: bool>(regs: Registers<TYPED>, number
     thread.side[WRITE_SIDE].wanted = 0;
     match member!(spec.action) {
         call::OPEN | call::TRUNCATE_NAMED | call::REAP => {}
+        call::SUBMIT if WHOLE => return None,
         call::SUBMIT => {
             aio::aio_submit(thread.args[1], thread.args[2]);
         }
         _ if !files::<FIND>(thread, spec) => return None,
         _ => {}
     }
-    thread.call = member!(spec.call) as u32;
-    thread.number = number as u32 | if compat { COMPAT_NUMBER } else { 0 };
-    thread.begin_ns = now();
-    Some(())
-}
-
-/// Keeps the arguments: at the end, registers may have changed.
-///
-/// # Safety
-///
-/// `thread` must be valid.
-#[inline(always)]
-unsafe fn arguments<const TYPED: bool>(thread: *mut Thread, regs: Registers<TYPED>, compat: bool) {
-    macro_rules! argument {
-        ($native:ident, $compat:ident) => {
-            if compat { regs.at(offset!($compat)) as u32 as u64 } else { regs.at(offset!($native)) }
-        };
-    }
-    if compat && !present!(compat_arg0) {
-        return;
-    }
-    // SAFETY: the caller's promise.
-    unsafe {
-        (*thread).args = [
-            argument!(regs_arg0, compat_arg0),
-            argument!(regs_arg1, compat_arg1),
-            argument!(regs_arg2, compat_arg2),
-            argument!(regs_arg3, compat_arg3),
-            argument!(regs_arg4, compat_arg4),
-            argument!(regs_arg5, compat_arg5),
-            0,
-            0,
-        ];
-    }
+    Some(thread)
 }
 
 /// Finds the files of a call; `false` when it does not count after all.
@@ -252,12 +220,27 @@ fn files<const FIND: bool>(thread: &mut Thread, spec: Spec) -> bool {
 
 /// End of a system call, where its number is at hand.
 #[inline(always)]
-pub fn exit(number: i64, ret: i64) -> Option<()> {
-    let (spec, _) = spec(number)?;
-    let end_ns = now();
+pub fn exit(regs: Registers<true>, ret: i64) -> Option<()> {
+    let number = regs.number();
+    let (spec, compat) = spec(number)?;
     let pid_tgid = bpf_get_current_pid_tgid();
+    let (thread, end_ns) = if is_at_end(spec) {
+        let thread = whole(pid_tgid, regs, number, spec, compat)?;
+        let no_latency = thread.begin_ns;
+        (thread, no_latency)
+    } else {
+        let end_ns = now();
+        (begun(pid_tgid, spec)?, end_ns)
+    };
+    // One call of it for both: the verifier looks at it twice already.
+    end(thread, spec, ret, end_ns)
+}
+
+/// The record of a thread whose call was seen to begin.
+#[inline(always)]
+fn begun(pid_tgid: u64, spec: Spec) -> Option<&'static mut Thread> {
     // Without a record the thread is not to be traced, or its call began before tracing did.
-    let thread = THREADS.get_ptr_mut(pid_tgid as u32)?;
+    let thread = task::find(pid_tgid as u32)?;
     // SAFETY: the map returned a valid pointer, and only this thread writes there.
     let thread = unsafe { &mut *thread };
     if thread.call != member!(spec.call) as u32 {
@@ -268,14 +251,30 @@ pub fn exit(number: i64, ret: i64) -> Option<()> {
         }
         return None;
     }
-    end(thread, spec, ret, end_ns)
+    Some(thread)
+}
+
+/// A call that is looked at when it ends.
+#[inline(always)]
+fn whole(pid_tgid: u64, regs: Registers<true>, number: i64, spec: Spec, compat: bool) -> Option<&'static mut Thread> {
+    if !filter::thread_wanted(pid_tgid) {
+        return None;
+    }
+    let thread = begin::<false, true, true>(pid_tgid, regs, spec, compat)?;
+    let action = member!(spec.action);
+    if action == call::OPEN || action == call::TRUNCATE_NAMED {
+        // Its record has a time and a number.
+        thread.begin_ns = now();
+        thread.number = number as u32 | if compat { COMPAT_NUMBER } else { 0 };
+    }
+    Some(thread)
 }
 
 /// End of a system call of which only the result is at hand: it is the one that the thread has begun.
 #[inline(always)]
 pub fn returned(ret: i64) -> Option<()> {
     let end_ns = now();
-    let thread = THREADS.get_ptr_mut(bpf_get_current_pid_tgid() as u32)?;
+    let thread = task::find(bpf_get_current_pid_tgid() as u32)?;
     // SAFETY: as in `exit`.
     let thread = unsafe { &mut *thread };
     if thread.call == 0 {

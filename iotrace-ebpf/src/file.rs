@@ -1,7 +1,7 @@
 //! Which file: from a descriptor or a path to an identity.
 
 use crate::{
-    kernel::{Pointer, current, load, offset, read},
+    kernel::{Pointer, current, load, offset, read, view},
     maps::{FILES, enabled},
     path,
 };
@@ -31,14 +31,15 @@ impl Place {
     /// Of an open file.
     #[inline(always)]
     pub fn of_file(file: Pointer) -> Self {
-        let (mnt, dentry) = if offset!(file_dentry) == offset!(file_mnt) + 8 {
+        let view = view!(file, type_file);
+        let (mnt, dentry) = if !enabled!(CAST) && offset!(file_dentry) == offset!(file_mnt) + 8 {
             // struct path: one read for both.
             let [mnt, dentry]: [Pointer; 2] = read(file, offset!(file_mnt));
             (mnt, dentry)
         } else {
-            (read(file, offset!(file_mnt)), read(file, offset!(file_dentry)))
+            (view.get(offset!(file_mnt)), view.get(offset!(file_dentry)))
         };
-        Self { mnt, dentry, inode: read(file, offset!(file_inode)) }
+        Self { mnt, dentry, inode: view.get(offset!(file_inode)) }
     }
 
     /// Of an inode, by its first name. Through which mount it was reached is not known; `None` when it has no name.
@@ -52,9 +53,9 @@ impl Place {
     /// Whether the file or its file system is marked synchronous.
     #[inline(always)]
     pub fn is_synchronous(&self) -> bool {
-        let sb: Pointer = read(self.inode, offset!(inode_sb));
-        let inode_flags: u32 = read(self.inode, offset!(inode_flags));
-        let sb_flags: u64 = read(sb, offset!(sb_flags));
+        let inode = view!(self.inode, type_inode);
+        let inode_flags: u32 = inode.get(offset!(inode_flags));
+        let sb_flags: u64 = view!(inode.get(offset!(inode_sb)), type_sb).get(offset!(sb_flags));
         inode_flags & S_SYNC != 0 || sb_flags & SB_SYNCHRONOUS != 0
     }
 
@@ -73,48 +74,58 @@ impl Place {
         Self { mnt, dentry, inode: read(dentry, offset!(dentry_inode)) }
     }
 
-    /// The identity of what is there. `last`: what was found for the inode at the address `last_inode`, which need not be looked up
-    /// again when it is the same inode of the same mount.
+    /// The identity of what is there.
     #[inline(always)]
-    pub fn key(&self, last: &FileKey, last_inode: u64) -> FileKey {
+    pub fn key(&self) -> FileKey {
         let (hashed, parent, name) = self.name();
-        // d_unlinked() of include/linux/dcache.h: not in the hash of names any more, and not a root.
-        let deleted = if hashed == 0 && parent != self.dentry as u64 { STATE_DELETED } else { 0 };
-        let ino: u64 = read(self.inode, offset!(inode_ino));
-        let generation: u32 = read(self.inode, offset!(inode_generation));
-        let same = self.inode as u64 == last_inode
-            && self.mnt as u64 == last.mnt
-            && ino == last.ino
-            && generation == last.generation;
-        let (dev, mode) = if same {
-            (last.dev, last.mode())
-        } else {
-            let sb: Pointer = read(self.inode, offset!(inode_sb));
-            (read(sb, offset!(sb_dev)), read::<u16>(self.inode, offset!(inode_mode)) as u32 & S_IFMT)
-        };
-        FileKey { ino, mnt: self.mnt as u64, parent, name, dev, generation, state: mode | deleted, _pad: 0 }
+        let inode = view!(self.inode, type_inode);
+        let sb = view!(inode.get(offset!(inode_sb)), type_sb);
+        let mode = inode.get::<u16>(offset!(inode_mode)) as u32 & S_IFMT;
+        FileKey {
+            ino: inode.get(offset!(inode_ino)),
+            mnt: self.mnt as u64,
+            parent,
+            name,
+            dev: sb.get(offset!(sb_dev)),
+            generation: inode.get(offset!(inode_generation)),
+            state: mode | if self.is_deleted(hashed, parent) { STATE_DELETED } else { 0 },
+            _pad: 0,
+        }
+    }
+
+    /// d_unlinked() of include/linux/dcache.h: not in the hash of names any more, and not a root.
+    #[inline(always)]
+    fn is_deleted(&self, hashed: u64, parent: u64) -> bool {
+        hashed == 0 && parent != self.dentry as u64
+    }
+
+    /// Whether this is the file with an identity that was found at an inode's address: what [`Self::key`] would say, for less.
+    #[inline(always)]
+    pub fn is_still(&self, key: &FileKey, at_inode: u64) -> bool {
+        if self.inode as u64 != at_inode || self.mnt as u64 != key.mnt {
+            return false;
+        }
+        let inode = view!(self.inode, type_inode);
+        let (hashed, parent, name) = self.name();
+        parent == key.parent
+            && name == key.name
+            && self.is_deleted(hashed, parent) == (key.state & STATE_DELETED != 0)
+            && inode.get::<u64>(offset!(inode_ino)) == key.ino
+            && inode.get::<u32>(offset!(inode_generation)) == key.generation
     }
 
     /// `d_hash.pprev`, `d_parent` and `d_name.hash_len` of the dentry.
     #[inline(always)]
     fn name(&self) -> (u64, u64, u64) {
         let first = offset!(dentry_hash_pprev);
-        if offset!(dentry_parent) == first + 8 && offset!(dentry_hash_len) == first + 16 {
+        if !enabled!(CAST) && offset!(dentry_parent) == first + 8 && offset!(dentry_hash_len) == first + 16 {
             // They stand in a row in every kernel so far: one read for all.
             let [hashed, parent, name]: [u64; 3] = read(self.dentry, first);
             return (hashed, parent, name);
         }
-        (
-            read(self.dentry, first),
-            read(self.dentry, offset!(dentry_parent)),
-            read(self.dentry, offset!(dentry_hash_len)),
-        )
-    }
-
-    /// The identity of something that was not looked at before.
-    #[inline(always)]
-    pub fn new_key(&self) -> FileKey {
-        self.key(&FileKey::default(), 0)
+        let dentry = view!(self.dentry, type_dentry);
+        // The hash and the length are members of their own.
+        (dentry.get(first), dentry.get(offset!(dentry_parent)), dentry.get_pair(offset!(dentry_hash_len)))
     }
 }
 
@@ -143,7 +154,13 @@ pub fn of_descriptor(fd: i32) -> Pointer {
     if fd as u32 >= length {
         return core::ptr::null();
     }
-    read(array, fd as u32 as usize * size_of::<Pointer>())
+    let place = array.wrapping_add(fd as u32 as usize * size_of::<Pointer>());
+    if enabled!(CAST) {
+        // The verifier knows no arrays of pointers: a structure that has such a pointer stands for an element.
+        view!(place.wrapping_sub(offset!(kiocb_file)), type_kiocb).get(offset!(kiocb_file))
+    } else {
+        read(place, 0)
+    }
 }
 
 /// Whether two identities are equal; written out, because a comparison of slices would be a loop.

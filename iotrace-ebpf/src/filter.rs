@@ -1,9 +1,12 @@
 //! Whose operations count: tested before anything else.
 
-use crate::maps::{COMM, DISKS, IGNORED, PIDS, TIDS, UIDS, config, enabled};
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_uid_gid};
+use crate::{
+    maps::{COMM, DISKS, IGNORED, PIDS, TIDS, UIDS, config, enabled},
+    task,
+};
+use aya_ebpf::helpers::bpf_get_current_uid_gid;
 use core::arch::asm;
-use iotrace_common::{config::CommFilter, record::COMM_LEN};
+use iotrace_common::config::CommFilter;
 
 /// Whether the current thread is to be traced.
 #[inline(always)]
@@ -43,7 +46,7 @@ pub fn result_wanted(latency_ns: u64, failed: bool) -> bool {
 /// Runs the automaton of `CommFilter` over the current thread's name.
 #[inline(always)]
 fn comm_matches() -> bool {
-    let comm = bpf_get_current_comm().unwrap_or([0; COMM_LEN]);
+    let comm = task::comm();
     let filter = (&raw const COMM).cast::<CommFilter>();
     let mut state = 1u64;
     for byte in comm {

@@ -4,7 +4,7 @@ use crate::{
     calls::{Spec, member},
     file::{self, Place},
     filter,
-    kernel::{Pointer, offset, read, read_user},
+    kernel::{Pointer, offset, read, read_user, view},
     maps::{EVENTS, SCRATCH_ENTER, WHO_CALL, config, count, enabled, wakeup},
     sum, task,
 };
@@ -34,8 +34,11 @@ const IOVECS: usize = 16;
 /// An operation on an open file begins. `file` is null where the descriptor is not open, or nothing is mapped.
 #[inline(always)]
 pub fn begin(thread: &mut Thread, index: usize, file: Pointer, place: Place) {
-    let last = &thread.side[index];
-    let key = if file.is_null() { FileKey::default() } else { place.key(&last.key, last.inode) };
+    let last = &mut thread.side[index];
+    if last.known != 0 && !file.is_null() && place.is_still(&last.key, last.inode) {
+        return under_way(last, index, file);
+    }
+    let key = if file.is_null() { FileKey::default() } else { place.key() };
     // Kind 0 is "no file".
     if config!(kinds) & kind_bit(key.mode()) != 0 && filter::device_wanted(key.dev) {
         begin_at(thread, index, file, key, place);
@@ -52,35 +55,52 @@ pub fn begin_all(thread: &mut Thread) {
     }
 }
 
+/// The operation on one side of a call counts.
+#[inline(always)]
+fn under_way(side: &mut Side, index: usize, file: Pointer) {
+    side.address = file as u64;
+    side.wanted = WANTED;
+    // Reads do not sync: of theirs only records tell.
+    let tells = enabled!(STREAM_IO) || index == WRITE_SIDE;
+    side.file_flags = if tells && !file.is_null() { view!(file, type_file).get(offset!(file_flags)) } else { 0 };
+}
+
 #[inline(always)]
 fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, place: Place) {
     let side = &mut thread.side[index];
-    side.address = file as u64;
-    side.file_flags = if file.is_null() { 0 } else { read(file, offset!(file_flags)) };
-    side.wanted = WANTED;
+    under_way(side, index, file);
     if side.known != 0 && file::same(&side.key, &key) {
         return;
     }
     side.key = key;
     side.inode = place.inode as u64;
-    side.sync = 0;
-    side.file = 0;
-    if !file.is_null() {
-        side.sync = place.is_synchronous() as u32;
-        side.file = file::number(&key, place, SCRATCH_ENTER);
+    side.sync = (!file.is_null() && place.is_synchronous()) as u32;
+    side.known = 1;
+    let recent = if enabled!(SUM) { sum::recent_place(thread, &key) } else { 0 };
+    if enabled!(SUM)
+        && let Some((slot, number)) = sum::recent(recent, thread, &key)
+    {
+        thread.side[index].sum = slot;
+        thread.side[index].file = number;
+        return;
     }
-    // A path that could not be sent is tried again with the next call.
-    side.known = (file.is_null() || side.file != 0) as u32;
+    let number = if file.is_null() { 0 } else { file::number(&key, place, SCRATCH_ENTER) };
+    thread.side[index].file = number;
+    if !file.is_null() && number == 0 {
+        // A path that could not be sent is tried again with the next call.
+        thread.side[index].known = 0;
+    }
     if enabled!(SUM) {
         let task = task::describe();
         let owner = sum::Owner {
             born_ns: thread.born_ns,
             process_start_ns: thread.process_start_ns,
             task: &task,
-            file: thread.side[index].file,
+            file: number,
         };
         let slot = sum::slot(&owner, &thread.side[index].key, 0, WHO_CALL);
         thread.side[index].sum = slot;
+        sum::remember(recent, slot);
     }
 }
 
@@ -145,7 +165,7 @@ pub fn offset_at(thread: &Thread, index: usize, file: Pointer, how: u8, argument
     if file.is_null() || kind == S_IFIFO || kind == S_IFSOCK || kind == S_IFCHR {
         return UNKNOWN;
     }
-    read(file, offset!(file_pos))
+    view!(file, type_file).get(offset!(file_pos))
 }
 
 /// The operation on one side of a call ends.

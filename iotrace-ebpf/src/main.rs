@@ -20,13 +20,14 @@ mod open;
 mod path;
 mod pending;
 mod process;
+mod registers;
 mod sum;
 mod task;
 mod uring;
 
 use crate::{
-    calls::Registers,
     kernel::{Pointer, offset},
+    registers::Registers,
 };
 use aya_ebpf::{
     EbpfContext,
@@ -131,7 +132,7 @@ fn call_begins<const FIND: bool>(ctx: &impl EbpfContext, regs: Pointer, number: 
 #[inline(always)]
 fn call_ends(ctx: &impl EbpfContext, regs: Pointer, ret: i64) -> i32 {
     // SAFETY: see above.
-    if calls::exit(unsafe { Registers::<true>::new(regs) }.number(), ret).is_some() {
+    if calls::exit(unsafe { Registers::new(regs) }, ret).is_some() {
         debug!(ctx, "exit: {}", ret);
     }
     0

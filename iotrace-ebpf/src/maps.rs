@@ -22,21 +22,6 @@ use iotrace_common::{
     thread::Thread,
 };
 
-/// Settings of this run.
-#[unsafe(no_mangle)]
-pub static CONFIG: Global<Config> = Global::new(Config {
-    min_latency_ns: 0,
-    block_ops: 0,
-    flags: 0,
-    self_pid: 0,
-    kinds: 0,
-    histogram_flags: 0,
-    page_shift: 12,
-    page_head: 0,
-    wake_bytes: 0,
-    _pad: 0,
-});
-
 /// System calls that count in this run, by number.
 #[unsafe(no_mangle)]
 pub static CALLS: Global<CallTable> = Global::new(CallTable::EMPTY);
@@ -49,9 +34,17 @@ pub static COMM: Global<CommFilter> = Global::new(CommFilter { class: [0; 256], 
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
-/// Calls in flight, by thread id.
+/// Threads and their calls in flight. An array, because a lookup in it is a few instructions: a thread stands at one of the few
+/// places that its number leads to (`task.rs`).
 #[map]
-pub static THREADS: HashMap<u32, Thread> = HashMap::with_max_entries(16384, 0);
+pub static THREADS: Array<Thread> = Array::with_max_entries(PLACES, 0);
+
+/// Which places of `THREADS` are taken, and by whom.
+#[map]
+pub static PLACE_OWNERS: HashMap<u32, u32> = HashMap::with_max_entries(PLACES, 0);
+
+/// Places of `THREADS`, a power of two.
+pub const PLACES: u32 = 32768;
 
 /// One zeroed thread: too large for the stack.
 #[map]
@@ -72,6 +65,12 @@ pub static SUMS: Array<Sum> = Array::with_max_entries(65536, BPF_F_MMAPABLE);
 /// Which slot of `SUMS` belongs to whom.
 #[map]
 pub static SUM_INDEX: HashMap<SumKey, u32> = HashMap::with_max_entries(65536, 0);
+
+/// Slots that were used not long ago, by a hash of thread and file: a guess, as the slot itself says whose it is.
+#[map]
+pub static RECENT: Array<u32> = Array::with_max_entries(1 << RECENT_BITS, 0);
+/// Entries of `RECENT`, as a power of two.
+pub const RECENT_BITS: u32 = 16;
 
 /// Free slots of `SUMS`, filled by user space.
 #[map]
@@ -163,25 +162,49 @@ pub static LOSS: PerCpuArray<u64> = PerCpuArray::with_max_entries(loss::COUNT, 0
 
 /// A setting: a constant for the verifier.
 macro_rules! config {
-    ($field:ident) => {
-        $crate::maps::config_at(core::mem::offset_of!(iotrace_common::config::Config, $field), |config| config.$field)
-    };
+    ($field:ident) => {{
+        use iotrace_common::{config::Config, mark};
+        const PLACE: usize = core::mem::offset_of!(Config, $field);
+        let low = $crate::kernel::constant!(mark::CONFIG, PLACE);
+        // Of a setting of 32 bits the compiler drops it.
+        let high = $crate::kernel::constant!(mark::CONFIG, PLACE + 4, pure,);
+        $crate::maps::setting(|config: &Config| config.$field, low as u32 as u64 | high << 32)
+    }};
 }
 pub(crate) use config;
 
 /// Whether a flag of the configuration is set.
 macro_rules! enabled {
     ($flag:ident) => {
-        $crate::maps::config!(flags) & iotrace_common::config::$flag != 0
+        $crate::kernel::constant!(iotrace_common::mark::FLAG, iotrace_common::config::$flag.trailing_zeros()) != 0
     };
 }
 pub(crate) use enabled;
 
-/// The setting at this place of the configuration, of the type that `_field` has; use `config!`.
+/// A setting's value from its bits; use `config!`.
 #[inline(always)]
-pub fn config_at<T: Copy>(place: usize, _field: fn(&Config) -> T) -> T {
-    // SAFETY: `place` is the offset of a field of that type; volatile, because the loader changes it behind the compiler's back.
-    unsafe { core::ptr::read_volatile((&raw const CONFIG).cast::<u8>().add(place).cast::<T>()) }
+pub fn setting<T: Setting>(_field: fn(&Config) -> T, bits: u64) -> T {
+    T::of(bits)
+}
+
+/// What settings are.
+pub trait Setting {
+    /// From its bits.
+    fn of(bits: u64) -> Self;
+}
+
+impl Setting for u32 {
+    #[inline(always)]
+    fn of(bits: u64) -> Self {
+        bits as u32
+    }
+}
+
+impl Setting for u64 {
+    #[inline(always)]
+    fn of(bits: u64) -> Self {
+        bits
+    }
 }
 
 /// Flags for a new record. To wake the reader costs more than all the rest, so it is woken when enough has come; what is less it

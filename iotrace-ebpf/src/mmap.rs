@@ -5,7 +5,7 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, current, load, now, offset, present, read},
-    maps::{EVENTS, THREADS, WHO_DIRTY, WHO_FAULT, config, count, enabled, scratch_of, wakeup},
+    maps::{EVENTS, WHO_DIRTY, WHO_FAULT, config, count, enabled, scratch_of, wakeup},
     sum, task,
 };
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
@@ -65,7 +65,7 @@ fn seen(folio: Pointer, mapping: Pointer, op: u8, who: u32) -> Option<()> {
         return None;
     }
     let place = Place::of_inode(inode)?;
-    let key = place.new_key();
+    let key = place.key();
     if config!(kinds) & kind_bit(key.mode()) == 0 || !filter::device_wanted(key.dev) {
         return None;
     }
@@ -135,7 +135,7 @@ fn is_fault(task: Pointer) -> bool {
 /// file belong to the file below, which its calls do not name; there nobody can tell.
 #[inline(always)]
 fn is_fault_inside_a_call(tid: u32, inode: Pointer) -> bool {
-    let Some(thread) = THREADS.get_ptr(tid) else { return false };
+    let Some(thread) = task::find(tid) else { return false };
     // SAFETY: the map returned a valid pointer, and only this thread writes there.
     let thread = unsafe { &*thread };
     if thread.call == 0 {

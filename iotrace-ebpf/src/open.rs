@@ -5,7 +5,7 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, current, offset, read, read_user},
-    maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, THREADS, count, wakeup},
+    maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, count, wakeup},
     task,
 };
 use aya_ebpf::{
@@ -15,7 +15,6 @@ use aya_ebpf::{
 use core::arch::asm;
 use iotrace_common::{
     call::{self, NONE},
-    file::FileKey,
     io::UNKNOWN,
     loss,
     open::{NAME_MAX, NAME_UNREADABLE, OpenRecord},
@@ -36,7 +35,7 @@ const CREAT: u64 = 0o100 | 0o1 | 0o1000;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn named_ends(number: u32, ret: i64, latency_ns: u64) -> u64 {
-    let thread = THREADS.get_ptr(bpf_get_current_pid_tgid() as u32);
+    let thread = task::find(bpf_get_current_pid_tgid() as u32);
     if let (Some(thread), Some(spec)) = (thread, Spec::of(number)) {
         // SAFETY: the map returned a valid pointer, and only this thread writes there.
         end(unsafe { &*thread }, spec, ret, latency_ns);
@@ -72,14 +71,15 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
     let (mut id, mut base) = (0, 0);
     // The device of the file, or of the directory where a failed open looked for it.
     let mut dev = 0;
-    let mut key = FileKey::default();
+    // Of the opened file, one by one: a whole key would be zeroed by a call of memset.
+    let (mut file_dev, mut ino, mut mode) = (0, 0, 0);
     let opened = member!(spec.action) == call::OPEN && ret >= 0;
     if opened {
         let file = file::of_descriptor(ret as i32);
         if !file.is_null() {
             let place = Place::of_file(file);
-            key = place.new_key();
-            dev = key.dev;
+            let key = place.key();
+            (dev, file_dev, ino, mode) = (key.dev, key.dev, key.ino, key.mode());
             id = file::number(&key, place, SCRATCH_EXIT);
         }
     } else if name_argument != NONE {
@@ -99,7 +99,7 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
             Some(Place::of_file(file))
         };
         if let Some(place) = place {
-            let key = place.new_key();
+            let key = place.key();
             dev = key.dev;
             base = file::number(&key, place, SCRATCH_EXIT);
         }
@@ -119,12 +119,12 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
         (*record).task = task::describe();
         (*record).file = id;
         (*record).base = base;
-        (*record).ino = key.ino;
+        (*record).ino = ino;
         (*record).ret = ret;
         (*record).open_flags = open_flags;
         (*record).open_mode = open_mode as u32;
-        (*record).dev = key.dev;
-        (*record).mode = key.mode();
+        (*record).dev = file_dev;
+        (*record).mode = mode;
         (*record).call = member!(spec.call) as u32;
         (*record).name = name as u32;
         (*record).state = state;

@@ -1,7 +1,7 @@
 //! The path walk: from a dentry to the root, across mounts.
 
 use crate::{
-    kernel::{Pointer, now, offset, read},
+    kernel::{Pointer, now, offset, read, view},
     maps::{EVENTS, FILES, SCRATCH, SCRATCH_LEN, count, wakeup},
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
@@ -12,22 +12,25 @@ use iotrace_common::{
     record::{FILE, Header},
 };
 
-/// Bytes of the record before the names.
+/// Bytes of the record before the names; aligned for what stands there before them.
 const HEAD: usize = size_of::<FileRecord>();
 /// Longest name of one component with its NUL (include/uapi/linux/limits.h: NAME_MAX).
 const COMPONENT: usize = 256;
 /// Position of the next name stays below this; a power of two, so that a mask proves it to the verifier.
 const NAMES: usize = PATH_MAX;
-const _: () = assert!(HEAD + NAMES + COMPONENT <= SCRATCH_LEN);
+const _: () = assert!(HEAD % 8 == 0 && HEAD + NAMES + COMPONENT <= SCRATCH_LEN);
 
 /// Sends the path of a file and remembers that it was sent. Returns its number, 0 when the ring buffer was full.
 #[inline(always)]
 pub fn announce(key: &FileKey, mnt: Pointer, dentry: Pointer, scratch: u32) -> u64 {
     let Some(buffer) = SCRATCH.get_ptr_mut(scratch) else { return 0 };
     let record = buffer.cast::<FileRecord>();
-    // SAFETY: the buffer is this CPU's own and longer than a record.
-    unsafe { (*record).key = *key };
-    let id = announce_path(mnt as u64, dentry as u64, scratch);
+    // SAFETY: the buffer is this CPU's own and longer than a record; where names will be, the place to begin at is handed over.
+    unsafe {
+        (*record).key = *key;
+        buffer.cast::<u8>().add(HEAD).cast::<[Pointer; 2]>().write([mnt, dentry]);
+    }
+    let id = announce_path(scratch);
     if id != 0 {
         // A second thread may send the same path at the same time: user space knows both numbers.
         let _ = FILES.insert(key, id, 0);
@@ -35,17 +38,18 @@ pub fn announce(key: &FileKey, mnt: Pointer, dentry: Pointer, scratch: u32) -> u
     id
 }
 
-/// Completes and sends the record whose key stands in a scratch buffer.
+/// Completes and sends the record whose key stands in a scratch buffer, with mount and dentry behind it.
 ///
-/// A global function that takes numbers only: the verifier looks at its [`PATH_DEPTH`] rounds once, not once per caller.
+/// A global function that takes numbers only, which an address of a known type is not: the verifier looks at its [`PATH_DEPTH`] rounds
+/// once, not once per caller.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn announce_path(mnt: u64, dentry: u64, scratch: u32) -> u64 {
-    let (mnt, dentry) = (mnt as Pointer, dentry as Pointer);
+pub extern "C" fn announce_path(scratch: u32) -> u64 {
     let Some(buffer) = SCRATCH.get_ptr_mut(scratch) else { return 0 };
     let buffer = buffer.cast::<u8>();
     // SAFETY: the buffer is this CPU's own and longer than a record with all its names; see the assertion above.
     unsafe {
+        let [mnt, dentry] = buffer.add(HEAD).cast::<[Pointer; 2]>().read();
         let (names, cut) = walk(buffer.add(HEAD), mnt, dentry);
         if cut {
             count(loss::CUT);
@@ -111,24 +115,26 @@ unsafe fn walk(names: *mut u8, mnt: Pointer, dentry: Pointer) -> (usize, bool) {
         // The verifier must see the bound here: the compiler would drop a check that it can prove itself.
         // SAFETY: a mask of one register.
         unsafe { asm!("{0} &= 4095", inout(reg) position) };
-        let parent: Pointer = read(dentry, offset!(dentry_parent));
-        let root: Pointer = read(mnt, offset!(vfsmount_root));
+        let here = view!(dentry, type_dentry);
+        let parent: Pointer = here.get(offset!(dentry_parent));
+        let root: Pointer = view!(mnt, type_vfsmount).get(offset!(vfsmount_root));
         if dentry == end {
             cut = false;
             break;
         }
         if dentry == root {
             let mount = mnt.wrapping_sub(offset!(mount_vfsmount));
-            let above: Pointer = read(mount, offset!(mount_parent));
+            let around = view!(mount, type_mount);
+            let above: Pointer = around.get(offset!(mount_parent));
             if above == mount {
                 cut = false;
                 break;
             }
-            dentry = read(mount, offset!(mount_mountpoint));
+            dentry = around.get(offset!(mount_mountpoint));
             mnt = above.wrapping_add(offset!(mount_vfsmount));
             continue;
         }
-        let name: Pointer = read(dentry, offset!(dentry_name));
+        let name: Pointer = here.get(offset!(dentry_name));
         // SAFETY: position is below NAMES and a component takes at most COMPONENT bytes: the caller gave room for both.
         let length = unsafe {
             generated::bpf_probe_read_kernel_str(

@@ -49,7 +49,7 @@ pub fn set_file(pending: &mut Pending, file: Pointer, who: u32) {
         return;
     }
     let place = Place::of_file(file);
-    pending.key = place.new_key();
+    pending.key = place.key();
     pending.file_flags = read(file, offset!(file_flags));
     if pending.file_flags & O_DSYNC != 0 || place.is_synchronous() {
         pending.flags |= SYNC_FILE;

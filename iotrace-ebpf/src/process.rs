@@ -2,7 +2,8 @@
 
 use crate::{
     kernel::{Pointer, current, load, offset, present, read, read_name},
-    maps::{EVENTS, PIDS, PROCESSES, SCRATCH, THREADS, count, enabled, wakeup},
+    maps::{EVENTS, PIDS, PROCESSES, SCRATCH, count, enabled, wakeup},
+    task,
 };
 use aya_ebpf::{
     cty::c_void,
@@ -133,14 +134,7 @@ pub fn forked(parent: Pointer, child: Pointer) {
 pub fn executed(task: Pointer) {
     // SAFETY: an argument of the tracepoint.
     let (pid, tid): (u32, u32) = unsafe { (load(task, offset!(task_tgid)), load(task, offset!(task_pid))) };
-    if let Some(thread) = THREADS.get_ptr(tid) {
-        // A thread that is killed leaves its call before it ends: the end of this one was not seen.
-        // SAFETY: the map returned a valid pointer, and the thread does nothing else any more.
-        if unsafe { (*thread).call } != 0 {
-            count(loss::UNMATCHED);
-        }
-        let _ = THREADS.remove(tid);
-    }
+    task::forget(tid);
     let _ = PROCESSES.remove(pid);
 }
 
@@ -149,14 +143,7 @@ pub fn executed(task: Pointer) {
 pub fn exited(task: Pointer) {
     // SAFETY: an argument of the tracepoint.
     let (pid, tid): (u32, u32) = unsafe { (load(task, offset!(task_tgid)), load(task, offset!(task_pid))) };
-    if let Some(thread) = THREADS.get_ptr(tid) {
-        // A thread that is killed leaves its call before it ends: the end of this one was not seen.
-        // SAFETY: the map returned a valid pointer, and the thread does nothing else any more.
-        if unsafe { (*thread).call } != 0 {
-            count(loss::UNMATCHED);
-        }
-        let _ = THREADS.remove(tid);
-    }
+    task::forget(tid);
     let signal: Pointer = read(task, offset!(task_signal));
     // do_exit() of kernel/exit.c takes the thread off this count before the tracepoint.
     if read::<i32>(signal, offset!(signal_live)) == 0 {

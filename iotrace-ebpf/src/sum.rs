@@ -1,12 +1,16 @@
 //! Adding up by thread and file, in place.
 
-use crate::maps::{CPU_SUMS, FREE_SUMS, OTHER_SUMS, SUM_INDEX, SUMS, count};
+use crate::{
+    file,
+    maps::{CPU_SUMS, FREE_SUMS, OTHER_SUMS, RECENT, RECENT_BITS, SUM_INDEX, SUMS, count},
+};
 use iotrace_common::{
     file::FileKey,
     io::{OP_ALLOCATE, OP_MMAP_READ, OP_MMAP_WRITE, OP_READ, OP_SYNC, OP_TRUNCATE, OP_WRITE},
     loss,
     record::Task,
     sum::{Counters, FreeSlots, Sum, SumKey},
+    thread::Thread,
 };
 
 /// Whose sum, as its slot says.
@@ -50,6 +54,36 @@ pub fn slot(owner: &Owner<'_>, file: &FileKey, way: u32, who: u32) -> u32 {
         (*sum).key = key;
     }
     slot
+}
+
+/// A slot that was found before, and the number of its file; `None` where it must be looked up. For calls only: their slots have one
+/// writer, and are not taken from a thread that lives. `place`: see [`recent_place`].
+#[inline(always)]
+pub fn recent(place: u32, thread: &Thread, file: &FileKey) -> Option<(u32, u64)> {
+    // SAFETY: the map returned a valid pointer.
+    let slot = unsafe { *RECENT.get_ptr(place)? };
+    let sum = SUMS.get_ptr(slot)?;
+    // SAFETY: the map returned a valid pointer; a slot with this thread's birth and number is written by this thread alone.
+    let (key, number) = unsafe { (&(*sum).key, (*sum).file) };
+    let is_own = key.born_ns == thread.born_ns && key.tid == thread.tid && key.way == 0;
+    (is_own && number != 0 && file::same(&key.file, file)).then_some((slot, number))
+}
+
+/// Where `RECENT` has a thread's file. Addresses are left out: the verifier allows no arithmetic with them.
+#[inline(always)]
+pub fn recent_place(thread: &Thread, file: &FileKey) -> u32 {
+    // 2^64 divided by the golden ratio: spreads neighbours.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    ((file.ino ^ file.name ^ thread.born_ns).wrapping_mul(SPREAD) >> (64 - RECENT_BITS)) as u32
+}
+
+/// Remembers a slot.
+#[inline(always)]
+pub fn remember(place: u32, slot: u32) {
+    if let Some(entry) = RECENT.get_ptr_mut(place) {
+        // SAFETY: the map returned a valid pointer; whoever writes last wins.
+        unsafe { *entry = slot }
+    }
 }
 
 /// A free slot, 0 when there is none. A CPU's slots are those of one program at a time: see [`crate::maps::WHO_CALL`].

@@ -2,15 +2,42 @@
 
 use crate::{
     kernel::{Pointer, current, now, offset, read},
-    maps::{NEW_THREAD, THREADS, count},
+    maps::{NEW_THREAD, PLACE_OWNERS, PLACES, THREADS, count},
     process,
 };
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    cty::c_void,
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated},
+};
+use core::mem::MaybeUninit;
 use iotrace_common::{
     loss,
     record::{COMM_LEN, Task},
     thread::Thread,
 };
+
+/// Places at which a thread may stand. With a quarter of all taken, one of 65,000 threads finds none.
+const TRIES: u32 = 8;
+/// From one of them to the next: no small number, as numbers of threads come in rows.
+const STRIDE: u32 = 4099;
+/// `Thread::owner`: somebody stands there. Not part of a thread's number.
+const TAKEN: u32 = 1 << 31;
+
+/// The record of a thread, if it has one.
+#[inline(always)]
+pub fn find(tid: u32) -> Option<*mut Thread> {
+    let mut place = tid;
+    for _ in 0..TRIES {
+        let thread = THREADS.get_ptr_mut(place & (PLACES - 1))?;
+        // SAFETY: the map returned a valid pointer.
+        if unsafe { (*thread).owner } == tid | TAKEN {
+            return Some(thread);
+        }
+        place = place.wrapping_add(STRIDE);
+    }
+    None
+}
 
 /// The current thread's record, made when it is first seen. Only the thread itself writes there.
 ///
@@ -18,23 +45,60 @@ use iotrace_common::{
 #[inline(always)]
 pub fn thread(pid_tgid: u64, scratch: u32) -> Option<*mut Thread> {
     let tid = pid_tgid as u32;
-    if let Some(thread) = THREADS.get_ptr_mut(tid) {
+    if let Some(thread) = find(tid) {
         return Some(thread);
     }
-    let zeroed = NEW_THREAD.get(0)?;
-    if THREADS.insert(tid, zeroed, 0).is_err() {
-        count(loss::THREADS_FULL);
-        return None;
-    }
-    let thread = THREADS.get_ptr_mut(tid)?;
+    let thread = take(tid)?;
     let leader: Pointer = read(current(), offset!(task_group_leader));
-    // SAFETY: the map returned a valid pointer, and no other thread uses this key.
+    // SAFETY: the map returned a valid pointer, and no other thread has this place.
     unsafe {
         (*thread).born_ns = now();
+        (*thread).tid = tid;
+        (*thread).owner = tid | TAKEN;
         (*thread).process_start_ns = read(leader, offset!(task_start));
         process::announce_process((pid_tgid >> 32) as u32, leader as u64, (*thread).process_start_ns, scratch);
     }
     Some(thread)
+}
+
+/// A free place for a thread, all zero.
+#[inline(always)]
+fn take(tid: u32) -> Option<*mut Thread> {
+    let mut place = tid;
+    for _ in 0..TRIES {
+        let index = place & (PLACES - 1);
+        if PLACE_OWNERS.insert(index, tid, BPF_NOEXIST as u64).is_ok() {
+            return THREADS.get_ptr_mut(index);
+        }
+        place = place.wrapping_add(STRIDE);
+    }
+    count(loss::THREADS_FULL);
+    None
+}
+
+/// A thread is no more, or another: its place is free. Its call in flight, if it had one, is told as unmatched.
+#[inline(always)]
+pub fn forget(tid: u32) {
+    let mut place = tid;
+    for _ in 0..TRIES {
+        let index = place & (PLACES - 1);
+        let Some(thread) = THREADS.get_ptr_mut(index) else { return };
+        // SAFETY: the map returned a valid pointer, and the thread does nothing else any more.
+        if unsafe { (*thread).owner } == tid | TAKEN {
+            // A thread that is killed leaves its call before it ends: the end of this one was not seen.
+            // SAFETY: as above.
+            if unsafe { (*thread).call } != 0 {
+                count(loss::UNMATCHED);
+            }
+            // First it must look as it shall be found.
+            if let Some(zeroed) = NEW_THREAD.get(0) {
+                let _ = THREADS.set(index, zeroed, 0);
+                let _ = PLACE_OWNERS.remove(index);
+            }
+            return;
+        }
+        place = place.wrapping_add(STRIDE);
+    }
 }
 
 /// Who runs now, for a record.
@@ -46,6 +110,17 @@ pub fn describe() -> Task {
         tid: pid_tgid as u32,
         uid: bpf_get_current_uid_gid() as u32,
         _pad: 0,
-        comm: bpf_get_current_comm().unwrap_or([0; COMM_LEN]),
+        comm: comm(),
+    }
+}
+
+/// Name of the current thread. As words: bytes would be moved one by one.
+#[inline(always)]
+pub fn comm() -> [u8; COMM_LEN] {
+    let mut words = MaybeUninit::<[u64; COMM_LEN / 8]>::uninit();
+    // SAFETY: the helper writes that many bytes, whatever happens; any bytes are a name, and both types have the same size.
+    unsafe {
+        generated::bpf_get_current_comm(words.as_mut_ptr().cast::<c_void>(), COMM_LEN as u32);
+        core::mem::transmute::<[u64; COMM_LEN / 8], [u8; COMM_LEN]>(words.assume_init())
     }
 }

@@ -1,20 +1,43 @@
 //! Reading the kernel's structures at offsets that the loader looked up.
 
-use aya_ebpf::{Global, cty::c_void, helpers::generated};
-use core::mem::{MaybeUninit, size_of};
-use iotrace_common::{layout::KernelLayout, record::COMM_LEN};
+mod view;
 
-/// Offsets of this kernel, written by the loader before it loads the programs.
-#[unsafe(no_mangle)]
-pub static LAYOUT: Global<KernelLayout> = Global::new(KernelLayout::UNKNOWN);
+pub(crate) use self::view::{View, view};
+
+use aya_ebpf::{cty::c_void, helpers::generated};
+use core::mem::{MaybeUninit, size_of};
+use iotrace_common::record::COMM_LEN;
 
 /// Address of a structure in the kernel.
 pub type Pointer = *const u8;
 
-/// The offset of a member: a constant for the verifier, since the loader freezes the map it lies in.
+/// A 32-bit word of a structure that the loader knows, at a place, sign-extended: an immediate that the loader replaces, so that it
+/// costs one instruction and is a constant for the verifier. `iotrace_common::mark` says how.
+macro_rules! constant {
+    ($mark:expr, $place:expr $(, $more:ident)* $(,)?) => {{
+        let value: u64;
+        // SAFETY: writes one register. It is used inside such blocks too.
+        #[allow(unused_unsafe)]
+        unsafe {
+            core::arch::asm!(
+                "{0} = {1}",
+                out(reg) value,
+                const ($mark | $place as u32) as i32,
+                options(nomem, nostack $(, $more)*)
+            );
+        };
+        value
+    }};
+}
+pub(crate) use constant;
+
+/// The offset of a member, or the type of a structure.
 macro_rules! offset {
     ($field:ident) => {
-        $crate::kernel::layout_at(core::mem::offset_of!(iotrace_common::layout::KernelLayout, $field))
+        $crate::kernel::constant!(
+            iotrace_common::mark::LAYOUT,
+            core::mem::offset_of!(iotrace_common::layout::KernelLayout, $field)
+        ) as usize
     };
 }
 pub(crate) use offset;
@@ -22,17 +45,10 @@ pub(crate) use offset;
 /// Whether this kernel has a member.
 macro_rules! present {
     ($field:ident) => {
-        $crate::kernel::offset!($field) != iotrace_common::layout::ABSENT as usize
+        $crate::kernel::offset!($field) != iotrace_common::layout::ABSENT as i32 as usize
     };
 }
 pub(crate) use present;
-
-/// The word at this place of the layout; use `offset!`.
-#[inline(always)]
-pub fn layout_at(place: usize) -> usize {
-    // SAFETY: `place` is the offset of a field of the layout; volatile, because the loader changes it behind the compiler's back.
-    unsafe { core::ptr::read_volatile((&raw const LAYOUT).cast::<u8>().add(place).cast::<u32>()) as usize }
-}
 
 /// Loads a member with a plain instruction.
 ///
@@ -49,9 +65,9 @@ pub unsafe fn load<T: Copy>(base: Pointer, offset: usize) -> T {
 /// Reads a member of any address; zero when it cannot be read.
 #[inline(always)]
 pub fn read<T: Copy>(base: Pointer, offset: usize) -> T {
-    let mut value = MaybeUninit::<T>::zeroed();
-    // SAFETY: the helper writes size_of::<T>() bytes into value or leaves it, and checks the source itself. T is a number or a
-    // pointer: zero is a value of it.
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper writes size_of::<T>() bytes into value, zeros where the source cannot be read (kernel/trace/bpf_trace.c,
+    // bpf_probe_read_kernel_common). T is a number or a pointer, or some of them: zero is a value of it.
     unsafe {
         generated::bpf_probe_read_kernel(
             value.as_mut_ptr().cast::<c_void>(),
@@ -62,7 +78,7 @@ pub fn read<T: Copy>(base: Pointer, offset: usize) -> T {
     }
 }
 
-/// Reads a thread's name. As words: bytes would be zeroed by a call of memset, which takes room on the stack.
+/// Reads a thread's name. As words: bytes would be moved one by one.
 #[inline(always)]
 pub fn read_name(base: Pointer, offset: usize) -> [u8; COMM_LEN] {
     let words = read::<[u64; COMM_LEN / 8]>(base, offset);
@@ -73,7 +89,7 @@ pub fn read_name(base: Pointer, offset: usize) -> [u8; COMM_LEN] {
 /// Reads from the current task's memory; `None` when it cannot be read.
 #[inline(always)]
 pub fn read_user<T: Copy>(address: u64) -> Option<T> {
-    let mut value = MaybeUninit::<T>::zeroed();
+    let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: as for `read`.
     unsafe {
         let failed = generated::bpf_probe_read_user(

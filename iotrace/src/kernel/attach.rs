@@ -194,25 +194,30 @@ pub fn subject(
 /// Puts one program at all functions, through programs that go on with it: the verifier looks at it once. The kernel lets a program
 /// go on with another only where both were made for functions with the same prototype (since 5.19).
 fn trampolines(object: &Object, attached: &mut Attached, entry: &Entry, kernel: &Kernel<'_>) -> Result<(), Refused> {
-    let (kind, numbered): (fn(u32) -> Kind, _) = match entry.place {
-        Place::CallEnd { numbered } => (Kind::Fexit, numbered),
-        _ => (Kind::Fentry, None),
+    let (kind, numbered, at_end): (fn(u32) -> Kind, _, _) = match entry.place {
+        Place::CallEnd { numbered } => (Kind::Fexit, numbered, true),
+        _ => (Kind::Fentry, None, false),
     };
+    let functions = || kernel.functions.iter().filter(|function| at_end || function.begins);
     // What has no type of its own goes with the first that has: only kernels before 5.19 have such functions.
     let fallback = |function: &Function| {
         let typed = |other: &&Function| other.typed && other.parameters == function.parameters;
         kernel.functions.iter().find(typed).map_or(function.prototype, |other| other.prototype)
     };
     let group_of = |function: &Function| if function.typed { function.prototype } else { fallback(function) };
-    let mut groups: Vec<u32> = kernel.functions.iter().map(group_of).collect();
+    let mut groups: Vec<u32> = functions().map(group_of).collect();
     groups.sort_unstable();
     groups.dedup();
     for prototype in groups {
-        let group = kernel.functions.iter().filter(|function| group_of(function) == prototype);
-        let Some(first) = group.clone().max_by_key(|function| function.typed) else { continue };
+        let is_of_group = |function: &&Function| group_of(function) == prototype;
+        // The program need not be made for a function at which it is put.
+        let Some(first) = kernel.functions.iter().filter(is_of_group).max_by_key(|function| function.typed) else {
+            continue;
+        };
         let name = numbered.filter(|_| first.parameters > 1).unwrap_or(entry.program);
         let body = object.load(name, kind(first.id))?;
-        attached.through(Stage::of(entry.place), body, group.map(|function| Jump::Function(kind(function.id))))?;
+        let places = functions().filter(is_of_group).map(|function| Jump::Function(kind(function.id)));
+        attached.through(Stage::of(entry.place), body, places)?;
     }
     Ok(())
 }

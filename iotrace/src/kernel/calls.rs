@@ -129,6 +129,11 @@ pub fn traced(ops: FileOps) -> (Vec<&'static str>, Vec<&'static str>) {
     (of(NATIVE), of(COMPAT))
 }
 
+/// Whether a call must be seen when it begins, also where times do not count (`is_at_end` of the kernel side).
+pub fn must_begin(name: &str) -> bool {
+    matches!(spec(name).action, call::SUBMIT | call::SYNC_MAPPING)
+}
+
 fn place(table: &mut [CallSpec], number: libc::c_long, spec: CallSpec) {
     if let Some(slot) = usize::try_from(number).ok().and_then(|number| table.get_mut(number)) {
         *slot = spec;

@@ -45,22 +45,31 @@ pub struct Function {
     pub typed: bool,
     /// Number of its parameters: where the result stands among a trampoline's arguments.
     pub parameters: usize,
+    /// Whether its beginning must be seen too, and not its end alone.
+    pub begins: bool,
 }
 
 /// The functions of these system calls, in the ways there are: where all calls of 32-bit tasks go through one function, once with
 /// that one and once with a function for each call, as not every kernel lets it be traced (7.2 does not).
 ///
+/// `begins`: whether the beginning of a call must be seen.
+///
 /// # Errors
 ///
 /// The name of a call without a function.
-pub fn of_calls<'a>(btf: &Btf, native: &[&'a str], compat: &[&'a str]) -> Result<Vec<Vec<Function>>, &'a str> {
+pub fn of_calls<'a>(
+    btf: &Btf,
+    native: &[&'a str],
+    compat: &[&'a str],
+    begins: impl Fn(&str) -> bool,
+) -> Result<Vec<Vec<Function>>, &'a str> {
     let mut functions = Vec::new();
     for call in native {
         let regular = format!("{NATIVE}{call}");
         let others = OTHER_NAMES.iter().filter(|(name, _)| name == call).flat_map(|(_, others)| *others);
         let mut names = others.copied().chain([regular.as_str()]);
         match names.find_map(|name| btf.function(name)) {
-            Some(function) => functions.push(function),
+            Some(function) => functions.push(Function { begins: begins(call), ..function }),
             None if CONFIGURABLE.contains(call) => {}
             None => return Err(*call),
         }
@@ -68,12 +77,15 @@ pub fn of_calls<'a>(btf: &Btf, native: &[&'a str], compat: &[&'a str]) -> Result
     if compat.is_empty() {
         return Ok(vec![functions]);
     }
-    let dispatcher = btf.function(COMPAT_DISPATCHER).map(|dispatcher| [functions.as_slice(), &[dispatcher]].concat());
+    let begins_any = compat.iter().any(|call| begins(call));
+    let dispatcher = btf.function(COMPAT_DISPATCHER).map(|dispatcher| Function { begins: begins_any, ..dispatcher });
+    let dispatcher = dispatcher.map(|dispatcher| [functions.as_slice(), &[dispatcher]].concat());
     for call in compat {
-        // Built without CONFIG_IA32_EMULATION it has none.
-        functions.extend(COMPAT.iter().find_map(|start| btf.function(&format!("{start}{call}"))));
-        // Two numbers of the table have the name, and each a function.
-        functions.extend(COMPAT.iter().find_map(|start| btf.function(&format!("{start}{call}64"))));
+        // Built without CONFIG_IA32_EMULATION it has none. Two numbers of the table may have the name, and each a function.
+        for name in [(*call).to_owned(), format!("{call}64")] {
+            let function = COMPAT.iter().find_map(|start| btf.function(&format!("{start}{name}")));
+            functions.extend(function.map(|function| Function { begins: begins(call), ..function }));
+        }
     }
     functions.sort_by(|a, b| a.name.cmp(&b.name));
     functions.dedup();

@@ -62,7 +62,8 @@ pub fn missing_optional(layout: &KernelLayout) -> Vec<&'static str> {
 fn find(btf: &Btf, field: &'static Field) -> Result<u32, MissingField> {
     let mut tried = Vec::new();
     for member in field.members {
-        match btf.byte_offset(member) {
+        let found = if member.contains('.') { btf.byte_offset(member) } else { btf.structure(member) };
+        match found {
             Ok(offset) => return Ok(offset),
             Err(error) => tried.push((*member, error)),
         }

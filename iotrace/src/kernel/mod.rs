@@ -13,6 +13,7 @@ pub mod layout;
 pub mod link;
 pub mod log;
 pub mod losses;
+pub mod marks;
 pub mod mechanism;
 pub mod object;
 pub mod plan;

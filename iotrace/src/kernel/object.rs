@@ -4,6 +4,7 @@
 //! goes to many functions, so programs are loaded by [`crate::kernel::program`].
 
 use crate::kernel::{
+    marks::Constants,
     program::{Code, Kind, Loaded, Refused},
     sys,
 };
@@ -16,8 +17,9 @@ use std::{
 };
 
 /// Values that the loader gives to the object before it is loaded.
-#[derive(Default)]
 pub struct Settings<'a> {
+    /// What its marks stand for.
+    pub constants: &'a Constants,
     /// Bytes of its read-only variables.
     pub globals: HashMap<&'a str, (&'a [u8], bool)>,
     /// Entries of maps that shall not have the size written in the object.
@@ -25,6 +27,11 @@ pub struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
+    /// With these constants, and nothing else yet.
+    pub fn new(constants: &'a Constants) -> Self {
+        Self { constants, globals: HashMap::new(), sizes: HashMap::new() }
+    }
+
     /// Sets a read-only variable, which the object must have.
     pub fn global<T: bytemuck::Pod>(mut self, name: &'a str, value: &'a T) -> Self {
         self.globals.insert(name, (bytemuck::bytes_of(value), true));
@@ -86,6 +93,7 @@ impl Object {
         object.relocate_maps(known, &sections).context("the object refers to a map that it does not have")?;
         object.relocate_calls(&sections).context("the object calls a function that it does not have")?;
         object.sanitize_functions(features);
+        object.functions.values_mut().for_each(|function| settings.constants.put_into(&mut function.instructions));
         let code = object.programs.iter().filter_map(|(name, program)| {
             let function = object.functions.get(&program.function_key())?;
             Some((name.clone(), Code::new(name, &program.license, function)))

@@ -10,6 +10,8 @@ pub struct Plan {
     pub files: FileOps,
     /// Add reads, writes and syncs up by thread and file.
     pub sum: bool,
+    /// Times do not count: what can be seen when a call ends is not looked at when it begins.
+    pub no_latency: bool,
     /// Send each read, write and sync.
     pub stream_io: bool,
     /// Send each sync, and each write that syncs by itself.

@@ -213,21 +213,11 @@ pub fn load_jump(program: &'static str, kind: Kind, array: BorrowedFd<'_>) -> Re
     Ok(Loaded { name: program, fd, took: began.elapsed() })
 }
 
-/// `bpf_tail_call(ctx, array, 0); return 0`, with opcodes of include/uapi/linux/bpf.h.
+/// `bpf_tail_call(ctx, array, 0); return 0`.
 fn jump(array: i32) -> [bpf_insn; 6] {
     const LOAD_64: u8 = 0x18; // BPF_LD | BPF_IMM | BPF_DW, two instructions long
     const MAP_FD: u8 = 1; // BPF_PSEUDO_MAP_FD
-    const MOVE: u8 = 0xb7; // BPF_ALU64 | BPF_MOV | BPF_K
-    const CALL: u8 = 0x85; // BPF_JMP | BPF_CALL
-    const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
     const TAIL_CALL: i32 = 12; // BPF_FUNC_tail_call
-    let instruction = |code, destination, source, imm| {
-        let mut instruction =
-            bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, 0), off: 0, imm };
-        instruction.set_dst_reg(destination);
-        instruction.set_src_reg(source);
-        instruction
-    };
     // The context is in register 1 already.
     [
         instruction(LOAD_64, 2, MAP_FD, array),
@@ -237,6 +227,29 @@ fn jump(array: i32) -> [bpf_insn; 6] {
         instruction(MOVE, 0, 0, 0),
         instruction(EXIT, 0, 0, 0),
     ]
+}
+
+/// BPF_ALU64 | BPF_MOV | BPF_K of include/uapi/linux/bpf.h.
+pub const MOVE: u8 = 0xb7;
+/// BPF_JMP | BPF_CALL.
+pub const CALL: u8 = 0x85;
+/// BPF_JMP | BPF_EXIT.
+pub const EXIT: u8 = 0x95;
+
+/// One instruction.
+pub fn instruction(code: u8, destination: u8, source: u8, imm: i32) -> bpf_insn {
+    let mut instruction =
+        bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(0, 0), off: 0, imm };
+    instruction.set_dst_reg(destination);
+    instruction.set_src_reg(source);
+    instruction
+}
+
+/// Whether the kernel takes a program of these instructions.
+pub fn is_taken(kind: Kind, instructions: &[bpf_insn]) -> bool {
+    let mut attr = attributes(kind, instructions, c"GPL", c"trial");
+    // SAFETY: what the fields point to outlives the call.
+    unsafe { sys::bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }.is_ok()
 }
 
 impl Loaded {

@@ -11,6 +11,7 @@ use crate::kernel::{
     layout::kernel_layout,
     log::KernelLog,
     losses::{LossReader, Losses},
+    marks::Constants,
     mechanism::{Mechanism, Subject},
     object::{Object, Settings},
     plan::Plan,
@@ -72,12 +73,10 @@ impl Tracer {
         let layout = kernel_layout(&btf)?;
         let block = BlockFacts::from_btf(&btf);
         let (calls, compat) = calls::table(plan.files);
-        let config = config(plan, &btf, &block, compat);
+        let constants = Constants::new(&btf, layout, config(plan, &btf, &block, compat));
         let comm = plan.filters.comm.as_deref().copied().unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
 
-        let mut settings = Settings::default()
-            .global("LAYOUT", &layout)
-            .global("CONFIG", &config)
+        let mut settings = Settings::new(&constants)
             .global("CALLS", &calls)
             .global("COMM", &comm)
             .global("AYA_LOG_LEVEL", &plan.log_level)
@@ -88,6 +87,7 @@ impl Tracer {
             ("PENDING", plan.files.any()),
             ("SUMS", plan.sum),
             ("SUM_INDEX", plan.sum),
+            ("RECENT", plan.sum),
             ("FREE_SUMS", plan.sum),
             ("REQUESTS", plan.block()),
             ("HISTOGRAMS", plan.histogram.is_some()),
@@ -201,7 +201,7 @@ type CallFunctions<'a> = Result<Vec<Vec<Function>>, &'a str>;
 /// The functions of the system calls that count.
 fn call_functions<'a>(plan: &Plan, btf: &Btf) -> CallFunctions<'a> {
     let (native, compat) = calls::traced(plan.files);
-    functions::of_calls(btf, &native, &compat)
+    functions::of_calls(btf, &native, &compat, |call| !plan.no_latency || calls::must_begin(call))
 }
 
 /// Attaches what traces files, with the first mechanism that works, or the one that is asked for.
@@ -282,6 +282,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         (plan.files.read, config::READS),
         (plan.files.write, config::WRITES),
         (plan.files.sync, config::SYNCS),
+        (plan.no_latency, config::AT_END),
         (cfg!(target_arch = "aarch64"), config::ONLY_64_BIT),
         (btf.function_exists("bpf_task_pt_regs"), config::TASK_REGS),
         (completion_arguments(btf) == Some(4), config::URING_BY_DATA),

@@ -17,6 +17,16 @@ struct Member {
 }
 
 impl Btf {
+    /// Id of a structure.
+    ///
+    /// # Errors
+    ///
+    /// [`BtfError::NoStruct`].
+    pub fn structure(&self, name: &str) -> Result<u32, BtfError> {
+        let mut found = self.types_named(name).filter(|ty| ty.kind() == kind::STRUCT);
+        found.next().map(|ty| ty.id()).ok_or_else(|| BtfError::NoStruct(name.to_owned()))
+    }
+
     /// Offset of a member from the start of a structure or union, bytes.
     ///
     /// `path` is `struct.member`, or goes on through members of members: `file.f_path.dentry`. `[N]` selects an

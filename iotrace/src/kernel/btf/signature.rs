@@ -11,6 +11,11 @@ impl Btf {
         self.functions_named(name).next().is_some()
     }
 
+    /// Id of a function.
+    pub fn function_id(&self, name: &str) -> Option<u32> {
+        self.functions_named(name).next().map(|ty| ty.id())
+    }
+
     /// A function that is there as one of its own. Where several have the name (a real one and the stand-in of kernel/sys_ni.c), the
     /// one whose first parameter points to a known structure and is called `regs` counts.
     pub fn function(&self, name: &str) -> Option<Function> {
@@ -20,7 +25,7 @@ impl Btf {
             let target = self.resolve(pointer).filter(|ty| ty.kind() == kind::PTR).map(Type::size_or_type);
             let typed = target.and_then(|id| self.resolve(id)).is_some_and(|ty| ty.kind() == kind::STRUCT);
             let (id, prototype, parameters) = (ty.id(), prototype.id(), prototype.length());
-            let function = Function { name: name.into(), id, prototype, typed, parameters };
+            let function = Function { name: name.into(), id, prototype, typed, parameters, begins: true };
             Some(((typed, self.is_string(parameter, b"regs")), function))
         });
         found.max_by_key(|(fit, _)| *fit).map(|(_, function)| function)

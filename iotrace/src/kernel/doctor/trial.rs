@@ -10,16 +10,14 @@ use crate::kernel::{
     block::BlockFacts,
     calls::{self, FileOps},
     functions,
+    marks::Constants,
     mechanism::{Mechanism, Place, Subject, entries},
     object::{Object, Settings},
     program::Refused,
     tracer::{OBJECT, unfit},
 };
 use aya::{maps::MapType, sys::is_map_supported};
-use iotrace_common::{
-    config::{self, CommFilter, Config},
-    layout::KernelLayout,
-};
+use iotrace_common::config::{self, CommFilter, Config};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{error::Error, io};
 
@@ -83,20 +81,19 @@ fn object(known: Option<&KnownTypes>) -> Result<Object, Words> {
     }
     // Without block operations that count, and with an empty map of processes, nothing is recorded while attached.
     let config = Config { flags, self_pid: std::process::id(), kinds: u32::MAX, ..Config::default() };
-    let layout = known.map_or(KernelLayout::UNKNOWN, |known| known.layout);
+    let constants = match known {
+        Some(known) => Constants::new(&known.btf, known.layout, config),
+        None => Constants::unknown(config),
+    };
     let comm = CommFilter { class: [0; 256], star: 0, accept: 0 };
-    let settings = Settings::default()
-        .global("LAYOUT", &layout)
-        .global("CONFIG", &config)
-        .global("CALLS", &calls)
-        .global("COMM", &comm)
-        .global("AYA_LOG_LEVEL", &0_u8);
+    let settings =
+        Settings::new(&constants).global("CALLS", &calls).global("COMM", &comm).global("AYA_LOG_LEVEL", &0_u8);
     Object::open(OBJECT, settings).map_err(|error| words(error.as_ref()))
 }
 
 fn trial(object: &Object, subject: Subject, mechanism: Mechanism, known: &KnownTypes) -> Result<(), Refusal> {
     let (native, _) = calls::traced(FileOps::ALL);
-    let functions = functions::of_calls(&known.btf, &native, &[]);
+    let functions = functions::of_calls(&known.btf, &native, &[], |_| true);
     if subject == Subject::Files
         && let Some(reason) = unfit(mechanism, functions.as_ref().err().copied())
     {

@@ -23,6 +23,19 @@ fn every_row_is_equal_to_the_programs_own_log() {
 }
 
 #[test]
+fn without_latency_rows_are_the_same_and_have_no_times() {
+    need!(bpf);
+    let scene = Scene::new(WORKLOAD);
+    let run = top(&scene, "calls", &["--sync"], &["-a", "--no-latency"]);
+    assert_rows(&scene, &scene.log(), &run.rows, |_| true);
+    for row in &run.rows {
+        for time in ["read_ns", "write_ns", "sync_ns", "max_ns"] {
+            assert!(row[time].is_null(), "{row}");
+        }
+    }
+}
+
+#[test]
 fn sums_are_equal_to_proc_io() {
     need!(bpf);
     let scene = Scene::new(WORKLOAD);

@@ -278,8 +278,9 @@ pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result
 /// # Errors
 ///
 /// See [`append`].
-pub fn top_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
+pub fn top_line(row: &Row, ts: &str, latency: bool, out: &mut Vec<u8>) -> Result<()> {
     let counters = &row.counters;
+    let time = |ns| latency.then_some(ns);
     let line = TopLine {
         kind: "top",
         ts,
@@ -292,10 +293,10 @@ pub fn top_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
         write_bytes: counters.write_bytes,
         syncs: counters.syncs,
         sync_writes: counters.sync_writes,
-        read_ns: counters.read_ns,
-        write_ns: counters.write_ns,
-        sync_ns: counters.sync_ns,
-        max_ns: counters.max_ns,
+        read_ns: time(counters.read_ns),
+        write_ns: time(counters.write_ns),
+        sync_ns: time(counters.sync_ns),
+        max_ns: time(counters.max_ns),
         errors: counters.errors,
         allocates: counters.allocates,
         truncates: counters.truncates,

@@ -283,7 +283,7 @@ fn json_of_a_block_request() {
 fn json_of_a_row_of_top() {
     insta::assert_snapshot!(line(|world, out| {
         let row = Row { mapped: mapped(), ..row(world, NGINX, Some(b"/var/log/app.log"), counters()) };
-        top_line(&row, &timestamp(&mut world.clock, 5_000_000_000), out)
+        top_line(&row, &timestamp(&mut world.clock, 5_000_000_000), true, out)
     }));
 }
 
@@ -380,7 +380,7 @@ fn a_thread_is_named_only_where_the_row_is_of_one() {
     let top = |tid| {
         value(|world, out| {
             let row = Row { tid, ..row(world, APP, Some(b"/a"), counters()) };
-            top_line(&row, "", out)
+            top_line(&row, "", true, out)
         })
     };
     assert_eq!(top(None).get("tid"), None);
@@ -451,7 +451,7 @@ fn a_cell_is_one_line_whatever_the_name() {
 #[test]
 fn every_counter_of_a_sum_is_in_a_line_of_top_or_fsync() {
     let all: Counters = bytemuck::cast(<[u64; 15]>::try_from((1001..1016).collect::<Vec<u64>>()).unwrap());
-    let both = line(|world, out| top_line(&row(world, APP, None, all), "", out))
+    let both = line(|world, out| top_line(&row(world, APP, None, all), "", true, out))
         + &line(|world, out| {
             let row = row(world, APP, None, all);
             fsync_line(&SyncRow { row, percentiles: None }, "", 1, out)
@@ -484,7 +484,7 @@ proptest! {
         open_line(&Open { task, name: Some(path.clone()), ..open(APP, 99) }, world, &mut out).unwrap();
         lines.push(parsed(&std::mem::take(&mut out)));
         let row = Row { comm: Some(comm(&thread)), ..row(world, APP, Some(&path), counters()) };
-        top_line(&row, "", &mut out).unwrap();
+        top_line(&row, "", true, &mut out).unwrap();
         lines.push(parsed(&std::mem::take(&mut out)));
         fsync_line(&SyncRow { row, percentiles: None }, "", 1, &mut out).unwrap();
         lines.push(parsed(&out));

@@ -33,6 +33,7 @@ Examples:
   iotrace top 1                        a table each second, until Ctrl-C
   iotrace top -p 4711 --by thread      which thread of a process does it
   iotrace top --path '/var/log/**'     only logs
+  iotrace top --no-latency             the same for less, without times
   iotrace top --by container           which container, pod or service does it
   iotrace top --json -- ./job.sh       all I/O of a program and its children")]
 pub struct Args {
@@ -51,6 +52,9 @@ pub struct Args {
     /// Only these operations: read, write, fsync, fallocate, truncate, mmap
     #[arg(long, value_name = "OP,...", value_delimiter = ',')]
     op: Vec<FileOp>,
+    /// Leave out times, which costs less: calls are seen when they end only, where that can be
+    #[arg(long, conflicts_with = "min_latency")]
+    no_latency: bool,
     /// Columns to print, in this order
     #[arg(long, value_name = "COLUMN,...")]
     columns: Option<String>,
@@ -93,7 +97,8 @@ pub const COLUMNS: &[Column] = &[
     Column::new("ifree", "IFREE%", Align::Right, 0, "Inodes that are free, in per cent"),
 ];
 
-fn cell(key: &str, row: &Row) -> String {
+/// `latency`: whether times were measured.
+fn cell(key: &str, row: &Row, latency: bool) -> String {
     let counters = &row.counters;
     match key {
         "pid" => row.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
@@ -104,8 +109,8 @@ fn cell(key: &str, row: &Row) -> String {
         "r_kb" => kib(counters.read_bytes),
         "w_kb" => kib(counters.write_bytes),
         "syncs" => (counters.syncs + counters.sync_writes).to_string(),
-        "time" => nanos(counters.total_ns()),
-        "max" => nanos(counters.max_ns),
+        "time" => latency_cell(latency, counters.total_ns()),
+        "max" => latency_cell(latency, counters.max_ns),
         "errors" => counters.errors.to_string(),
         "allocs" => counters.allocates.to_string(),
         "truncs" => counters.truncates.to_string(),
@@ -126,6 +131,10 @@ fn cell(key: &str, row: &Row) -> String {
         "ifree" => free_cell(row.free.and_then(|free| free.inodes)),
         _ => row_path_cell(row),
     }
+}
+
+fn latency_cell(latency: bool, ns: u64) -> String {
+    if latency { nanos(ns) } else { "-".to_owned() }
 }
 
 fn free_cell(per_cent: Option<f64>) -> String {
@@ -183,6 +192,9 @@ impl Args {
     /// See [`run`].
     pub fn run(self) -> Result<Exit> {
         let files = file_ops(&self.op, FileOps { open: false, ..FileOps::ALL })?;
+        if self.no_latency && matches!(self.sort, Sort::Time) {
+            return Err(Misused("--sort time needs times, which --no-latency leaves out".into()).into());
+        }
         let chosen = self.columns.as_deref().unwrap_or(default_columns(self.by));
         let columns: Vec<Column> = select(COLUMNS, chosen)
             .map_err(Misused)?
@@ -197,7 +209,13 @@ impl Args {
             stream: false,
             everyone: false,
             host_paths,
-            plan: Plan { files, sum: true, kinds: if self.all { ALL_KINDS } else { REGULAR }, ..Plan::default() },
+            plan: Plan {
+                files,
+                sum: true,
+                kinds: if self.all { ALL_KINDS } else { REGULAR },
+                no_latency: self.no_latency,
+                ..Plan::default()
+            },
             timing: &self.timing,
             common: &self.common,
         };
@@ -239,12 +257,13 @@ impl Command for Top<'_> {
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
             for row in shown {
-                top_line(row, &ts, out)?;
+                top_line(row, &ts, !self.args.no_latency, out)?;
             }
             return Ok(());
         }
-        let cells: Vec<Vec<String>> =
-            shown.map(|row| self.columns.iter().map(|column| cell(column.key, row)).collect()).collect();
+        let cells: Vec<Vec<String>> = shown
+            .map(|row| self.columns.iter().map(|column| cell(column.key, row, !self.args.no_latency)).collect())
+            .collect();
         table(&self.columns, &cells, total, interval, world, out);
         Ok(())
     }

@@ -17,7 +17,7 @@ use unicode_width::UnicodeWidthStr;
 fn table(rows: &[Row], chosen: &str, form: Form) -> String {
     let columns: Vec<Column> = select(COLUMNS, chosen).unwrap().into_iter().map(|index| COLUMNS[index]).collect();
     let cells: Vec<Vec<String>> =
-        rows.iter().map(|row| columns.iter().map(|column| cell(column.key, row)).collect()).collect();
+        rows.iter().map(|row| columns.iter().map(|column| cell(column.key, row, true)).collect()).collect();
     form.table(&crate::output::Table::new(columns, form.width), &cells)
 }
 
@@ -68,6 +68,13 @@ fn table_by_disk() {
 }
 
 #[test]
+fn without_latency_there_is_no_time() {
+    let row = &usual()[0];
+    assert_eq!(["time", "max"].map(|key| cell(key, row, false)), ["-", "-"]);
+    assert_eq!(cell("reads", row, false), cell("reads", row, true));
+}
+
+#[test]
 fn only_a_terminal_has_a_bold_header() {
     let bold = table(&usual(), "pid,path", Form { colour: true, ..Form::default() });
     let plain = table(&usual(), "pid,path", Form::default());
@@ -88,9 +95,9 @@ fn default_columns_exist_and_the_last_one_is_free() {
 fn every_column_has_a_cell_of_its_own() {
     let row = &usual()[0];
     // The path is what is shown for a column without a cell.
-    let path = cell("path", row);
+    let path = cell("path", row, true);
     for column in COLUMNS.iter().filter(|column| column.key != "path") {
-        assert_ne!(cell(column.key, row), path, "{}", column.key);
+        assert_ne!(cell(column.key, row, true), path, "{}", column.key);
     }
 }
 
@@ -113,10 +120,10 @@ fn assert_one_line(row: Row) {
 fn what_a_runtime_does_for_a_container_is_marked() {
     let named = Container { name: Some("web".into()), ..Container::default() };
     let row = hostile(named);
-    assert_eq!(cell("container", &row), "web");
+    assert_eq!(cell("container", &row, true), "web");
     let runtime = Row { role: Some("runtime"), ..row };
-    assert_eq!(cell("container", &runtime), "web(runtime)");
-    assert_eq!(cell("container", &Row { resident: None, ..runtime }), "(runtime)");
+    assert_eq!(cell("container", &runtime, true), "web(runtime)");
+    assert_eq!(cell("container", &Row { resident: None, ..runtime }, true), "(runtime)");
 }
 
 #[test]

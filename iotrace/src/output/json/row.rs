@@ -62,14 +62,14 @@ pub struct TopLine<'a> {
     pub syncs: u64,
     /// Writes that sync by themselves.
     pub sync_writes: u64,
-    /// Time in reads.
-    pub read_ns: u64,
+    /// Time in reads; this and the other times are null with `--no-latency`.
+    pub read_ns: Option<u64>,
     /// Time in writes.
-    pub write_ns: u64,
+    pub write_ns: Option<u64>,
     /// Time in syncs.
-    pub sync_ns: u64,
+    pub sync_ns: Option<u64>,
     /// Longest operation; 0 in an interval after the one that had it.
-    pub max_ns: u64,
+    pub max_ns: Option<u64>,
     /// Calls that failed.
     pub errors: u64,
     /// fallocate calls, failed ones included.

@@ -18,4 +18,6 @@ for command in "top --all" "fsync --trace" events open latency; do
     # shellcheck disable=SC2086
     loads $command $how -d 10ms --tid 1 --comm 'x*' --uid 0 --disk vda --min-latency 1us --failed
 done
+# shellcheck disable=SC2086
+loads top --all --no-latency $how -d 10ms --pid 1 --comm 'x*' --uid 0 --disk vda --failed
 $bb sed 's/^/@@ program /' $VERIFIER_LOG

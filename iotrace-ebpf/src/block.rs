@@ -3,8 +3,8 @@
 use crate::{
     filter,
     kernel::{Pointer, load, now, offset, present},
-    latency,
-    maps::{BEGAN, EVENTS, REQUESTS, config, count, enabled, wakeup},
+    latency::{self, atomic_add},
+    maps::{BEGAN, EVENTS, REQUEST_COUNT, REQUESTS, REQUESTS_KEPT, config, count, enabled, wakeup},
     task,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -15,32 +15,36 @@ use iotrace_common::{
     record::{BLOCK, Header},
 };
 
+/// `RequestState::begin_ns` of an entry that waits for the next request at its address.
+const IDLE: u64 = 0;
+
 /// Which settings depend on the thread that submits.
 const BY_THREAD: u32 = FILTER_PID | FILTER_TID | FILTER_UID | FILTER_COMM;
 
 /// A request enters a queue.
 #[inline(always)]
 pub fn inserted(request: Pointer) {
-    begin(request, 0);
+    begin(request, 0, REQUESTS.get_ptr_mut(request as u64));
 }
 
 /// A request is given to the device.
 #[inline(always)]
 pub fn issued(request: Pointer) {
     let issue_ns = now();
-    if let Some(state) = REQUESTS.get_ptr_mut(request as u64) {
+    let known = REQUESTS.get_ptr_mut(request as u64);
+    if let Some(state) = known {
         let started = started_ns(request);
         // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
         unsafe {
             // An older begin belongs to a request that was merged into another and never completed.
-            if started == 0 || (*state).begin_ns >= started {
+            if (*state).begin_ns != IDLE && (started == 0 || (*state).begin_ns >= started) {
                 (*state).issue_ns = issue_ns;
                 (*state).sector = load(request, offset!(rq_sector));
                 return;
             }
         }
     }
-    begin(request, issue_ns);
+    begin(request, issue_ns, known);
 }
 
 /// When the block layer began to account the request, 0 when it does not.
@@ -54,8 +58,9 @@ fn started_ns(request: Pointer) -> u64 {
     }
 }
 
+/// `known`: what there is of the request, or of one that stood there before.
 #[inline(always)]
-fn begin(request: Pointer, issue_ns: u64) {
+fn begin(request: Pointer, issue_ns: u64, known: Option<*mut RequestState>) {
     // SAFETY: an argument of the tracepoint.
     let (cmd_flags, sector): (u32, u64) =
         unsafe { (load(request, offset!(rq_cmd_flags)), load(request, offset!(rq_sector))) };
@@ -67,16 +72,49 @@ fn begin(request: Pointer, issue_ns: u64) {
     }
     let started = started_ns(request);
     let begin_ns = if started != 0 { started } else { now() };
-    let state = RequestState { begin_ns, issue_ns, bytes: 0, sector, task: task::describe() };
+    // Histograms are of nobody.
+    let task = if enabled!(STREAM_BLOCK) { task::describe() } else { task::nobody() };
+    let state = RequestState { begin_ns, issue_ns, bytes: 0, sector, task };
+    match known {
+        // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+        Some(known) => unsafe { *known = state },
+        None => remember(request, &state),
+    }
+}
+
+/// Takes a new entry for a request.
+#[inline(always)]
+fn remember(request: Pointer, state: &RequestState) {
     if REQUESTS.insert(request as u64, state, 0).is_err() {
-        count(loss::REQUESTS_FULL);
+        return count(loss::REQUESTS_FULL);
+    }
+    if let Some(entries) = REQUEST_COUNT.get_ptr_mut(0) {
+        // SAFETY: the map returned a valid pointer, and all CPUs only add.
+        unsafe { atomic_add(entries, 1) };
+    }
+}
+
+/// A request is done. A queue's requests stand where they are as long as the queue does, so the entry is kept for the next one:
+/// to insert and to remove one costs more than all the rest. Where many queues have many, entries go as they came.
+#[inline(always)]
+fn forget(request: Pointer, state: *mut RequestState) {
+    let Some(entries) = REQUEST_COUNT.get_ptr_mut(0) else { return };
+    // SAFETY: both maps returned valid pointers; a request is in one hand at a time, and all CPUs only add to the number.
+    unsafe {
+        if *entries <= REQUESTS_KEPT {
+            (*state).begin_ns = IDLE;
+        } else if REQUESTS.remove(request as u64).is_ok() {
+            atomic_add(entries, u64::MAX);
+        }
     }
 }
 
 /// A request was merged into another one and is no more.
 #[inline(always)]
 pub fn merged(request: Pointer) {
-    let _ = REQUESTS.remove(request as u64);
+    if let Some(state) = REQUESTS.get_ptr_mut(request as u64) {
+        forget(request, state);
+    }
 }
 
 /// A request, or a part of it, completes.
@@ -89,7 +127,9 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
     if config!(block_ops) >> (cmd_flags & 63) & 1 == 0 {
         return None;
     }
-    let Some(state) = REQUESTS.get_ptr_mut(request as u64) else {
+    // SAFETY: the map returned a valid pointer.
+    let known = REQUESTS.get_ptr_mut(request as u64).filter(|state| unsafe { (**state).begin_ns } != IDLE);
+    let Some(known) = known else {
         if config!(flags) & BY_THREAD == 0 && missed(request, bytes) {
             count(loss::UNMATCHED);
         }
@@ -97,13 +137,13 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
     };
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
     let state = unsafe {
-        (*state).bytes += bytes as u64;
+        (*known).bytes += bytes as u64;
         if bytes < left {
             return None;
         }
-        *state
+        *known
     };
-    let _ = REQUESTS.remove(request as u64);
+    forget(request, known);
     let disk = disk(request);
     let part = part(request, disk);
     if !filter::device_wanted(disk) && !filter::device_wanted(part) {

@@ -41,11 +41,13 @@ pub fn add(disk: u32, cmd_flags: u32, bytes: u64, failed: bool, queue_ns: u64, d
     extremes(key, total_ns, queue_ns, device_ns);
 }
 
+/// Adds to a number that several CPUs change.
+///
 /// # Safety
 ///
 /// `value` must be valid and only ever be changed atomically.
 #[inline(always)]
-unsafe fn atomic_add(value: *mut u64, addend: u64) {
+pub unsafe fn atomic_add(value: *mut u64, addend: u64) {
     // The target has no atomics in `core`; this is the addition that every kernel has.
     // SAFETY: the caller's promise.
     unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) value, in(reg) addend) };

@@ -92,9 +92,14 @@ pub static PENDING: HashMap<PendingKey, Pending> = HashMap::with_max_entries(163
 #[map]
 pub static NEW_PENDING: PerCpuArray<Pending> = PerCpuArray::with_max_entries(WHO_COUNT, 0);
 
-/// Requests between insert or issue and completion, by address.
+/// Requests between insert or issue and completion, by address; and entries of those that are done.
 #[map]
 pub static REQUESTS: HashMap<u64, RequestState> = HashMap::with_max_entries(16384, 0);
+/// Entries of `REQUESTS`.
+#[map]
+pub static REQUEST_COUNT: Array<u64> = Array::with_max_entries(1, 0);
+/// Entries are kept for the next request while there are no more than that.
+pub const REQUESTS_KEPT: u64 = 8192;
 
 /// When all programs were attached, nanoseconds of CLOCK_MONOTONIC; 0 before.
 #[map]

@@ -18,7 +18,7 @@ const HEAD: usize = size_of::<FileRecord>();
 const COMPONENT: usize = 256;
 /// Position of the next name stays below this; a power of two, so that a mask proves it to the verifier.
 const NAMES: usize = PATH_MAX;
-const _: () = assert!(HEAD % 8 == 0 && HEAD + NAMES + COMPONENT <= SCRATCH_LEN);
+const _: () = assert!(HEAD.is_multiple_of(8) && HEAD + NAMES + COMPONENT <= SCRATCH_LEN);
 
 /// Sends the path of a file and remembers that it was sent. Returns its number, 0 when the ring buffer was full.
 #[inline(always)]

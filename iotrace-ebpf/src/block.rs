@@ -1,46 +1,55 @@
 //! Block requests: from insert to issue to completion.
 
 use crate::{
-    filter,
-    kernel::{Pointer, load, now, offset, present},
+    charge, filter,
+    kernel::{Pointer, current, load, now, offset, present},
     latency,
-    maps::{BEGAN, EVENTS, REQUESTS, config, count, enabled, wakeup},
-    task,
+    maps::{BEGAN, CHARGES, REQUESTS, SCRATCH_INSERT, SCRATCH_ISSUE, config, count, enabled},
+    process, task,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use iotrace_common::{
-    block::{BlockRecord, RequestState},
-    config::{FILTER_COMM, FILTER_PID, FILTER_TID, FILTER_UID},
+    block::{Charges, DIRTIER_WANTED, KERNEL, RequestState, UNOWNED, WANTED},
     loss,
-    record::{BLOCK, Header},
+    record::BLOCK,
 };
-
-/// Which settings depend on the thread that submits.
-const BY_THREAD: u32 = FILTER_PID | FILTER_TID | FILTER_UID | FILTER_COMM;
 
 /// A request enters a queue.
 #[inline(always)]
 pub fn inserted(request: Pointer) {
-    begin(request, 0);
+    begin(request, 0, SCRATCH_INSERT);
 }
 
 /// A request is given to the device.
 #[inline(always)]
 pub fn issued(request: Pointer) {
     let issue_ns = now();
-    if let Some(state) = REQUESTS.get_ptr_mut(request as u64) {
-        let started = started_ns(request);
-        // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
-        unsafe {
-            // An older begin belongs to a request that was merged into another and never completed.
-            if started == 0 || (*state).begin_ns >= started {
-                (*state).issue_ns = issue_ns;
-                (*state).sector = load(request, offset!(rq_sector));
-                return;
-            }
-        }
+    let first = match issued_before(request, issue_ns) {
+        Some(before) => before == 0,
+        None => begin(request, issue_ns, SCRATCH_ISSUE),
+    };
+    if enabled!(STREAM_BLOCK) && first && !charge::note(request) {
+        let _ = REQUESTS.remove(request as u64);
+        count(loss::REQUESTS_FULL);
     }
-    begin(request, issue_ns);
+}
+
+/// Notes when a known request is issued, and returns when it was before, 0 for never. `None` when the request is not known.
+#[inline(always)]
+fn issued_before(request: Pointer, issue_ns: u64) -> Option<u64> {
+    let state = REQUESTS.get_ptr_mut(request as u64)?;
+    let started = started_ns(request);
+    // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+    unsafe {
+        // An older begin belongs to a request that was merged into another and never completed.
+        if started != 0 && (*state).begin_ns < started {
+            return None;
+        }
+        let before = (*state).issue_ns;
+        (*state).issue_ns = issue_ns;
+        (*state).sector = load(request, offset!(rq_sector));
+        Some(before)
+    }
 }
 
 /// When the block layer began to account the request, 0 when it does not.
@@ -54,23 +63,35 @@ fn started_ns(request: Pointer) -> u64 {
     }
 }
 
+/// Remembers a request, unless it does not count.
 #[inline(always)]
-fn begin(request: Pointer, issue_ns: u64) {
+fn begin(request: Pointer, issue_ns: u64, scratch: u32) -> bool {
     // SAFETY: an argument of the tracepoint.
     let (cmd_flags, sector): (u32, u64) =
         unsafe { (load(request, offset!(rq_cmd_flags)), load(request, offset!(rq_sector))) };
     if config!(block_ops) >> (cmd_flags & 63) & 1 == 0 {
-        return;
+        return false;
     }
-    if config!(flags) & BY_THREAD != 0 && !filter::thread_wanted(bpf_get_current_pid_tgid()) {
-        return;
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let wanted = filter::submitter_wanted(pid_tgid);
+    let (mut flags, mut start_ns) = (if wanted { WANTED } else { 0 }, 0);
+    if enabled!(STREAM_BLOCK) {
+        // Whose pages these are is known when the request is issued.
+        let kernel = task::is_kernel(current());
+        flags |= if kernel { KERNEL } else { 0 };
+        start_ns = process::introduce(pid_tgid, kernel, scratch);
+    } else if !wanted {
+        return false;
     }
     let started = started_ns(request);
     let begin_ns = if started != 0 { started } else { now() };
-    let state = RequestState { begin_ns, issue_ns, bytes: 0, sector, task: task::describe() };
-    if REQUESTS.insert(request as u64, state, 0).is_err() {
+    let task = task::describe();
+    let state = RequestState { begin_ns, issue_ns, bytes: 0, sector, task, start_ns, flags, _pad: 0 };
+    let full = REQUESTS.insert(request as u64, state, 0).is_err();
+    if full {
         count(loss::REQUESTS_FULL);
     }
+    !full
 }
 
 /// A request was merged into another one and is no more.
@@ -90,56 +111,84 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
         return None;
     }
     let Some(state) = REQUESTS.get_ptr_mut(request as u64) else {
-        if config!(flags) & BY_THREAD == 0 && missed(request, bytes) {
+        if (!filter::by_thread() || enabled!(STREAM_BLOCK)) && missed(request, bytes) {
             count(loss::UNMATCHED);
         }
         return None;
     };
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
-    let state = unsafe {
+    unsafe {
         (*state).bytes += bytes as u64;
         if bytes < left {
             return None;
         }
-        *state
-    };
+        finished(request, &mut *state, cmd_flags, error, end_ns);
+    }
     let _ = REQUESTS.remove(request as u64);
+    if enabled!(STREAM_BLOCK) {
+        let _ = CHARGES.remove(request as u64);
+    }
+    Some(())
+}
+
+/// All of a request has completed.
+#[inline(always)]
+fn finished(request: Pointer, state: &mut RequestState, cmd_flags: u32, error: i32, end_ns: u64) {
     let disk = disk(request);
     let part = part(request, disk);
     if !filter::device_wanted(disk) && !filter::device_wanted(part) {
-        return None;
+        return;
     }
-    let issue_ns = if state.issue_ns != 0 { state.issue_ns } else { state.begin_ns };
-    let queue_ns = issue_ns.saturating_sub(state.begin_ns);
-    let device_ns = end_ns.saturating_sub(issue_ns);
+    if state.issue_ns == 0 {
+        state.issue_ns = state.begin_ns;
+    }
+    let queue_ns = state.issue_ns.saturating_sub(state.begin_ns);
+    let device_ns = end_ns.saturating_sub(state.issue_ns);
     if !filter::result_wanted(queue_ns + device_ns, error != 0) {
-        return None;
+        return;
     }
-    count(loss::SEEN);
     if enabled!(HISTOGRAM) {
+        count(loss::SEEN);
         latency::add(disk, cmd_flags, state.bytes, error != 0, queue_ns, device_ns);
     }
-    if enabled!(STREAM_BLOCK) {
-        let Some(mut entry) = EVENTS.reserve::<BlockRecord>(0) else {
-            count(loss::EVENTS);
-            return None;
-        };
-        entry.write(BlockRecord {
-            header: Header { kind: BLOCK, len: size_of::<BlockRecord>() as u32 },
-            begin_ns: state.begin_ns,
-            queue_ns,
-            device_ns,
-            task: state.task,
-            sector: state.sector,
-            bytes: state.bytes,
-            cmd_flags,
-            disk,
-            part,
-            error,
-        });
-        entry.submit(wakeup());
+    if !enabled!(STREAM_BLOCK) {
+        return;
     }
-    Some(())
+    let Some(charges) = charge::of(request) else { return count(loss::REQUESTS_FULL) };
+    // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+    unsafe {
+        if filter::by_thread() && !is_anyones(&raw const *charges, state.flags) {
+            return;
+        }
+        count(loss::SEEN);
+        let record = &raw mut (*charges).record;
+        (*record).header.kind = BLOCK;
+        (*record).begin_ns = state.begin_ns;
+        (*record).queue_ns = queue_ns;
+        (*record).device_ns = device_ns;
+        (*record).task = state.task;
+        (*record).start_ns = state.start_ns;
+        (*record).sector = state.sector;
+        (*record).bytes = state.bytes;
+        (*record).cmd_flags = cmd_flags;
+        (*record).disk = disk;
+        (*record).part = part;
+        (*record).error = error;
+        (*record).flags |= state.flags;
+        charge::send(charges);
+    }
+}
+
+/// Whether a request belongs to a thread that passes the filters: one that made pages dirty, else the one that submitted it.
+///
+/// # Safety
+///
+/// `charges` must lie in a map.
+#[inline(always)]
+unsafe fn is_anyones(charges: *const Charges, submitter: u32) -> bool {
+    // SAFETY: the caller's promise.
+    let (flags, shares) = unsafe { ((*charges).record.flags, (*charges).record.shares) };
+    flags & DIRTIER_WANTED != 0 || ((flags & UNOWNED != 0 || shares == 0) && submitter & WANTED != 0)
 }
 
 /// Whether a request without a known begin is one that should have been seen.

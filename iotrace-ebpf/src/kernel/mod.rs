@@ -62,6 +62,12 @@ pub fn read<T: Copy>(base: Pointer, offset: usize) -> T {
     }
 }
 
+/// The number that an address is. The verifier tracks a tracepoint's arguments as pointers, and global functions take numbers only.
+#[inline(always)]
+pub fn number(address: Pointer) -> u64 {
+    read((&raw const address).cast::<u8>(), 0)
+}
+
 /// Reads a thread's name. As words: bytes would be zeroed by a call of memset, which takes room on the stack.
 #[inline(always)]
 pub fn read_name(base: Pointer, offset: usize) -> [u8; COMM_LEN] {

@@ -3,8 +3,9 @@
 use crate::{
     cli::{
         Exit,
+        block_lines::block_line,
         command::{Command, Setup, World},
-        lines::{block_line, io_line, open_line, truncate_line},
+        lines::{io_line, open_line, truncate_line},
         options::{Common, Timing},
         run::run,
     },

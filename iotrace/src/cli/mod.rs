@@ -1,5 +1,7 @@
 //! The command line: one file per command, and what they share.
 
+pub mod block;
+pub mod block_lines;
 pub mod command;
 pub mod doctor;
 pub mod events;
@@ -37,6 +39,7 @@ enum Command {
     Fsync(fsync::Args),
     Open(open::Args),
     Latency(latency::Args),
+    Block(block::Args),
     Events(events::Args),
     Doctor(doctor::Args),
 }
@@ -56,6 +59,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Fsync(args) => args.run(),
         Command::Open(args) => args.run(),
         Command::Latency(args) => args.run(),
+        Command::Block(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Doctor(args) => args.run(),
     };

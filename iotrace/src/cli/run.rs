@@ -105,6 +105,7 @@ impl<'a> Session<'a> {
             clock: Clock::now(),
             selection: setup.common.filters.selection(),
             block: tracer.block.clone(),
+            endings: tracer.endings.clone(),
             form: Form::new(setup.common.output.json, setup.common.output.output.is_some()),
         };
         if !setup.common.output.quiet {

@@ -6,7 +6,7 @@ mod event;
 mod row;
 mod summary;
 
-pub use event::{BlockLine, Head, IoLine, OpenLine, Place};
+pub use event::{BlockFile, BlockLine, Cause, Head, IoLine, Issuer, OpenLine, Place};
 pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, Space, TopLine};
 pub use summary::SummaryLine;
 

@@ -8,12 +8,12 @@ use serde::Serialize;
 /// Whose row.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Owner<'a> {
-    /// Process id; `null` where the row is of several processes.
+    /// Process id; `null` where the row is of several processes, or none is known.
     pub pid: Option<u32>,
-    /// Thread id, with `--by thread`.
+    /// Thread id; in rows only with `--by thread`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tid: Option<u32>,
-    /// Name of the process (of the thread, with `--by thread`).
+    /// Name of the process; in events and with `--by thread`, of the thread.
     pub comm: Option<Text<'a>>,
     /// Exact bytes of `comm` in base64, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -76,7 +76,7 @@ pub struct Config {
     pub page_head: u32,
     /// Bytes in the ring buffer from which on its reader is woken; it looks by itself from time to time.
     pub wake_bytes: u32,
-    /// Number of the flag that marks a page of the swap cache (`PG_swapcache`).
+    /// Flags that together mark a page of the swap cache (`PG_swapcache` and `PG_swapbacked`); 0 when not known.
     pub page_swap: u32,
     /// Address of the function at the end of direct I/O of files (`iomap_dio_bio_end_io`), 0 when not known.
     pub end_direct: u64,

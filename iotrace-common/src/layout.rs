@@ -244,6 +244,8 @@ layout! {
     bio_private: required ["bio.bi_private"];
     /// `struct page` of a large folio -> its first page, with a mark (renamed in Linux 7.1).
     page_head: required ["page.compound_head", "page.compound_info"];
+    /// `struct inode` -> `struct address_space *`.
+    inode_mapping: required ["inode.i_mapping"];
     /// `struct inode` of a device: its number.
     inode_device: required ["inode.i_rdev"];
     /// `struct buffer_head` -> function at its end.

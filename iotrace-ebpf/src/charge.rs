@@ -26,8 +26,10 @@ const TAIL: u64 = 1;
 const MASKS: u64 = 1 << 36;
 /// Bios above a part of one that was split are looked for so far.
 const SPLITS: usize = 2;
-/// Number of a page that no file has.
-const NO_PAGE: u64 = u64::MAX;
+/// Numbers of pages that no file has. Pages of the file are written from other ones:
+const NO_PAGE: u64 = u64::MAX - 1;
+/// Nobody made pages of the file dirty. (An `Option` has its number undefined without a value, which the verifier refuses to copy.)
+const NOT_DIRTIED: u64 = u64::MAX;
 /// `struct bio_vec` of include/linux/bvec.h: its page comes first.
 const PART: usize = 16;
 
@@ -37,9 +39,8 @@ struct Load {
     inode: Pointer,
     end: u64,
     flags: u32,
-    /// Number of the first page in the file, [`NO_PAGE`] where pages of the file are written from other ones; `None` where nobody
-    /// made pages of the file dirty.
-    index: Option<u64>,
+    /// Number of the first page in the file, [`NO_PAGE`] or [`NOT_DIRTIED`].
+    index: u64,
 }
 
 /// A request is issued for the first time: notes whose bytes it carries. False when there is no room.
@@ -146,7 +147,7 @@ fn load_of(bio: Pointer) -> Load {
     let bytes = read::<u32>(bio, offset!(bio_size)) as u64;
     let (whole, end, private) = unsplit(bio);
     let (folio, mapping) = first_page(bio);
-    let mut load = Load { bytes, inode: core::ptr::null(), end, flags: 0, index: None };
+    let mut load = Load { bytes, inode: core::ptr::null(), end, flags: 0, index: NOT_DIRTIED };
     if mapping & NO_FILE == ANONYMOUS {
         load.flags |= SHARE_ANONYMOUS;
     }
@@ -159,12 +160,13 @@ fn load_of(bio: Pointer) -> Load {
         load.inode = read(file, offset!(file_inode));
         return load;
     }
-    if mapping & NO_FILE == 0 && mapping != 0 {
-        load.inode = read(mapping as Pointer, offset!(mapping_host));
-        load.index = Some(read(folio, offset!(folio_index)));
+    let inode = inode_of(mapping);
+    if !inode.is_null() {
+        load.inode = inode;
+        load.index = read(folio, offset!(folio_index));
     } else if config!(page_swap) != 0 {
         let flags: u64 = read(folio, offset!(folio_flags));
-        load.flags |= if flags >> (config!(page_swap) & 63) & 1 != 0 { SHARE_SWAP } else { 0 };
+        load.flags |= if flags as u32 & config!(page_swap) == config!(page_swap) { SHARE_SWAP } else { 0 };
     }
     if end != 0
         && end == config!(end_btrfs)
@@ -175,6 +177,16 @@ fn load_of(bio: Pointer) -> Load {
         btrfs(whole, &mut load);
     }
     load
+}
+
+/// The inode of a mapping; null when it is none. In memory of the kernel's own allocator, something else stands in its place.
+#[inline(always)]
+fn inode_of(mapping: u64) -> Pointer {
+    if mapping & NO_FILE != 0 || mapping == 0 {
+        return core::ptr::null();
+    }
+    let inode: Pointer = read(mapping as Pointer, offset!(mapping_host));
+    if read::<u64>(inode, offset!(inode_mapping)) == mapping { inode } else { core::ptr::null() }
 }
 
 /// Of btrfs the bio itself tells the file: the pages of direct I/O are a process's, those of compressed data nobody's.
@@ -188,7 +200,7 @@ fn btrfs(bio: Pointer, load: &mut Load) {
     let inode = inode.wrapping_add(offset!(btrfs_inode));
     if inode != load.inode {
         load.inode = inode;
-        load.index = if load.flags & SHARE_ANONYMOUS != 0 { None } else { Some(NO_PAGE) };
+        load.index = if load.flags & SHARE_ANONYMOUS != 0 { NOT_DIRTIED } else { NO_PAGE };
     }
 }
 
@@ -232,9 +244,11 @@ fn first_page(bio: Pointer) -> (Pointer, u64) {
 /// Who made the first page of a bio dirty; where that is not known, who last made some page of the file dirty.
 #[inline(always)]
 fn dirtier_of(load: &Load) -> (u32, Option<*mut Dirtier>) {
-    let Some(index) = load.index else { return (BY_NOBODY, None) };
+    if load.index == NOT_DIRTIED {
+        return (BY_NOBODY, None);
+    }
     let inode = load.inode as u64;
-    if let Some(dirtier) = DIRTY_PAGES.get_ptr_mut(PageKey { inode, index }) {
+    if let Some(dirtier) = DIRTY_PAGES.get_ptr_mut(PageKey { inode, index: load.index }) {
         return (BY_PAGE, Some(dirtier));
     }
     match DIRTY_FILES.get_ptr_mut(inode) {

@@ -1,7 +1,7 @@
 //! Who makes pages dirty: remembered for the requests that write them, seconds later and on behalf of others.
 
 use crate::{
-    file::{self, S_IFBLK, S_IFREG},
+    file::{self, Place, S_IFBLK, S_IFREG},
     filter,
     kernel::{Pointer, current, offset, read},
     maps::{DIRTY_FILES, DIRTY_PAGES, WHO_DIRTY, scratch_of},
@@ -20,8 +20,8 @@ pub fn dirtied(folio: Pointer, mapping: Pointer) -> Option<()> {
     let inode: Pointer = read(mapping, offset!(mapping_host));
     let kind = file::kind(inode);
     let kernel = task::is_kernel(current());
-    // What a file system's own threads do to its device is not what they want for themselves.
-    if kind != S_IFREG && (kind != S_IFBLK || kernel) {
+    // What the kernel's threads do to metadata, they do for others.
+    if kernel && (kind == S_IFBLK || Place::of_inode(inode).is_none()) || kind != S_IFREG && kind != S_IFBLK {
         return None;
     }
     let pid_tgid = bpf_get_current_pid_tgid();

@@ -11,7 +11,7 @@ use crate::{
     },
     event::{Event, block::Block},
     kernel::{
-        block::BlockOp,
+        block::{BlockFacts, BlockOp},
         plan::{KernelFilters, Plan},
     },
     output::{Align, Column, Table, bytes, escape, nanos},
@@ -48,7 +48,7 @@ pub const COLUMNS: &[Column] = &[
     Column::new("comm", "COMM", Align::Left, 15, "Its thread's name"),
     Column::new("container", "CONTAINER", Align::Left, 9, "What it runs in"),
     Column::new("disk", "DISK", Align::Left, 5, "The whole disk"),
-    Column::new("op", "OP", Align::Left, 10, "Operation and flags"),
+    Column::new("op", "OP", Align::Left, 8, "Operation; flags by a letter each: see below"),
     Column::new("sector", "SECTOR", Align::Right, 9, "First sector of 512 bytes; `-` for a flush"),
     Column::new("bytes", "BYTES", Align::Right, 6, "Bytes completed"),
     Column::new("queue", "QUEUE", Align::Right, 6, "Until it was given to the device"),
@@ -74,12 +74,26 @@ impl Args {
             timing: &Timing::stream(self.duration),
             common: &self.common,
         };
-        run(setup, &mut Blocks { table: Table::new(COLUMNS.iter().copied(), None) })
+        run(setup, &mut Blocks { table: table(None), width: None })
     }
+}
+
+/// Columns that a terminal must have room for.
+const WIDE: usize = 120;
+/// Columns that a terminal with less room does not show.
+const ONLY_WIDE: [&str; 2] = ["container", "sector"];
+
+fn is_shown(column: &Column, width: Option<usize>) -> bool {
+    width.is_none_or(|width| width >= WIDE) || !ONLY_WIDE.contains(&column.key)
+}
+
+fn table(width: Option<usize>) -> Table {
+    Table::new(COLUMNS.iter().copied().filter(|column| is_shown(column, width)), width)
 }
 
 struct Blocks {
     table: Table,
+    width: Option<usize>,
 }
 
 impl Blocks {
@@ -88,9 +102,8 @@ impl Blocks {
         let op = world.block.operation(block.cmd_flags);
         let disk = world.names.disks.of(block.disk);
         let charge = &charges[first];
-        let flags: Vec<&str> = world.block.flag_names(block.cmd_flags).filter(|flag| TOLD.contains(flag)).collect();
         let task = charge.payer.as_ref().map(|payer| &payer.agent.task);
-        let row = self.table.stream_row(&[
+        let cells = [
             world.clock.hms(block.begin_ns),
             task.map_or_else(|| UNKNOWN.to_owned(), |task| task.pid.to_string()),
             task.map_or_else(
@@ -99,19 +112,30 @@ impl Blocks {
             ),
             container_cell(charge),
             disk.map_or_else(|| dev_text(block.disk), |disk| disk.disk.clone()),
-            [&[op.name()], flags.as_slice()].concat().join(","),
+            op_cell(block, &world.block),
             if op == BlockOp::Flush { "-".to_owned() } else { block.sector.to_string() },
             bytes(block.bytes),
             nanos(block.queue_ns),
             nanos(block.device_ns),
             path_cell(charge, charges.len() - 1),
-        ]);
+        ];
+        let shown = COLUMNS.iter().zip(cells).filter(|(column, _)| is_shown(column, self.width)).map(|(_, cell)| cell);
+        let row = self.table.stream_row(&shown.collect::<Vec<_>>());
         out.extend_from_slice(row.as_bytes());
     }
 }
 
-/// Flags that a table has; JSON has all.
-const TOLD: [&str; 6] = ["sync", "meta", "fua", "preflush", "readahead", "background"];
+/// Flags that a table has, by their letters; JSON has all.
+const LETTERS: [(&str, char); 6] =
+    [("sync", 'S'), ("meta", 'M'), ("readahead", 'A'), ("fua", 'F'), ("preflush", 'P'), ("background", 'B')];
+
+/// The operation, and letters of its flags.
+fn op_cell(block: &Block, facts: &BlockFacts) -> String {
+    let flags: Vec<&str> = facts.flag_names(block.cmd_flags).collect();
+    let letters: String = LETTERS.iter().filter(|(flag, _)| flags.contains(flag)).map(|(_, letter)| letter).collect();
+    let op = facts.operation(block.cmd_flags).name();
+    if letters.is_empty() { op.to_owned() } else { format!("{op} {letters}") }
+}
 
 fn container_cell(charge: &Charge) -> String {
     match charge.process().and_then(ProcessInfo::container) {
@@ -133,7 +157,8 @@ fn path_cell(charge: &Charge, others: usize) -> String {
 impl Command for Blocks {
     fn begin(&mut self, world: &mut World, out: &mut Vec<u8>) {
         if !world.form.json {
-            self.table = Table::new(COLUMNS.iter().copied(), world.form.width);
+            self.width = world.form.width;
+            self.table = table(self.width);
             out.extend_from_slice(world.form.header(&self.table.stream_header()).as_bytes());
         }
     }

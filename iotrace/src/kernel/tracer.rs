@@ -312,7 +312,10 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         wake_bytes: (plan.buffer / 4).min(WAKE_BYTES),
         page_shift: page_size().trailing_zeros(),
         page_head: page_flag("PG_head"),
-        page_swap: page_flag("PG_swapcache"),
+        page_swap: match (page_flag("PG_swapcache"), page_flag("PG_swapbacked")) {
+            (cache @ 1..32, backed @ 1..32) => 1 << cache | 1 << backed,
+            _ => 0,
+        },
         end_direct: endings.address(Ending::Direct),
         end_chain: endings.address(Ending::Chain),
         end_buffer: endings.address(Ending::Buffer),

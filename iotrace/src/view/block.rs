@@ -178,6 +178,8 @@ impl Charger<'_> {
                 Some(What::Device)
             }
             Some(Inode { mode: BLOCK_DEVICE | 0, .. }) => Some(What::Metadata),
+            // The inode in which btrfs has its trees is a regular file since 6.16.
+            Some(_) if share.file == 0 && flag("meta") => Some(What::Metadata),
             Some(_) => Some(What::File),
             None => flag("meta").then_some(What::Metadata),
         }
@@ -210,12 +212,15 @@ impl Charger<'_> {
             BlockOp::Read => Some(ChargedBy::Submitter),
             // The kernel's own threads write for others; of memory that is swapped out, it is not known whose it is.
             _ if block.by_kernel || what == Some(What::Swap) => None,
-            BlockOp::Write if share.inode.is_some() && !self.is_direct(share) => Some(ChargedBy::Issuer),
+            BlockOp::Write if self.is_somebodys(share, what) => Some(ChargedBy::Issuer),
             _ => Some(ChargedBy::Submitter),
         }
     }
 
-    fn is_direct(&self, share: &Share) -> bool {
-        share.anonymous || self.endings.of(share.end) == Some(Ending::Direct)
+    /// Whether somebody may have made the pages dirty whom nobody saw.
+    fn is_somebodys(&self, share: &Share, what: Option<What>) -> bool {
+        let direct = share.anonymous || matches!(self.endings.of(share.end), Some(Ending::Direct | Ending::Device));
+        let metadata = matches!(what, Some(What::Metadata | What::Ext4Journal | What::XfsLog));
+        metadata || (share.inode.is_some() && !direct)
     }
 }

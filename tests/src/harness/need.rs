@@ -93,6 +93,36 @@ pub fn aio() -> Result<(), String> {
     Ok(())
 }
 
+/// fio, which makes I/O of any kind.
+///
+/// # Errors
+/// The reason why not.
+pub fn fio() -> Result<(), String> {
+    program("fio", "--version")
+}
+
+/// The shell of SQLite.
+///
+/// # Errors
+/// The reason why not.
+pub fn sqlite() -> Result<(), String> {
+    program("sqlite3", "--version")
+}
+
+/// The server of PostgreSQL with pgbench.
+///
+/// # Errors
+/// The reason why not.
+pub fn postgresql() -> Result<(), String> {
+    let directory = super::Postgres::programs().ok_or("needs PostgreSQL")?;
+    program(&directory.join("pgbench").to_string_lossy(), "--version")
+}
+
+fn program(name: &str, option: &str) -> Result<(), String> {
+    let run = std::process::Command::new(name).arg(option).output();
+    run.map(drop).map_err(|error| format!("needs {name}: {error}"))
+}
+
 /// Other tracers, in the directory that IOTRACE_PEERS names.
 ///
 /// # Errors

@@ -43,8 +43,10 @@ fn all_ways_are_charged(disk: &LoopDisk) {
     assert_eq!(written(&run.rows, &at("buffered"), buffered, &["page"]), 83 << 16);
     assert_eq!(written(&run.rows, &at("synchronous"), synchronous, &["page"]), 7 * 12 << 10);
     assert_eq!(written(&run.rows, &at("direct"), direct, &["submitter"]), 11 << 16);
+    // btrfs may read some of it twice, as it sees the file fall back to the page cache.
     let read = bytes_of(&run.rows, "read", |file| is_at(file, &at("direct")) && file["pid"] == reader);
-    assert_eq!(read, 11 << 16);
+    assert!(read >= 11 << 16, "{read}");
+    assert_eq!(read, bytes_of(&run.rows, "read", |file| file["what"] == "file"));
     // Nothing else was written but what the file system has for itself.
     let others = bytes_of(&run.rows, "write", |file| {
         let ours = [buffered, synchronous, direct].iter().any(|pid| file["pid"] == *pid);
@@ -237,17 +239,29 @@ fn filters_are_about_who_is_charged() {
     let mine = disk.dir().join("mine");
     let own = std::process::id().to_string();
     let glob = format!("{}/m*", disk.dir().display());
-    let comm = fs::read_to_string("/proc/thread-self/comm").unwrap();
-    for options in [["-p", &own], ["--path", &glob], ["--comm", comm.trim_end()]] {
+    for options in [["-p", &own], ["--path", &glob]] {
         let watch = Watch::new(&disk, &options);
         fs::File::create(&mine).unwrap().write_all_at(&[7; 28672], 0).unwrap();
         dd(&["if=/dev/zero", &to(&other), "bs=64k", "count=5"]);
         run(Command::new("sync").arg("-f").arg(disk.dir()));
         let (run, _) = watch.end(&disk);
-        assert_eq!(bytes_of(&run.rows, "write", |file| is_at(file, &mine)), 28672, "{options:?}");
+        assert_eq!(bytes_of(&run.rows, "write", |file| is_at(file, &mine)), 28672, "{options:?}: {:#?}", run.rows);
         let only = |row: &Value| row["path"] == mine.to_str().unwrap() || row["what"] != "file";
         assert!(run.rows.iter().all(only), "{options:?}: {:#?}", run.rows);
     }
+}
+
+#[test]
+fn a_name_picks_who_wrote_and_not_who_has_it_written() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let watch = Watch::new(&disk, &["--comm", "d?"]);
+    let (mine, other) = (disk.dir().join("mine"), disk.dir().join("other"));
+    let pid = dd(&["if=/dev/zero", &to(&mine), "bs=64k", "count=5"]);
+    run(Command::new("cp").args([&mine, &other]));
+    let (run, _) = watch.end(&disk);
+    assert_eq!(written(&run.rows, &mine, pid, &["page"]), 5 << 16);
+    assert!(run.rows.iter().all(|row| row["pid"] == pid), "{:#?}", run.rows);
 }
 
 #[test]

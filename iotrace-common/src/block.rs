@@ -3,7 +3,7 @@
 use crate::record::{Header, Task};
 use bytemuck::{Pod, Zeroable};
 
-/// Most files of a request that are told apart; the bytes of others are told in sum.
+/// Most shares in a record. A request with more has records of its own for them.
 pub const SHARES: usize = 4;
 /// Most bios of a request that are looked at: a request of 1,280 KiB (the block layer's default limit) of single pages has 320.
 pub const BIOS: u32 = 512;
@@ -31,12 +31,14 @@ pub const SHARE_SWAP: u32 = 2;
 /// [`BlockShare::flags`]: memory of a process, not of a file.
 pub const SHARE_ANONYMOUS: u32 = 4;
 
-/// One completed request, followed by `shares` times a [`BlockShare`].
+/// One completed request, or when it is issued a part of its shares; followed by `shares` times a [`BlockShare`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct BlockRecord {
-    /// [`crate::record::BLOCK`].
+    /// [`crate::record::BLOCK`]; [`crate::record::BLOCK_PART`], in which only `id` and `shares` mean something.
     pub header: Header,
+    /// Number of the request, the same in its parts; 0 when it was not seen to be issued.
+    pub id: u64,
     /// When it entered the block layer, nanoseconds of CLOCK_MONOTONIC.
     pub begin_ns: u64,
     /// From then until it was given to the device, nanoseconds.

@@ -162,7 +162,6 @@ fn finished(request: Pointer, state: &mut RequestState, cmd_flags: u32, error: i
         }
         count(loss::SEEN);
         let record = &raw mut (*charges).record;
-        (*record).header.kind = BLOCK;
         (*record).begin_ns = state.begin_ns;
         (*record).queue_ns = queue_ns;
         (*record).device_ns = device_ns;
@@ -175,7 +174,9 @@ fn finished(request: Pointer, state: &mut RequestState, cmd_flags: u32, error: i
         (*record).part = part;
         (*record).error = error;
         (*record).flags |= state.flags;
-        charge::send(charges);
+        if !charge::send(charges, BLOCK) {
+            count(loss::EVENTS);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     file::{self, Place},
-    kernel::{Pointer, number, offset, present, read},
+    kernel::{Pointer, new_id, number, offset, present, read},
     maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, wakeup},
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
@@ -12,6 +12,7 @@ use iotrace_common::{
         SHARE_ANONYMOUS, SHARE_SWAP, SHARE_WANTED, SHARES, UNOWNED,
     },
     loss,
+    record::{BLOCK_PART, Header},
 };
 
 /// `op_is_write()` of include/linux/blk_types.h.
@@ -50,6 +51,9 @@ pub fn note(request: Pointer) -> bool {
     if CHARGES.insert(request as u64, zeroed, 0).is_err() {
         return false;
     }
+    let Some(charges) = CHARGES.get_ptr_mut(request as u64) else { return false };
+    // SAFETY: the map returned a valid pointer, and a request is issued by one CPU at a time.
+    unsafe { (*charges).record.id = new_id() };
     charge_request(number(request));
     true
 }
@@ -103,6 +107,12 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
                 return 0;
             }
         }
+        // No room: these go ahead.
+        if !send(charges, BLOCK_PART) {
+            count(loss::PATHS);
+        }
+        (*charges).record.shares = 1;
+        fill((&raw mut (*charges).shares).cast::<BlockShare>(), &load, charged, dirtier);
     }
     0
 }
@@ -115,20 +125,19 @@ unsafe fn fill(share: *mut BlockShare, load: &Load, charged: u32, dirtier: Optio
     // SAFETY: the caller's promise; a dirtier lies in a map as well.
     unsafe {
         (*share).bytes = load.bytes;
+        (*share).file = 0;
         (*share).inode = load.inode as u64;
+        (*share).ino = read(load.inode, offset!(inode_ino));
         (*share).end = load.end;
+        (*share).mode = file::kind(load.inode);
         (*share).charged = charged;
         (*share).flags = load.flags;
+        (*share).task.tid = 0;
         if let Some(dirtier) = dirtier {
             (*share).flags |= (*dirtier).flags;
             (*share).start_ns = (*dirtier).start_ns;
             (*share).task = (*dirtier).task;
         }
-        if load.inode.is_null() {
-            return;
-        }
-        (*share).ino = read(load.inode, offset!(inode_ino));
-        (*share).mode = file::kind(load.inode);
         if (*share).mode == file::S_IFBLK {
             (*share).dev = read(load.inode, offset!(inode_device));
             return;
@@ -267,26 +276,19 @@ pub fn of(request: Pointer) -> Option<*mut Charges> {
     CHARGES.get_ptr_mut(request as u64)
 }
 
-/// Sends a record with its shares.
+/// Sends a record with its shares. False when it found no room.
 ///
 /// # Safety
 ///
 /// `charges` must be what [`of`] returned.
 #[inline(always)]
-pub unsafe fn send(charges: *mut Charges) {
+pub unsafe fn send(charges: *mut Charges, kind: u32) -> bool {
     // SAFETY: the caller's promise; shares are at most SHARES.
-    let sent = unsafe {
+    unsafe {
         let shares = (*charges).record.shares.min(SHARES as u32) as usize;
         let len = size_of::<BlockRecord>() + shares * size_of::<BlockShare>();
-        (*charges).record.header.len = len as u32;
-        generated::bpf_ringbuf_output(
-            (&raw const EVENTS).cast_mut().cast::<c_void>(),
-            charges.cast::<c_void>(),
-            len as u64,
-            wakeup(),
-        )
-    };
-    if sent != 0 {
-        count(loss::EVENTS);
+        (*charges).record.header = Header { kind, len: len as u32 };
+        let events = (&raw const EVENTS).cast_mut().cast::<c_void>();
+        generated::bpf_ringbuf_output(events, charges.cast::<c_void>(), len as u64, wakeup()) == 0
     }
 }

@@ -138,24 +138,43 @@ fn pages_made_dirty_through_a_mapping_are_charged() {
 }
 
 #[test]
-fn files_that_share_a_request_are_all_named() {
+fn files_and_processes_that_share_a_request_are_all_named() {
     need!(bpf, loop_devices);
     let disk = LoopDisk::new(64);
     let watch = Watch::new(&disk, &[]);
     // Small files lie side by side, and are written with one plug.
-    for number in 0..7 {
-        fs::write(disk.dir().join(format!("small{number}")), [7; 4096]).unwrap();
-    }
+    let path = |number: u64| disk.dir().join(format!("small{number}"));
+    let pids: Vec<u64> = (0..23).map(|number| dd(&["if=/dev/zero", &to(&path(number)), "bs=4k", "count=1"])).collect();
     let (run, grown) = watch.end(&disk);
     assert_whole(&run.rows, grown);
-    for number in 0..7 {
-        let path = disk.dir().join(format!("small{number}"));
-        let bytes = bytes_of(&run.rows, "write", |file| is_at(file, &path));
-        let beyond = bytes_of(&run.rows, "write", |file| file["what"].is_null());
-        assert!(bytes == 4096 || beyond > 0, "{number}: {:#?}", run.rows);
+    for (number, pid) in (0..).zip(pids) {
+        assert_eq!(written(&run.rows, &path(number), pid, &["page"]), 4096, "{:#?}", run.rows);
     }
     let named = |row: &Value| row["files"].as_array().unwrap().iter().filter(|file| file["what"] == "file").count();
-    assert!(run.rows.iter().any(|row| named(row) >= 2), "{:#?}", run.rows);
+    // More than fit into one record of the kernel side.
+    assert!(run.rows.iter().any(|row| named(row) > 4), "{:#?}", run.rows);
+}
+
+#[test]
+fn sums_are_the_disks_statistics_whatever_they_are_of() {
+    need!(bpf, loop_devices);
+    for by in ["process-file", "process", "file", "container", "disk"] {
+        let disk = LoopDisk::new(64);
+        let path = disk.dir().join("file");
+        let watch = Watch::new(&disk, &["--summary", "-d", "60s", "--by", by]);
+        let pid = dd(&["if=/dev/zero", &to(&path), "bs=64k", "count=19"]);
+        let (run, grown) = watch.end(&disk);
+        let sum = |name: &str| run.rows.iter().map(|row| row[name].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(sum("read_bytes"), grown.read_sectors * 512, "{by}");
+        assert_eq!(sum("write_bytes"), grown.write_sectors * 512, "{by}");
+        assert_eq!((sum("reads"), sum("flushes")), (grown.reads, grown.flushes), "{by}");
+        let of_process = ["process-file", "process"].contains(&by);
+        let of_file = ["process-file", "file"].contains(&by);
+        let ours = |row: &&Value| (!of_process || row["pid"] == pid) && (!of_file || is_at(row, &path));
+        let bytes: u64 = run.rows.iter().filter(ours).map(|row| row["write_bytes"].as_u64().unwrap()).sum();
+        assert!(bytes >= 19 << 16, "{by}: {:#?}", run.rows);
+        assert!(!of_file || bytes == 19 << 16, "{by}: {:#?}", run.rows);
+    }
 }
 
 #[test]

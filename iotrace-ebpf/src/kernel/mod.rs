@@ -98,6 +98,14 @@ pub fn current() -> Pointer {
     unsafe { generated::bpf_get_current_task() as Pointer }
 }
 
+/// A number that no other record has; never 0.
+#[inline(always)]
+pub fn new_id() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { generated::bpf_get_smp_processor_id() } as u64;
+    now() << 10 | (cpu & 1023)
+}
+
 /// Nanoseconds of CLOCK_MONOTONIC.
 #[inline(always)]
 pub fn now() -> u64 {

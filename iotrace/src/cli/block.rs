@@ -2,24 +2,25 @@
 
 use crate::{
     cli::{
-        Exit,
-        block_lines::{block_line, charged},
-        command::{Command, Setup, World},
-        lines::{UNKNOWN, name_cell},
+        Exit, Misused,
+        block_lines::{block_line, block_sum_line, charged, charges, passes},
+        command::{Command, Interval, Setup, World},
+        lines::{UNKNOWN, name_cell, path_cell, timestamp},
         options::{Common, Timing, block_op},
         run::run,
+        tables::{self, shown},
     },
     event::{Event, block::Block},
     kernel::{
         block::{BlockFacts, BlockOp},
         plan::{KernelFilters, Plan},
+        tracer::Tracer,
     },
-    output::{Align, Column, Table, bytes, escape, nanos},
-    resolve::{dev_text, names::ProcessInfo},
-    view::block::Charge,
+    output::{Align, Column, Table, bytes, escape, kib, nanos, select},
+    resolve::{Container, dev_text, names::ProcessInfo},
+    view::block::{By, Charge, Row, Sort, Sums},
 };
 use anyhow::Result;
-use std::time::Duration;
 
 /// Requests of disks, with the file and the process that caused them
 #[derive(Debug, clap::Args)]
@@ -29,14 +30,27 @@ Examples:
   iotrace block --disk vda --op write  one disk, only writes
   iotrace block --path '/var/lib/**'   only of these files
   iotrace block --min-latency 10ms     only slow requests
-  iotrace block -p 4711                what a process caused, also when the kernel wrote it later")]
+  iotrace block -p 4711                what a process caused, also when the kernel wrote it later
+  iotrace block --summary 1            who keeps the disks busy, a table each second
+  iotrace block --summary --by file    which files")]
 pub struct Args {
     /// Only these operations: read, write, flush, discard, ...
     #[arg(long, value_name = "OP,...", value_delimiter = ',', value_parser = block_op)]
     op: Vec<BlockOp>,
-    /// Trace for so long [default: until Ctrl-C, or PROGRAM ends]
-    #[arg(short, long, value_name = "TIME", value_parser = crate::parse::duration)]
-    duration: Option<Duration>,
+    /// Print a table of sums instead of each request; of 5 seconds unless -d or PROGRAM says how long
+    #[arg(long)]
+    summary: bool,
+    /// With --summary: what a row is of
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
+    /// With --summary: sort by, largest first
+    #[arg(short, long, value_enum, default_value_t)]
+    sort: Sort,
+    /// With --summary: rows to print; 0 for all [default: 20, all with --json]
+    #[arg(short, long, value_name = "N")]
+    rows: Option<usize>,
+    #[command(flatten)]
+    timing: Timing,
     #[command(flatten)]
     common: Common,
 }
@@ -56,6 +70,32 @@ pub const COLUMNS: &[Column] = &[
     Column::new("path", "PATH", Align::Left, 0, "The file, or what else it is"),
 ];
 
+/// Columns of `--summary`.
+pub const SUMMARY_COLUMNS: &[Column] = &[
+    Column::new("pid", "PID", Align::Right, 0, "Process; `?` where nobody is known"),
+    Column::new("comm", "COMM", Align::Left, 0, "Name of its thread that was charged first"),
+    Column::new("container", "CONTAINER", Align::Left, 0, "What it runs in"),
+    Column::new("disk", "DISK", Align::Left, 0, "The whole disk"),
+    Column::new("reqs", "REQS", Align::Right, 0, "Requests of all kinds"),
+    Column::new("r_kb", "R_KB", Align::Right, 0, "Bytes read, in units of 1024, rounded up"),
+    Column::new("w_kb", "W_KB", Align::Right, 0, "Bytes written, likewise"),
+    Column::new("queue", "QUEUE", Align::Right, 0, "Time until given to the device, of all requests together"),
+    Column::new("device", "DEVICE", Align::Right, 0, "Time in the device, of all requests together"),
+    Column::new("max", "MAX", Align::Right, 0, "Longest request"),
+    Column::new("path", "PATH", Align::Left, 0, "The file, or what else it is"),
+];
+
+/// Columns that a row of a kind has.
+fn summary_columns(by: By) -> &'static str {
+    match by {
+        By::ProcessFile => "pid,comm,disk,reqs,r_kb,w_kb,queue,device,path",
+        By::Process => "pid,container,reqs,r_kb,w_kb,queue,device,max,comm",
+        By::File => "reqs,r_kb,w_kb,queue,device,max,path",
+        By::Container => "reqs,r_kb,w_kb,queue,device,max,container",
+        By::Disk => "reqs,r_kb,w_kb,queue,device,max,disk",
+    }
+}
+
 impl Args {
     /// Traces and prints.
     ///
@@ -65,16 +105,18 @@ impl Args {
     pub fn run(self) -> Result<Exit> {
         let block_ops = (!self.op.is_empty()).then(|| self.op.clone());
         let filters = KernelFilters { block_ops, ..KernelFilters::default() };
+        let sums = self.summary.then(|| Sums::new(self.by));
+        let mut blocks = Blocks { args: &self, table: table(None), width: None, sums };
         let setup = Setup {
             command: "block",
-            stream: true,
+            stream: !self.summary,
             everyone: false,
             host_paths: false,
             plan: Plan { stream_block: true, filters, ..Plan::default() },
-            timing: &Timing::stream(self.duration),
+            timing: &self.timing,
             common: &self.common,
         };
-        run(setup, &mut Blocks { table: table(None), width: None })
+        run(setup, &mut blocks)
     }
 }
 
@@ -91,16 +133,35 @@ fn table(width: Option<usize>) -> Table {
     Table::new(COLUMNS.iter().copied().filter(|column| is_shown(column, width)), width)
 }
 
-struct Blocks {
+struct Blocks<'a> {
+    args: &'a Args,
     table: Table,
     width: Option<usize>,
+    /// With `--summary`.
+    sums: Option<Sums>,
 }
 
-impl Blocks {
+impl Blocks<'_> {
+    fn summary_cell(key: &str, row: &Row, world: &mut World) -> String {
+        let totals = &row.totals;
+        match key {
+            "pid" => row.pid.map_or_else(|| UNKNOWN.to_owned(), |pid| pid.to_string()),
+            "comm" => row.comm.as_ref().map_or_else(|| UNKNOWN.to_owned(), |comm| name_cell(Some(comm.bytes()))),
+            "container" => container_cell(row.container()),
+            "disk" => row.disk.map_or_else(|| UNKNOWN.to_owned(), |disk| disk_cell(disk, world)),
+            "reqs" => totals.requests().to_string(),
+            "r_kb" => kib(totals.read_bytes),
+            "w_kb" => kib(totals.write_bytes),
+            "queue" => nanos(totals.queue_ns),
+            "device" => nanos(totals.device_ns),
+            "max" => nanos(totals.max_ns),
+            _ => path_cell(row.path.as_deref(), totals.bytes() > 0, "-"),
+        }
+    }
+
     fn row(&self, block: &Block, world: &mut World, out: &mut Vec<u8>) {
         let Some((charges, first)) = charged(block, world) else { return };
         let op = world.block.operation(block.cmd_flags);
-        let disk = world.names.disks.of(block.disk);
         let charge = &charges[first];
         let task = charge.payer.as_ref().map(|payer| &payer.agent.task);
         let cells = [
@@ -110,14 +171,14 @@ impl Blocks {
                 || format!("({})", name_cell(Some(block.issuer.task.comm.bytes()))),
                 |task| name_cell(Some(task.comm.bytes())),
             ),
-            container_cell(charge),
-            disk.map_or_else(|| dev_text(block.disk), |disk| disk.disk.clone()),
+            container_cell(charge.process().and_then(ProcessInfo::container)),
+            disk_cell(block.disk, world),
             op_cell(block, &world.block),
             if op == BlockOp::Flush { "-".to_owned() } else { block.sector.to_string() },
             bytes(block.bytes),
             nanos(block.queue_ns),
             nanos(block.device_ns),
-            path_cell(charge, charges.len() - 1),
+            paths_cell(charge, charges.len() - 1),
         ];
         let shown = COLUMNS.iter().zip(cells).filter(|(column, _)| is_shown(column, self.width)).map(|(_, cell)| cell);
         let row = self.table.stream_row(&shown.collect::<Vec<_>>());
@@ -137,26 +198,23 @@ fn op_cell(block: &Block, facts: &BlockFacts) -> String {
     if letters.is_empty() { op.to_owned() } else { format!("{op} {letters}") }
 }
 
-fn container_cell(charge: &Charge) -> String {
-    match charge.process().and_then(ProcessInfo::container) {
-        Some(container) => escape(container.label().as_bytes()).into_owned(),
-        None => "-".to_owned(),
-    }
+fn container_cell(container: Option<&Container>) -> String {
+    container.map_or_else(|| "-".to_owned(), |container| escape(container.label().as_bytes()).into_owned())
+}
+
+fn disk_cell(disk: u32, world: &mut World) -> String {
+    world.names.disks.of(disk).map_or_else(|| dev_text(disk), |disk| disk.disk.clone())
 }
 
 /// The path, and how many others there are.
-fn path_cell(charge: &Charge, others: usize) -> String {
-    let path = match &charge.path {
-        Some(path) => escape(path).into_owned(),
-        None if charge.bytes == 0 => return "-".to_owned(),
-        None => UNKNOWN.to_owned(),
-    };
+fn paths_cell(charge: &Charge, others: usize) -> String {
+    let path = path_cell(charge.path.as_deref(), charge.bytes > 0, "-");
     if others > 0 { format!("(+{others}) {path}") } else { path }
 }
 
-impl Command for Blocks {
+impl Command for Blocks<'_> {
     fn begin(&mut self, world: &mut World, out: &mut Vec<u8>) {
-        if !world.form.json {
+        if !world.form.json && self.sums.is_none() {
             self.width = world.form.width;
             self.table = table(self.width);
             out.extend_from_slice(world.form.header(&self.table.stream_header()).as_bytes());
@@ -165,10 +223,38 @@ impl Command for Blocks {
 
     fn event(&mut self, event: Event, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let Event::Block(block) = event else { return Ok(()) };
+        if let Some(sums) = &mut self.sums {
+            let charges = charges(&block, world);
+            let (op, failed) = (world.block.operation(block.cmd_flags), block.error != 0);
+            sums.add(&block, op, failed, &charges, |charge| passes(charge, world));
+            return Ok(());
+        }
         if world.form.json {
             return block_line(&block, world, out);
         }
         self.row(&block, world, out);
+        Ok(())
+    }
+
+    fn report(&mut self, interval: Interval, _: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+        let Some(sums) = &mut self.sums else { return Ok(()) };
+        let mut rows = sums.take(self.args.sort);
+        let (total, printed) = (rows.len(), shown(self.args.rows, world.form.json, rows.len()));
+        rows.truncate(printed);
+        if world.form.json {
+            let ts = timestamp(&mut world.clock, interval.end_ns);
+            for row in &rows {
+                block_sum_line(row, &ts, world, out)?;
+            }
+            return Ok(());
+        }
+        let chosen = select(SUMMARY_COLUMNS, summary_columns(self.args.by)).map_err(Misused)?;
+        let columns: Vec<Column> = chosen.into_iter().filter_map(|index| SUMMARY_COLUMNS.get(index).copied()).collect();
+        let mut cells = Vec::new();
+        for row in &rows {
+            cells.push(columns.iter().map(|column| Self::summary_cell(column.key, row, world)).collect());
+        }
+        tables::table(&columns, &cells, total, interval, world, out);
         Ok(())
     }
 }

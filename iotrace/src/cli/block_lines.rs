@@ -6,21 +6,27 @@ use crate::{
     kernel::block::BlockOp,
     output::{
         errno_name,
-        json::{BlockFile, BlockLine, Cause, Issuer, Owner, Text, append, exact},
+        json::{BlockFile, BlockLine, BlockSumLine, Cause, Issuer, Owner, Text, append, exact},
     },
     resolve::{dev_text, names::ProcessInfo},
-    view::block::{Charge, ChargedBy, Charger, What},
+    view::block::{Charge, ChargedBy, Charger, Row, What},
 };
 use anyhow::Result;
 
+/// The charges of a request.
+pub fn charges(block: &Block, world: &mut World) -> Vec<Charge> {
+    Charger { facts: &world.block, endings: &world.endings, names: &mut world.names }.charges(block)
+}
+
+/// Whether a charge passes the filters.
+pub fn passes(charge: &Charge, world: &World) -> bool {
+    charge.wanted && world.selection.path(charge.path.as_deref()) && world.selection.process(charge.process())
+}
+
 /// The charges of a request, and the position of the first that passes the filters; `None` when none does.
 pub fn charged(block: &Block, world: &mut World) -> Option<(Vec<Charge>, usize)> {
-    let mut charger = Charger { facts: &world.block, endings: &world.endings, names: &mut world.names };
-    let charges = charger.charges(block);
-    let passes = |charge: &Charge| {
-        charge.wanted && world.selection.path(charge.path.as_deref()) && world.selection.process(charge.process())
-    };
-    let first = charges.iter().position(passes)?;
+    let charges = charges(block, world);
+    let first = charges.iter().position(|charge| passes(charge, world))?;
     Some((charges, first))
 }
 
@@ -86,3 +92,48 @@ pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result
     };
     Ok(append(out, &line)?)
 }
+
+/// Appends a row of `block --summary`.
+///
+/// # Errors
+///
+/// See [`append`].
+pub fn block_sum_line(row: &Row, ts: &str, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+    let disk = row.disk.and_then(|disk| world.names.disks.of(disk));
+    let totals = &row.totals;
+    let (comm, path) = (row.comm.as_ref().map(|comm| comm.bytes()), row.path.as_deref());
+    let line = BlockSumLine {
+        kind: "block_summary",
+        ts,
+        owner: Owner {
+            pid: row.pid,
+            tid: None,
+            comm: comm.map(Text),
+            comm_bytes: exact(comm),
+            container: row.container(),
+            role: row.process.as_ref().and_then(|process| process.role),
+        },
+        dev: row.disk.map(dev_text),
+        disk: disk.as_ref().map(|disk| disk.disk.as_str()),
+        what: row.what.map(What::name),
+        path: path.map(Text),
+        path_bytes: exact(path),
+        fs: row.file.as_ref().map(|file| file.file.fs.as_str()),
+        requests: totals.requests(),
+        reads: totals.reads,
+        writes: totals.writes,
+        flushes: totals.flushes,
+        read_bytes: totals.read_bytes,
+        write_bytes: totals.write_bytes,
+        bytes: totals.bytes(),
+        queue_ns: totals.queue_ns,
+        device_ns: totals.device_ns,
+        max_ns: totals.max_ns,
+        errors: totals.errors,
+    };
+    Ok(append(out, &line)?)
+}
+
+#[cfg(test)]
+#[path = "block_lines_tests.rs"]
+mod tests;

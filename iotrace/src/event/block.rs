@@ -5,10 +5,16 @@ use iotrace_common::{
     block::{self, BlockRecord, BlockShare},
     record,
 };
+use std::collections::HashMap;
+
+/// Most requests whose shares wait.
+const PARTS_MAX: usize = 1 << 14;
 
 /// One completed request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
+    /// Its number, that of its [`Part`]s.
+    pub id: u64,
     /// When it entered the block layer, nanoseconds of CLOCK_MONOTONIC.
     pub begin_ns: u64,
     /// Until it was given to the device, nanoseconds.
@@ -87,14 +93,9 @@ pub enum Dirtied {
 
 impl Block {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (wire, mut rest) = split::<BlockRecord>(record::BLOCK, bytes)?;
-        let mut shares = Vec::new();
-        for _ in 0..wire.shares {
-            let (share, behind) = split::<BlockShare>(record::BLOCK, rest)?;
-            shares.push(share.into());
-            rest = behind;
-        }
+        let (wire, shares) = record(bytes)?;
         Ok(Self {
+            id: wire.id,
             begin_ns: wire.begin_ns,
             queue_ns: wire.queue_ns,
             device_ns: wire.device_ns,
@@ -109,6 +110,57 @@ impl Block {
             shares,
         })
     }
+}
+
+/// Shares of a request that came ahead of it, because it has many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Number of the request.
+    pub id: u64,
+    /// Some of its shares.
+    pub shares: Vec<Share>,
+}
+
+impl Part {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (wire, shares) = record(bytes)?;
+        Ok(Self { id: wire.id, shares })
+    }
+}
+
+/// Shares that wait for their requests.
+#[derive(Debug, Default)]
+pub struct Parts(HashMap<u64, Vec<Share>>);
+
+impl Parts {
+    /// Keeps shares.
+    pub fn add(&mut self, part: Part) {
+        if self.0.len() >= PARTS_MAX {
+            // Of requests that the kernel side left out for a filter.
+            self.0.clear();
+        }
+        self.0.entry(part.id).or_default().extend(part.shares);
+    }
+
+    /// Gives a request those that came ahead of it.
+    pub fn complete(&mut self, block: &mut Block) {
+        if !self.0.is_empty()
+            && let Some(shares) = self.0.remove(&block.id)
+        {
+            block.shares.splice(0..0, shares);
+        }
+    }
+}
+
+fn record(bytes: &[u8]) -> Result<(BlockRecord, Vec<Share>), DecodeError> {
+    let (wire, mut rest) = split::<BlockRecord>(record::BLOCK, bytes)?;
+    let mut shares = Vec::new();
+    for _ in 0..wire.shares {
+        let (share, behind) = split::<BlockShare>(record::BLOCK, rest)?;
+        shares.push(share.into());
+        rest = behind;
+    }
+    Ok((wire, shares))
 }
 
 impl From<BlockShare> for Share {

@@ -7,7 +7,7 @@ mod row;
 mod summary;
 
 pub use event::{BlockFile, BlockLine, Cause, Head, IoLine, Issuer, OpenLine, Place};
-pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, Space, TopLine};
+pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, Owner, Space, TopLine};
 pub use summary::SummaryLine;
 
 use crate::output::lossy;
@@ -43,6 +43,8 @@ pub enum Line<'a> {
     Open(OpenLine<'a>),
     /// A block request.
     Block(BlockLine<'a>),
+    /// A row of `block --summary`.
+    BlockSum(BlockSumLine<'a>),
     /// A row of `top`.
     Top(TopLine<'a>),
     /// A row of the sync ledger.

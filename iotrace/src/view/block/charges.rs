@@ -1,4 +1,4 @@
-//! Block requests: what their bytes are, and whose.
+//! What the bytes of a block request are, and whose.
 
 use crate::{
     event::block::{Agent, Block, Dirtied, Inode, Share},

@@ -16,10 +16,13 @@ pub(crate) const TESTS: &[&str] = &[
     "busybox-static", // the image of containers
     "containerd",     // containers
     "e2fsprogs",      // mkfs.ext4
+    "fio",            // I/O whose requests must be charged to it
     "gcc",            // small workloads that a shell cannot express
     "jq",             // the documentation's examples
     "libc6-dev",      // headers for gcc
+    "postgresql",     // the same, a database
     "runc",           // starts them
+    "sqlite3",        // the same, another one
     "tmux",           // a terminal of a known size
     "util-linux",     // mount, losetup, unshare, setpriv
     "xfsprogs",       // mkfs.xfs

@@ -62,7 +62,7 @@ pub const COLUMNS: &[Column] = &[
     Column::new("comm", "COMM", Align::Left, 15, "Its thread's name"),
     Column::new("container", "CONTAINER", Align::Left, 9, "What it runs in"),
     Column::new("disk", "DISK", Align::Left, 5, "The whole disk"),
-    Column::new("op", "OP", Align::Left, 8, "Operation; flags by a letter each: see below"),
+    Column::new("op", "OP", Align::Left, 8, "Operation, and flags by letters"),
     Column::new("sector", "SECTOR", Align::Right, 9, "First sector of 512 bytes; `-` for a flush"),
     Column::new("bytes", "BYTES", Align::Right, 6, "Bytes completed"),
     Column::new("queue", "QUEUE", Align::Right, 6, "Until it was given to the device"),

@@ -16,7 +16,7 @@ const META: u32 = 1 << 12;
 const FUA: u32 = 1 << 17;
 
 fn agent(pid: u32, name: &[u8]) -> Agent {
-    Agent { task: task(pid, name), start_ns: 0, wanted: true }
+    Agent { task: task(pid, name), start_ns: 1, wanted: true }
 }
 
 /// 3,000 bytes of a file, written by a process, and 1,096 of another.

@@ -66,7 +66,7 @@ impl fmt::Display for Subject {
         f.write_str(match self {
             Self::Files => "read/write/fsync/open",
             Self::Block => "block",
-            Self::Dirtiers => "who dirties pages",
+            Self::Dirtiers => "dirty pages",
             Self::Processes => "process",
             Self::Children => "children",
             Self::Uring => "io_uring",

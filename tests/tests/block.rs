@@ -41,7 +41,7 @@ fn all_ways_are_charged(disk: &LoopDisk) {
     let (run, grown) = watch.end(disk);
     assert_whole(&run.rows, grown);
     assert_eq!(written(&run.rows, &at("buffered"), buffered, &["page"]), 83 << 16);
-    assert_eq!(written(&run.rows, &at("synchronous"), synchronous, &["page"]), 7 * 12 << 10);
+    assert_eq!(written(&run.rows, &at("synchronous"), synchronous, &["page"]), 7 * 12_288);
     assert_eq!(written(&run.rows, &at("direct"), direct, &["submitter"]), 11 << 16);
     // btrfs may read some of it twice, as it sees the file fall back to the page cache.
     let read = bytes_of(&run.rows, "read", |file| is_at(file, &at("direct")) && file["pid"] == reader);
@@ -99,7 +99,7 @@ fn pages_of_a_file_are_charged_each_to_who_wrote_it() {
     need!(bpf, loop_devices);
     let disk = LoopDisk::new(64);
     let path = disk.dir().join("shared");
-    fs::write(&path, vec![1; 64 << 20 >> 2]).unwrap();
+    fs::write(&path, vec![1; 16 << 20]).unwrap();
     let watch = Watch::new(&disk, &[]);
     // Far apart, so that they are not in one bio.
     let place = |block: u32| ["conv=notrunc".to_owned(), format!("seek={block}")];

@@ -115,6 +115,20 @@ fn the_kernels_own_inodes_are_metadata() {
 }
 
 #[test]
+fn requests_without_pages_are_named_by_their_operation() {
+    let mut world = world(Form::default());
+    world.block.operations.extend([(3, BlockOp::Discard), (9, BlockOp::WriteZeroes)]);
+    let mut named = |op| {
+        let shares = vec![Share { bytes: 4096, ..Share::default() }];
+        let charges = charges(&Block { cmd_flags: op, shares, ..block() }, &mut world);
+        charges[0].path.clone()
+    };
+    assert_eq!(named(3).as_deref(), Some(&b"[discard]"[..]));
+    assert_eq!(named(9).as_deref(), Some(&b"[zeroes]"[..]));
+    assert_eq!(named(1), None);
+}
+
+#[test]
 fn without_addresses_the_journals_thread_tells_the_journal() {
     let inode = Some(Inode { ino: 5, dev: VDA1, mode: libc::S_IFBLK });
     let shares = vec![Share { bytes: 4096, inode, ..Share::default() }];

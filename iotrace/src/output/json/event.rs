@@ -163,7 +163,7 @@ pub struct Cause<'a> {
     pub owner: Owner<'a>,
     /// How that is known: `page`, `inode`, `submitter` or `issuer`; `null` where nobody is known.
     pub charged_by: Option<&'static str>,
-    /// `file`, `metadata`, `journal`, `swap`, `device`; `null` where it is not known, or there are no bytes.
+    /// `file`, `metadata`, `journal`, `swap`, `device`, `discard`, `zeroes`; `null` where it is not known, or there are no bytes.
     pub what: Option<&'static str>,
     /// The file, or `[metadata]` and its like.
     pub path: Option<Text<'a>>,

@@ -210,7 +210,7 @@ pub struct BlockSumLine<'a> {
     pub dev: Option<String>,
     /// The whole disk.
     pub disk: Option<&'a str>,
-    /// `file`, `metadata`, `journal`, `swap`, `device`; `null` where it is not known, or the row is of all.
+    /// `file`, `metadata`, `journal`, `swap`, `device`, `discard`, `zeroes`; `null` where it is not known, or the row is of all.
     pub what: Option<&'static str>,
     /// The file, or `[metadata]` and its like.
     pub path: Option<Text<'a>>,

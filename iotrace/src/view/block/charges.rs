@@ -28,6 +28,10 @@ pub enum What {
     Swap,
     /// Of a block device that is used as a file.
     Device,
+    /// Room that is given back: of what files, the request does not say.
+    Discard,
+    /// Zeroes that the device writes by itself: likewise.
+    Zeroes,
 }
 
 impl What {
@@ -39,6 +43,8 @@ impl What {
             Self::Ext4Journal | Self::XfsLog => "journal",
             Self::Swap => "swap",
             Self::Device => "device",
+            Self::Discard => "discard",
+            Self::Zeroes => "zeroes",
         }
     }
 
@@ -50,6 +56,8 @@ impl What {
             Self::Ext4Journal => Some("[ext4 journal]"),
             Self::XfsLog => Some("[xfs log]"),
             Self::Swap => Some("[swap]"),
+            Self::Discard => Some("[discard]"),
+            Self::Zeroes => Some("[zeroes]"),
         }
     }
 }
@@ -181,7 +189,11 @@ impl Charger<'_> {
             // The inode in which btrfs has its trees is a regular file since 6.16.
             Some(_) if share.file == 0 && flag("meta") => Some(What::Metadata),
             Some(_) => Some(What::File),
-            None => flag("meta").then_some(What::Metadata),
+            None => match self.facts.operation(block.cmd_flags) {
+                BlockOp::Discard | BlockOp::SecureErase => Some(What::Discard),
+                BlockOp::WriteZeroes => Some(What::Zeroes),
+                _ => flag("meta").then_some(What::Metadata),
+            },
         }
     }
 

@@ -3,12 +3,42 @@
 use crate::record::{Header, Task};
 use bytemuck::{Pod, Zeroable};
 
-/// One completed request.
+/// Most shares in a record. A request with more has records of its own for them.
+pub const SHARES: usize = 4;
+/// Most bios of a request that are looked at: a request of 1,280 KiB (the block layer's default limit) of single pages has 320.
+pub const BIOS: u32 = 512;
+
+/// [`RequestState::flags`]: the thread that put the request into the queue passes the filters.
+pub const WANTED: u32 = 1;
+/// [`RequestState::flags`]: that thread is one of the kernel's own.
+pub const KERNEL: u32 = 2;
+/// [`BlockRecord::flags`]: some bytes were made dirty by a thread that passes the filters.
+pub const DIRTIER_WANTED: u32 = 4;
+/// [`BlockRecord::flags`]: of some bytes it is not known who made them dirty, or they were not made dirty at all.
+pub const UNOWNED: u32 = 8;
+
+/// [`BlockShare::charged`]: nobody is known.
+pub const BY_NOBODY: u32 = 0;
+/// [`BlockShare::charged`]: to the thread that made the first page of the bio dirty.
+pub const BY_PAGE: u32 = 1;
+/// [`BlockShare::charged`]: to the thread that last made some page of the file dirty.
+pub const BY_FILE: u32 = 2;
+
+/// [`BlockShare::flags`]: [`BlockShare::task`] passes the filters.
+pub const SHARE_WANTED: u32 = 1;
+/// [`BlockShare::flags`]: pages of the swap cache.
+pub const SHARE_SWAP: u32 = 2;
+/// [`BlockShare::flags`]: memory of a process, not of a file.
+pub const SHARE_ANONYMOUS: u32 = 4;
+
+/// One completed request, or when it is issued a part of its shares; followed by `shares` times a [`BlockShare`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct BlockRecord {
-    /// [`crate::record::BLOCK`].
+    /// [`crate::record::BLOCK`]; [`crate::record::BLOCK_PART`], in which only `id` and `shares` mean something.
     pub header: Header,
+    /// Number of the request, the same in its parts; 0 when it was not seen to be issued.
+    pub id: u64,
     /// When it entered the block layer, nanoseconds of CLOCK_MONOTONIC.
     pub begin_ns: u64,
     /// From then until it was given to the device, nanoseconds.
@@ -17,6 +47,8 @@ pub struct BlockRecord {
     pub device_ns: u64,
     /// Who put it into the queue (may be a kernel worker).
     pub task: Task,
+    /// Start of that process, nanoseconds since boot.
+    pub start_ns: u64,
     /// First sector, 512 bytes each.
     pub sector: u64,
     /// Bytes completed.
@@ -29,6 +61,48 @@ pub struct BlockRecord {
     pub part: u32,
     /// What the driver reported: `blk_status_t` or errno, which one, BTF tells; 0 is success.
     pub error: i32,
+    /// [`WANTED`], [`KERNEL`], [`DIRTIER_WANTED`], [`UNOWNED`].
+    pub flags: u32,
+    /// Number of [`BlockShare`]s that follow, at most [`SHARES`].
+    pub shares: u32,
+}
+
+/// Bytes of a request that go to or come from one file for one process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct BlockShare {
+    /// Bytes when the request was issued.
+    pub bytes: u64,
+    /// [`crate::file::FileRecord::id`], 0 when there is no file or it has no name.
+    pub file: u64,
+    /// Address of the `struct inode`: an identity within the request only. 0: no page of a file.
+    pub inode: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Address of the kernel's function that is called at the end: of the bio (`bi_end_io`), or of its buffer (`b_end_io`).
+    pub end: u64,
+    /// Start of the process of `task`, nanoseconds since boot.
+    pub start_ns: u64,
+    /// Device of the file system; of a block device its own number. As in [`crate::file::FileKey::dev`].
+    pub dev: u32,
+    /// File type: S_IFMT bits of `i_mode`; 0 for inodes that file systems have for themselves.
+    pub mode: u32,
+    /// [`BY_NOBODY`], [`BY_PAGE`] or [`BY_FILE`].
+    pub charged: u32,
+    /// [`SHARE_WANTED`], [`SHARE_SWAP`], [`SHARE_ANONYMOUS`].
+    pub flags: u32,
+    /// Who made the pages dirty.
+    pub task: Task,
+}
+
+/// Value of the map of records in the making, keyed by the request's address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Charges {
+    /// The record; `flags` and `shares` are right from issue on.
+    pub record: BlockRecord,
+    /// What is sent behind it.
+    pub shares: [BlockShare; SHARES],
 }
 
 /// State of a request between its first event and its completion, keyed by its address.
@@ -45,4 +119,34 @@ pub struct RequestState {
     pub sector: u64,
     /// Who.
     pub task: Task,
+    /// Start of that process, nanoseconds since boot; 0 when nobody asks for it.
+    pub start_ns: u64,
+    /// [`WANTED`], [`KERNEL`].
+    pub flags: u32,
+    /// Not used.
+    pub _pad: u32,
+}
+
+/// A page of a file.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct PageKey {
+    /// Address of the `struct inode`.
+    pub inode: u64,
+    /// Number of the page in the file; of a large folio that of its first page.
+    pub index: u64,
+}
+
+/// Who made a page dirty.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Dirtier {
+    /// Who.
+    pub task: Task,
+    /// Start of the process, nanoseconds since boot.
+    pub start_ns: u64,
+    /// [`SHARE_WANTED`].
+    pub flags: u32,
+    /// Not used.
+    pub _pad: u32,
 }

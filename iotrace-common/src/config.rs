@@ -82,8 +82,16 @@ pub struct Config {
     pub page_head: u32,
     /// Bytes in the ring buffer from which on its reader is woken; it looks by itself from time to time.
     pub wake_bytes: u32,
-    /// Not used.
-    pub _pad: u32,
+    /// Flags that together mark a page of the swap cache (`PG_swapcache` and `PG_swapbacked`); 0 when not known.
+    pub page_swap: u32,
+    /// Address of the function at the end of direct I/O of files (`iomap_dio_bio_end_io`), 0 when not known.
+    pub end_direct: u64,
+    /// The same of the part of a bio that was split (`bio_chain_endio`).
+    pub end_chain: u64,
+    /// The same of a bio for a buffer head (`end_bio_bh_io_sync`).
+    pub end_buffer: u64,
+    /// The same of a bio of btrfs (`btrfs_simple_end_io`).
+    pub end_btrfs: u64,
 }
 
 /// A glob over thread names as a bit-parallel automaton: state `i` means that `i` tokens have matched.

@@ -245,6 +245,36 @@ layout! {
     type_vfsmount: optional ["vfsmount"];
     /// Type of `struct mount`.
     type_mount: optional ["mount"];
+    /// `struct request` -> first `struct bio`.
+    rq_bio: required ["request.bio"];
+    /// `struct bio` -> next one of the request.
+    bio_next: required ["bio.bi_next"];
+    /// `struct bio`: bytes.
+    bio_size: required ["bio.bi_iter.bi_size"];
+    /// `struct bio`: which part is next.
+    bio_index: required ["bio.bi_iter.bi_idx"];
+    /// `struct bio` -> its parts.
+    bio_parts: required ["bio.bi_io_vec"];
+    /// `struct bio` -> function at its end.
+    bio_end: required ["bio.bi_end_io"];
+    /// `struct bio`: what that function needs.
+    bio_private: required ["bio.bi_private"];
+    /// `struct page` of a large folio -> its first page, with a mark (renamed in Linux 7.1).
+    page_head: required ["page.compound_head", "page.compound_info"];
+    /// `struct inode` -> `struct address_space *`.
+    inode_mapping: required ["inode.i_mapping"];
+    /// `struct inode` of a device: its number.
+    inode_device: required ["inode.i_rdev"];
+    /// `struct buffer_head` -> function at its end.
+    buffer_end: optional ["buffer_head.b_end_io"];
+    /// `struct iomap_dio` -> `struct kiocb *`.
+    direct_iocb: optional ["iomap_dio.iocb"];
+    /// `struct btrfs_bio`: the `struct bio` in it.
+    btrfs_bio: optional ["btrfs_bio.bio"];
+    /// `struct btrfs_bio` -> `struct btrfs_inode *` (since 6.4).
+    btrfs_bio_inode: optional ["btrfs_bio.inode"];
+    /// `struct btrfs_inode`: the `struct inode` in it.
+    btrfs_inode: optional ["btrfs_inode.vfs_inode"];
 }
 
 #[cfg(test)]

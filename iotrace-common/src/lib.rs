@@ -30,6 +30,7 @@ macro_rules! map_types {
     )* };
 }
 map_types!(
+    block::Charges,
     config::Config,
     config::CommFilter,
     call::CallTable,

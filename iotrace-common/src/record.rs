@@ -13,6 +13,9 @@ pub const OPEN: u32 = 4;
 /// [`Header::kind`] of a [`crate::block::BlockRecord`].
 pub const BLOCK: u32 = 5;
 
+/// [`Header::kind`] of a [`crate::block::BlockRecord`] with shares of a request that has not completed.
+pub const BLOCK_PART: u32 = 6;
+
 /// First eight bytes of every record.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

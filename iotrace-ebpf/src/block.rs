@@ -1,50 +1,57 @@
 //! Block requests: from insert to issue to completion.
 
 use crate::{
-    filter,
-    kernel::{Pointer, load, now, offset, present},
-    latency::{self, atomic_add},
-    maps::{BEGAN, EVENTS, REQUEST_COUNT, REQUESTS, REQUESTS_KEPT, config, count, enabled, wakeup},
-    task,
+    charge, filter,
+    kernel::{Pointer, current, load, now, offset, present},
+    latency,
+    maps::{BEGAN, CHARGES, SCRATCH_INSERT, SCRATCH_ISSUE, config, count, enabled},
+    process, requests, task,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use iotrace_common::{
-    block::{BlockRecord, RequestState},
-    config::{FILTER_COMM, FILTER_PID, FILTER_TID, FILTER_UID},
+    block::{Charges, DIRTIER_WANTED, KERNEL, RequestState, UNOWNED, WANTED},
     loss,
-    record::{BLOCK, Header},
+    record::BLOCK,
 };
-
-/// `RequestState::begin_ns` of an entry that waits for the next request at its address.
-const IDLE: u64 = 0;
-
-/// Which settings depend on the thread that submits.
-const BY_THREAD: u32 = FILTER_PID | FILTER_TID | FILTER_UID | FILTER_COMM;
 
 /// A request enters a queue.
 #[inline(always)]
 pub fn inserted(request: Pointer) {
-    begin(request, 0, REQUESTS.get_ptr_mut(request as u64));
+    begin(request, 0, requests::entry(request), SCRATCH_INSERT);
 }
 
 /// A request is given to the device.
 #[inline(always)]
 pub fn issued(request: Pointer) {
     let issue_ns = now();
-    let known = REQUESTS.get_ptr_mut(request as u64);
-    if let Some(state) = known {
-        let started = started_ns(request);
-        // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
-        unsafe {
-            // An older begin belongs to a request that was merged into another and never completed.
-            if (*state).begin_ns != IDLE && (started == 0 || (*state).begin_ns >= started) {
-                (*state).issue_ns = issue_ns;
-                (*state).sector = load(request, offset!(rq_sector));
-                return;
-            }
+    let entry = requests::entry(request);
+    let first = match entry.and_then(|entry| issued_before(request, entry, issue_ns)) {
+        Some(before) => before == 0,
+        None => begin(request, issue_ns, entry, SCRATCH_ISSUE),
+    };
+    if enabled!(STREAM_BLOCK) && first && !charge::note(request) {
+        if let Some(entry) = requests::entry(request) {
+            requests::forget(request, entry);
         }
+        count(loss::REQUESTS_FULL);
     }
-    begin(request, issue_ns, known);
+}
+
+/// Notes when a known request is issued, and returns when it was before, 0 for never. `None` when the request is not known.
+#[inline(always)]
+fn issued_before(request: Pointer, state: *mut RequestState, issue_ns: u64) -> Option<u64> {
+    let started = started_ns(request);
+    // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+    unsafe {
+        // An older begin belongs to a request that was merged into another and never completed.
+        if (*state).begin_ns == requests::IDLE || (*state).begin_ns < started {
+            return None;
+        }
+        let before = (*state).issue_ns;
+        (*state).issue_ns = issue_ns;
+        (*state).sector = load(request, offset!(rq_sector));
+        Some(before)
+    }
 }
 
 /// When the block layer began to account the request, 0 when it does not.
@@ -58,62 +65,39 @@ fn started_ns(request: Pointer) -> u64 {
     }
 }
 
-/// `known`: what there is of the request, or of one that stood there before.
+/// Remembers a request, unless it does not count. `entry`: what there is at its address.
 #[inline(always)]
-fn begin(request: Pointer, issue_ns: u64, known: Option<*mut RequestState>) {
+fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scratch: u32) -> bool {
     // SAFETY: an argument of the tracepoint.
     let (cmd_flags, sector): (u32, u64) =
         unsafe { (load(request, offset!(rq_cmd_flags)), load(request, offset!(rq_sector))) };
     if config!(block_ops) >> (cmd_flags & 63) & 1 == 0 {
-        return;
+        return false;
     }
-    if config!(flags) & BY_THREAD != 0 && !filter::thread_wanted(bpf_get_current_pid_tgid()) {
-        return;
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let wanted = filter::submitter_wanted(pid_tgid);
+    let (mut flags, mut start_ns) = (if wanted { WANTED } else { 0 }, 0);
+    if enabled!(STREAM_BLOCK) {
+        // Whose pages these are is known when the request is issued.
+        let kernel = task::is_kernel(current());
+        flags |= if kernel { KERNEL } else { 0 };
+        start_ns = process::introduce(pid_tgid, kernel, scratch);
+    } else if !wanted {
+        return false;
     }
     let started = started_ns(request);
     let begin_ns = if started != 0 { started } else { now() };
     // Histograms are of nobody.
     let task = if enabled!(STREAM_BLOCK) { task::describe() } else { task::nobody() };
-    let state = RequestState { begin_ns, issue_ns, bytes: 0, sector, task };
-    match known {
-        // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
-        Some(known) => unsafe { *known = state },
-        None => remember(request, &state),
-    }
-}
-
-/// Takes a new entry for a request.
-#[inline(always)]
-fn remember(request: Pointer, state: &RequestState) {
-    if REQUESTS.insert(request as u64, state, 0).is_err() {
-        return count(loss::REQUESTS_FULL);
-    }
-    if let Some(entries) = REQUEST_COUNT.get_ptr_mut(0) {
-        // SAFETY: the map returned a valid pointer, and all CPUs only add.
-        unsafe { atomic_add(entries, 1) };
-    }
-}
-
-/// A request is done. A queue's requests stand where they are as long as the queue does, so the entry is kept for the next one:
-/// to insert and to remove one costs more than all the rest. Where many queues have many, entries go as they came.
-#[inline(always)]
-fn forget(request: Pointer, state: *mut RequestState) {
-    let Some(entries) = REQUEST_COUNT.get_ptr_mut(0) else { return };
-    // SAFETY: both maps returned valid pointers; a request is in one hand at a time, and all CPUs only add to the number.
-    unsafe {
-        if *entries <= REQUESTS_KEPT {
-            (*state).begin_ns = IDLE;
-        } else if REQUESTS.remove(request as u64).is_ok() {
-            atomic_add(entries, u64::MAX);
-        }
-    }
+    let state = RequestState { begin_ns, issue_ns, bytes: 0, sector, task, start_ns, flags, _pad: 0 };
+    requests::remember(request, entry, &state)
 }
 
 /// A request was merged into another one and is no more.
 #[inline(always)]
 pub fn merged(request: Pointer) {
-    if let Some(state) = REQUESTS.get_ptr_mut(request as u64) {
-        forget(request, state);
+    if let Some(entry) = requests::entry(request) {
+        requests::forget(request, entry);
     }
 }
 
@@ -127,59 +111,86 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
     if config!(block_ops) >> (cmd_flags & 63) & 1 == 0 {
         return None;
     }
-    // SAFETY: the map returned a valid pointer.
-    let known = REQUESTS.get_ptr_mut(request as u64).filter(|state| unsafe { (**state).begin_ns } != IDLE);
-    let Some(known) = known else {
-        if config!(flags) & BY_THREAD == 0 && missed(request, bytes) {
+    let Some(state) = requests::find(request) else {
+        if (!filter::by_thread() || enabled!(STREAM_BLOCK)) && missed(request, bytes) {
             count(loss::UNMATCHED);
         }
         return None;
     };
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
-    let state = unsafe {
-        (*known).bytes += bytes as u64;
+    unsafe {
+        (*state).bytes += bytes as u64;
         if bytes < left {
             return None;
         }
-        *known
-    };
-    forget(request, known);
+        finished(request, &mut *state, cmd_flags, error, end_ns);
+    }
+    requests::forget(request, state);
+    if enabled!(STREAM_BLOCK) {
+        let _ = CHARGES.remove(request as u64);
+    }
+    Some(())
+}
+
+/// All of a request has completed.
+#[inline(always)]
+fn finished(request: Pointer, state: &mut RequestState, cmd_flags: u32, error: i32, end_ns: u64) {
     let disk = disk(request);
     let part = part(request, disk);
     if !filter::device_wanted(disk) && !filter::device_wanted(part) {
-        return None;
+        return;
     }
-    let issue_ns = if state.issue_ns != 0 { state.issue_ns } else { state.begin_ns };
-    let queue_ns = issue_ns.saturating_sub(state.begin_ns);
-    let device_ns = end_ns.saturating_sub(issue_ns);
+    if state.issue_ns == 0 {
+        state.issue_ns = state.begin_ns;
+    }
+    let queue_ns = state.issue_ns.saturating_sub(state.begin_ns);
+    let device_ns = end_ns.saturating_sub(state.issue_ns);
     if !filter::result_wanted(queue_ns + device_ns, error != 0) {
-        return None;
+        return;
     }
-    count(loss::SEEN);
     if enabled!(HISTOGRAM) {
+        count(loss::SEEN);
         latency::add(disk, cmd_flags, state.bytes, error != 0, queue_ns, device_ns);
     }
-    if enabled!(STREAM_BLOCK) {
-        let Some(mut entry) = EVENTS.reserve::<BlockRecord>(0) else {
-            count(loss::EVENTS);
-            return None;
-        };
-        entry.write(BlockRecord {
-            header: Header { kind: BLOCK, len: size_of::<BlockRecord>() as u32 },
-            begin_ns: state.begin_ns,
-            queue_ns,
-            device_ns,
-            task: state.task,
-            sector: state.sector,
-            bytes: state.bytes,
-            cmd_flags,
-            disk,
-            part,
-            error,
-        });
-        entry.submit(wakeup());
+    if !enabled!(STREAM_BLOCK) {
+        return;
     }
-    Some(())
+    let Some(charges) = charge::of(request) else { return count(loss::REQUESTS_FULL) };
+    // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+    unsafe {
+        if filter::by_thread() && !is_anyones(&raw const *charges, state.flags) {
+            return;
+        }
+        count(loss::SEEN);
+        let record = &raw mut (*charges).record;
+        (*record).begin_ns = state.begin_ns;
+        (*record).queue_ns = queue_ns;
+        (*record).device_ns = device_ns;
+        (*record).task = state.task;
+        (*record).start_ns = state.start_ns;
+        (*record).sector = state.sector;
+        (*record).bytes = state.bytes;
+        (*record).cmd_flags = cmd_flags;
+        (*record).disk = disk;
+        (*record).part = part;
+        (*record).error = error;
+        (*record).flags |= state.flags;
+        if !charge::send(charges, BLOCK) {
+            count(loss::EVENTS);
+        }
+    }
+}
+
+/// Whether a request belongs to a thread that passes the filters: one that made pages dirty, else the one that submitted it.
+///
+/// # Safety
+///
+/// `charges` must lie in a map.
+#[inline(always)]
+unsafe fn is_anyones(charges: *const Charges, submitter: u32) -> bool {
+    // SAFETY: the caller's promise.
+    let (flags, shares) = unsafe { ((*charges).record.flags, (*charges).record.shares) };
+    flags & DIRTIER_WANTED != 0 || ((flags & UNOWNED != 0 || shares == 0) && submitter & WANTED != 0)
 }
 
 /// Whether a request without a known begin is one that should have been seen.

@@ -10,6 +10,10 @@ use iotrace_common::file::{FileKey, STATE_DELETED};
 
 /// File type bits of `i_mode` (include/uapi/linux/stat.h); permissions may change, and are no part of an identity.
 const S_IFMT: u32 = 0o170000;
+/// A regular file.
+pub const S_IFREG: u32 = 0o100000;
+/// A block device.
+pub const S_IFBLK: u32 = 0o060000;
 
 /// S_SYNC of include/linux/fs.h.
 const S_SYNC: u32 = 1;
@@ -161,6 +165,12 @@ pub fn of_descriptor(fd: i32) -> Pointer {
     } else {
         read(place, 0)
     }
+}
+
+/// The type of a file: [`S_IFREG`] and its like.
+#[inline(always)]
+pub fn kind(inode: Pointer) -> u32 {
+    read::<u16>(inode, offset!(inode_mode)) as u32 & S_IFMT
 }
 
 /// Whether two identities are equal; written out, because a comparison of slices would be a loop.

@@ -6,7 +6,22 @@ use crate::{
 };
 use aya_ebpf::helpers::bpf_get_current_uid_gid;
 use core::arch::asm;
-use iotrace_common::config::CommFilter;
+use iotrace_common::config::{CommFilter, FILTER_COMM, FILTER_PID, FILTER_TID, FILTER_UID};
+
+/// Which settings depend on the thread.
+const BY_THREAD: u32 = FILTER_PID | FILTER_TID | FILTER_UID | FILTER_COMM;
+
+/// Whether requests of some threads count, and others do not.
+#[inline(always)]
+pub fn by_thread() -> bool {
+    config!(flags) & BY_THREAD != 0
+}
+
+/// Whether requests of the current thread count: those of iotrace itself do, unless threads are filtered.
+#[inline(always)]
+pub fn submitter_wanted(pid_tgid: u64) -> bool {
+    !by_thread() || thread_wanted(pid_tgid)
+}
 
 /// Whether the current thread is to be traced.
 #[inline(always)]

@@ -8,6 +8,8 @@
 mod aio;
 mod block;
 mod calls;
+mod charge;
+mod dirtier;
 mod file;
 mod filter;
 mod io;
@@ -21,6 +23,7 @@ mod path;
 mod pending;
 mod process;
 mod registers;
+mod requests;
 mod sum;
 mod task;
 mod uring;
@@ -184,6 +187,20 @@ pub fn block_rq_issue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_issue")]
 pub fn block_rq_issue_queue(ctx: BtfTracePointContext) -> i32 {
     block::issued(ctx.arg(1));
+    0
+}
+
+/// `writeback_dirty_folio(struct folio *folio, struct address_space *mapping)` since 5.18
+#[btf_tracepoint(function = "writeback_dirty_folio")]
+pub fn dirtier_folio(ctx: BtfTracePointContext) -> i32 {
+    dirtier::dirtied(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// `writeback_dirty_page(struct page *page, struct address_space *mapping)` until 5.17
+#[btf_tracepoint(function = "writeback_dirty_page")]
+pub fn dirtier_page(ctx: BtfTracePointContext) -> i32 {
+    dirtier::dirtied(ctx.arg(0), ctx.arg(1));
     0
 }
 

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 pub use iotrace_common::sum::{WHO_CALL, WHO_COMPLETE, WHO_COUNT, WHO_DIRTY, WHO_FAULT, WHO_SUBMIT};
 use iotrace_common::{
-    block::RequestState,
+    block::{Charges, Dirtier, PageKey, RequestState},
     call::CallTable,
     config::{CommFilter, Config},
     file::FileKey,
@@ -101,6 +101,22 @@ pub static REQUEST_COUNT: Array<u64> = Array::with_max_entries(1, 0);
 /// Entries are kept for the next request while there are no more than that.
 pub const REQUESTS_KEPT: u64 = 8192;
 
+/// Records of requests that were issued, by address.
+#[map]
+pub static CHARGES: HashMap<u64, Charges> = HashMap::with_max_entries(16384, 0);
+
+/// One zeroed record: too large for the stack.
+#[map]
+pub static NEW_CHARGES: Array<Charges> = Array::with_max_entries(1, 0);
+
+/// Who made which page dirty. The oldest go first: then `DIRTY_FILES` is asked.
+#[map]
+pub static DIRTY_PAGES: LruHashMap<PageKey, Dirtier> = LruHashMap::with_max_entries(65536, 0);
+
+/// Who last made a page of a file dirty, by the address of its inode.
+#[map]
+pub static DIRTY_FILES: LruHashMap<u64, Dirtier> = LruHashMap::with_max_entries(16384, 0);
+
 /// When all programs were attached, nanoseconds of CLOCK_MONOTONIC; 0 before.
 #[map]
 pub static BEGAN: Array<u64> = Array::with_max_entries(1, 0);
@@ -146,7 +162,7 @@ pub struct Scratch(pub [u8; SCRATCH_LEN]);
 
 /// Scratch buffers: [`SCRATCH_ENTER`] and the others, so that programs that may interrupt each other do not share one.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(7, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(9, 0);
 /// Paths, at the begin of a call.
 pub const SCRATCH_ENTER: u32 = 0;
 /// Paths, at the end of a call.
@@ -155,6 +171,10 @@ pub const SCRATCH_EXIT: u32 = 1;
 pub const SCRATCH_OPEN: u32 = 2;
 /// Paths, of what [`WHO_SUBMIT`] and those after it see.
 pub const SCRATCH_OTHER: u32 = 3;
+/// Processes, where a request enters a queue.
+pub const SCRATCH_INSERT: u32 = 7;
+/// Paths and processes, where a request is given to the device.
+pub const SCRATCH_ISSUE: u32 = 8;
 
 /// The scratch buffer for paths of one of [`WHO_CALL`] and the others.
 pub const fn scratch_of(who: u32) -> u32 {

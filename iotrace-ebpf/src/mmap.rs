@@ -21,9 +21,6 @@ use iotrace_common::{
 
 /// PF_IO_WORKER and PF_KTHREAD of include/linux/sched.h: threads of the kernel.
 const PF_KERNEL: u32 = 0x10 | 0x0020_0000;
-/// S_IFMT and S_IFREG of include/uapi/linux/stat.h.
-const S_IFMT: u32 = 0o170000;
-const S_IFREG: u32 = 0o100000;
 /// THREAD_SIZE of x86-64.
 const THREAD_SIZE: usize = 16384;
 /// Number of `fault` in `iotrace_common::call::NAMES`.
@@ -58,7 +55,7 @@ fn seen(folio: Pointer, mapping: Pointer, op: u8, who: u32) -> Option<()> {
         return None;
     }
     let inode: Pointer = read(mapping, offset!(mapping_host));
-    if read::<u16>(inode, offset!(inode_mode)) as u32 & S_IFMT != S_IFREG {
+    if file::kind(inode) != file::S_IFREG {
         return None;
     }
     if !is_fault(task) && !is_fault_inside_a_call(pid_tgid as u32, inode) {

@@ -1,7 +1,7 @@
 //! The path walk: from a dentry to the root, across mounts.
 
 use crate::{
-    kernel::{Pointer, now, offset, read, view},
+    kernel::{Pointer, new_id, offset, read, view},
     maps::{EVENTS, FILES, SCRATCH, SCRATCH_LEN, count, wakeup},
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
@@ -54,8 +54,7 @@ pub extern "C" fn announce_path(scratch: u32) -> u64 {
         if cut {
             count(loss::CUT);
         }
-        let cpu = generated::bpf_get_smp_processor_id() as u64;
-        let id = now() << 10 | (cpu & 1023);
+        let id = new_id();
         let record = buffer.cast::<FileRecord>();
         (*record).header = Header { kind: FILE, len: (HEAD + names) as u32 };
         (*record).id = id;

@@ -21,6 +21,17 @@ const HEAD: usize = size_of::<ProcessRecord>();
 /// Longest name of a control group (fs/kernfs/kernfs-internal.h: limited as file names are).
 const COMPONENT: usize = 256;
 
+/// Announces the current process, unless that was done, or it is one of the kernel's own. Returns its start, nanoseconds since boot.
+#[inline(always)]
+pub fn introduce(pid_tgid: u64, kernel: bool, scratch: u32) -> u64 {
+    let leader: Pointer = read(current(), offset!(task_group_leader));
+    let start_ns = read(leader, offset!(task_start));
+    if !kernel {
+        announce_process((pid_tgid >> 32) as u32, leader as u64, start_ns, scratch);
+    }
+    start_ns
+}
+
 /// Sends what `/proc/PID` would say, unless it was sent before. Returns 1 when it was sent now.
 ///
 /// A global function that takes numbers only, so that the verifier looks at it once.

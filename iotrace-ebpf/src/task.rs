@@ -1,7 +1,7 @@
 //! Who: the thread's own record, and its process.
 
 use crate::{
-    kernel::{Pointer, current, now, offset, read},
+    kernel::{Pointer, now, offset, read},
     maps::{NEW_THREAD, PLACE_OWNERS, PLACES, THREADS, count},
     process,
 };
@@ -49,14 +49,12 @@ pub fn thread(pid_tgid: u64, scratch: u32) -> Option<*mut Thread> {
         return Some(thread);
     }
     let thread = take(tid)?;
-    let leader: Pointer = read(current(), offset!(task_group_leader));
     // SAFETY: the map returned a valid pointer, and no other thread has this place.
     unsafe {
         (*thread).born_ns = now();
         (*thread).tid = tid;
         (*thread).owner = tid | TAKEN;
-        (*thread).process_start_ns = read(leader, offset!(task_start));
-        process::announce_process((pid_tgid >> 32) as u32, leader as u64, (*thread).process_start_ns, scratch);
+        (*thread).process_start_ns = process::introduce(pid_tgid, false, scratch);
     }
     Some(thread)
 }
@@ -99,6 +97,15 @@ pub fn forget(tid: u32) {
         }
         place = place.wrapping_add(STRIDE);
     }
+}
+
+/// PF_KTHREAD of include/linux/sched.h.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// Whether a task is one of the kernel's own. A worker of io_uring is not: it belongs to its process.
+#[inline(always)]
+pub fn is_kernel(task: Pointer) -> bool {
+    read::<u32>(task, offset!(task_flags)) & PF_KTHREAD != 0
 }
 
 /// Who runs now, for a record.

@@ -48,12 +48,14 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
 
 #[test]
 fn every_column_is_in_its_commands_page() {
-    let tables: [(&str, &[Column]); 5] = [
+    let tables: [(&str, &[Column]); 7] = [
         ("top", cli::top::COLUMNS),
         ("fsync", cli::fsync::COLUMNS),
         ("fsync", cli::fsync::TRACE_COLUMNS),
         ("open", cli::open::COLUMNS),
         ("disk", cli::disk::COLUMNS),
+        ("block", cli::block::COLUMNS),
+        ("block", cli::block::SUMMARY_COLUMNS),
     ];
     for (command, columns) in tables {
         let text = page_of(command);
@@ -112,7 +114,8 @@ fn every_field_of_json_is_described() {
     assert!(types.len() >= 9, "the schema has only {types:?}");
     for (ty, names) in types {
         let own = match ty.as_str() {
-            "IoLine" | "BlockLine" => page_of("events"),
+            "IoLine" => page_of("events"),
+            "BlockLine" | "BlockFile" | "Cause" | "Issuer" | "BlockSumLine" => page_of("block"),
             "OpenLine" => page_of("open"),
             "TopLine" => page_of("top"),
             "FindingLine" => page_of("diagnose"),

@@ -16,11 +16,14 @@ pub(crate) const TESTS: &[&str] = &[
     "busybox-static", // the image of containers
     "containerd",     // containers
     "e2fsprogs",      // mkfs.ext4
+    "fio",            // I/O whose requests must be charged to it
     "gcc",            // small workloads that a shell cannot express
     "jq",             // the documentation's examples
     "libc6-dev",      // headers for gcc
     "podman",         // more containers
-    "runc",           // starts them
+    "postgresql",     // a database, for what blocks it writes
+    "runc",           // starts containers
+    "sqlite3",        // another database
     "sysstat",        // iostat, whose figures are compared
     "tmux",           // a terminal of a known size
     "util-linux",     // mount, losetup, unshare, setpriv

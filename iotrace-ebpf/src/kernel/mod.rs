@@ -78,6 +78,12 @@ pub fn read<T: Copy>(base: Pointer, offset: usize) -> T {
     }
 }
 
+/// The number that an address is. The verifier tracks a tracepoint's arguments as pointers, and global functions take numbers only.
+#[inline(always)]
+pub fn number(address: Pointer) -> u64 {
+    read((&raw const address).cast::<u8>(), 0)
+}
+
 /// Reads a thread's name. As words: bytes would be moved one by one.
 #[inline(always)]
 pub fn read_name(base: Pointer, offset: usize) -> [u8; COMM_LEN] {
@@ -106,6 +112,14 @@ pub fn read_user<T: Copy>(address: u64) -> Option<T> {
 pub fn current() -> Pointer {
     // SAFETY: the helper has no preconditions.
     unsafe { generated::bpf_get_current_task() as Pointer }
+}
+
+/// A number that no other record has; never 0.
+#[inline(always)]
+pub fn new_id() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { generated::bpf_get_smp_processor_id() } as u64;
+    now() << 10 | (cpu & 1023)
 }
 
 /// Nanoseconds of CLOCK_MONOTONIC.

@@ -6,7 +6,7 @@ use crate::{
         options::{Common, Timing},
     },
     event::Event,
-    kernel::{block::BlockFacts, plan::Plan, tracer::Tracer},
+    kernel::{block::BlockFacts, endings::Endings, plan::Plan, tracer::Tracer},
     output::Clock,
     resolve::names::Names,
     view::select::Selection,
@@ -42,6 +42,8 @@ pub struct World {
     pub selection: Selection,
     /// How this kernel numbers block operations.
     pub block: BlockFacts,
+    /// What the ends of bios say.
+    pub endings: Endings,
     /// The form of the output.
     pub form: Form,
 }

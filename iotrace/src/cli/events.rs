@@ -3,8 +3,9 @@
 use crate::{
     cli::{
         Exit,
+        block_lines::block_line,
         command::{Command, Setup, World},
-        lines::{block_line, io_line, open_line, truncate_line},
+        lines::{io_line, open_line, truncate_line},
         options::{Common, Timing},
         run::run,
     },
@@ -108,7 +109,7 @@ impl Command for Events {
             Event::Open(open) => open_line(&open, world, out),
             Event::Truncate(truncate) => truncate_line(&truncate, world, out),
             Event::Block(block) => block_line(&block, world, out),
-            Event::File(_) | Event::Process(_) => Ok(()),
+            Event::File(_) | Event::Process(_) | Event::BlockPart(_) => Ok(()),
         }
     }
 }

@@ -4,19 +4,14 @@ use crate::{
     cli::{command::World, host::OnHost},
     event::{
         Task,
-        block::Block,
         io::{Io, Operation},
         open::Open,
         truncate::Truncate,
     },
     findings::Finding,
-    kernel::block::BlockOp,
     output::{
         Clock, errno_name, escape,
-        json::{
-            BlockLine, FindingLine, FsyncLine, Head, HostPlace, IoLine, OpenLine, Owner, Place, Text, TopLine, append,
-            exact,
-        },
+        json::{FindingLine, FsyncLine, Head, HostPlace, IoLine, OpenLine, Owner, Place, Text, TopLine, append, exact},
         open_flags,
     },
     resolve::{
@@ -230,41 +225,6 @@ pub fn open_line(open: &Open, world: &mut World, out: &mut Vec<u8>) -> Result<()
         name_bytes: exact(name),
         place: place(path, &host, dev, file.as_deref(), open.inode.map(|(ino, _)| ino)),
         latency_ns: open.latency_ns,
-    };
-    Ok(append(out, &line)?)
-}
-
-/// Appends a block request; nothing when it does not pass the selection.
-///
-/// # Errors
-///
-/// See [`append`].
-pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
-    let Some(process) = selected(world, &block.task, None) else { return Ok(()) };
-    let disk = world.names.disk(block.disk);
-    let op = world.block.operation(block.cmd_flags);
-    let error = world.block.errno(block.error);
-    let line = BlockLine {
-        kind: "block",
-        ts: timestamp(&mut world.clock, block.begin_ns).into(),
-        mono_ns: block.begin_ns,
-        op: op.name(),
-        flags: world.block.flag_names(block.cmd_flags).collect(),
-        dev: dev_text(block.part),
-        disk: disk.as_ref().map(|disk| disk.disk.as_str()),
-        sector: (op != BlockOp::Flush).then_some(block.sector),
-        bytes: block.bytes,
-        queue_ns: block.queue_ns,
-        device_ns: block.device_ns,
-        latency_ns: block.queue_ns + block.device_ns,
-        errno: (error != 0).then(|| errno_name(error.unsigned_abs())),
-        pid: block.task.pid,
-        tid: block.task.tid,
-        comm: Text(block.task.comm.bytes()),
-        comm_bytes: exact(Some(block.task.comm.bytes())),
-        container: process.as_ref().and_then(|process| process.container()),
-        role: process.as_ref().and_then(|process| process.role),
-        path: None,
     };
     Ok(append(out, &line)?)
 }

@@ -3,7 +3,10 @@ use super::*;
 use crate::{
     cli::form::Form,
     event::{Comm, file::File, io::Operation, process::Process},
-    kernel::block::BlockFacts,
+    kernel::{
+        block::{BlockFacts, BlockOp},
+        endings::Endings,
+    },
     resolve::{Disk, Disks, names::Names},
     view::{select::Selection, top::Mapped},
 };
@@ -26,8 +29,8 @@ pub(in crate::cli) const DIRECTORY: u64 = 4;
 /// A name that wants to be several lines, and other things.
 pub(in crate::cli) const EVIL: &[u8] = b"/tmp/a\nb\r\x1b[31m\"q\"\t\\'\xff\xe2\x80\xae";
 
-const VDA: u32 = 254 << 20;
-const VDA1: u32 = VDA | 1;
+pub(in crate::cli) const VDA: u32 = 254 << 20;
+pub(in crate::cli) const VDA1: u32 = VDA | 1;
 /// 2026-11-20T12:00:00Z.
 const NOON: i64 = 1_795_176_000_000_000_000;
 const ID: &str = "3f4a9c0f1b2d3f4a9c0f1b2d3f4a9c0f1b2d3f4a9c0f1b2d3f4a9c0f1b2d5e6f";
@@ -38,7 +41,7 @@ pub(in crate::cli) fn comm(name: &[u8]) -> Comm {
     Comm(comm)
 }
 
-fn task(pid: u32, name: &[u8]) -> Task {
+pub(in crate::cli) fn task(pid: u32, name: &[u8]) -> Task {
     Task { pid, tid: pid + 1, uid: 33, comm: comm(name) }
 }
 
@@ -90,7 +93,14 @@ pub(in crate::cli) fn world(form: Form) -> World {
         status_is_blk_status: true,
         status_has_zone_resource: false,
     };
-    World { names, clock: Clock::new(NOON, TimeZone::UTC), selection: Selection::default(), block, form }
+    World {
+        names,
+        clock: Clock::new(NOON, TimeZone::UTC),
+        selection: Selection::default(),
+        block,
+        endings: Endings::default(),
+        form,
+    }
 }
 
 /// A write of 58 bytes.
@@ -154,21 +164,6 @@ pub(in crate::cli) fn truncate(pid: u32, name: &[u8]) -> Truncate {
 fn fault() -> Io {
     let io = Io { operation: Operation::MmapRead, call: "fault", latency_ns: 0, ..write(APP, LOG) };
     Io { requested: None, result: Ok(65536), ..io }
-}
-
-fn block() -> Block {
-    Block {
-        begin_ns: 2_000_000_000,
-        queue_ns: 1_000,
-        device_ns: 2_200_000,
-        task: task(APP, b"kworker/u8:1"),
-        sector: 2048,
-        bytes: 4096,
-        cmd_flags: 1 | 1 << 11 | 1 << 17,
-        disk: VDA,
-        part: VDA1,
-        error: 0,
-    }
 }
 
 /// A row of `top`, of a process that [`world`] knows.
@@ -275,11 +270,6 @@ fn json_of_a_page_fault() {
 }
 
 #[test]
-fn json_of_a_block_request() {
-    insta::assert_snapshot!(line(|world, out| block_line(&block(), world, out)));
-}
-
-#[test]
 fn json_of_a_row_of_top() {
     insta::assert_snapshot!(line(|world, out| {
         let row = Row { mapped: mapped(), ..row(world, NGINX, Some(b"/var/log/app.log"), counters()) };
@@ -309,8 +299,6 @@ fn what_is_not_known_is_null() {
     for key in ["name", "path", "fd", "mode", "ino", "dev"] {
         assert_eq!(unnamed.get(key), Some(&Value::Null), "{key}");
     }
-    let flush = value(|world, out| block_line(&Block { cmd_flags: 2, bytes: 0, ..block() }, world, out));
-    assert_eq!((&flush["sector"], &flush["path"]), (&Value::Null, &Value::Null));
 }
 
 #[test]
@@ -365,17 +353,6 @@ fn a_mode_is_given_only_where_something_may_be_created() {
 }
 
 #[test]
-fn an_error_of_a_block_request_has_its_name() {
-    let failed = value(|world, out| block_line(&Block { error: 3, ..block() }, world, out));
-    assert_eq!(failed["errno"], "ENOSPC");
-    let errno = value(|world, out| {
-        world.block.status_is_blk_status = false;
-        block_line(&Block { error: -5, ..block() }, world, out)
-    });
-    assert_eq!(errno["errno"], "EIO");
-}
-
-#[test]
 fn a_thread_is_named_only_where_the_row_is_of_one() {
     let top = |tid| {
         value(|world, out| {
@@ -406,7 +383,6 @@ fn what_is_not_selected_has_no_line() {
     let mut out = Vec::new();
     io_line(&write(APP, LOG), &mut world, &mut out).unwrap();
     open_line(&open(APP, LOG), &mut world, &mut out).unwrap();
-    block_line(&block(), &mut world, &mut out).unwrap();
     truncate_line(&truncate(APP, b"../var/log"), &mut world, &mut out).unwrap();
     let elsewhere = Truncate { base: LOG, ..truncate(APP, b"a") };
     truncate_line(&elsewhere, &mut world, &mut out).unwrap();

@@ -1,5 +1,7 @@
 //! The command line: one file per command, and what they share.
 
+pub mod block;
+pub mod block_lines;
 pub mod command;
 pub mod diagnose;
 pub mod disk;
@@ -40,6 +42,7 @@ enum Command {
     Open(open::Args),
     Latency(latency::Args),
     Disk(disk::Args),
+    Block(block::Args),
     Events(events::Args),
     Diagnose(diagnose::Args),
     Doctor(doctor::Args),
@@ -61,6 +64,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Open(args) => args.run(),
         Command::Latency(args) => args.run(),
         Command::Disk(args) => args.run(),
+        Command::Block(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Diagnose(args) => args.run(),
         Command::Doctor(args) => args.run(),

@@ -11,7 +11,7 @@ use crate::{
         signals::Signals,
         summary,
     },
-    event::{Event, decode},
+    event::{Event, block::Parts, decode},
     kernel::{
         access, doctor,
         losses::Losses,
@@ -63,6 +63,8 @@ struct Session<'a> {
     setup: Setup<'a>,
     command: &'a mut dyn Command,
     world: World,
+    /// Shares of block requests that have not completed.
+    parts: Parts,
     tracer: Tracer,
     ring: AsyncFd<RingBuf<MapData>>,
     sink: Sink,
@@ -106,6 +108,7 @@ impl<'a> Session<'a> {
             clock: Clock::now(),
             selection: setup.common.filters.selection(),
             block: tracer.block.clone(),
+            endings: tracer.endings.clone(),
             form: Form::new(&setup.common.output),
         };
         if !setup.common.output.quiet {
@@ -118,6 +121,7 @@ impl<'a> Session<'a> {
             setup,
             command,
             world,
+            parts: Parts::default(),
             tracer,
             ring,
             sink,
@@ -292,6 +296,11 @@ impl<'a> Session<'a> {
             match decode(&record).context("the kernel side sent a record that makes no sense")? {
                 Event::File(file) => self.world.names.add_file(file),
                 Event::Process(process) => self.world.names.add_process(process),
+                Event::BlockPart(part) => self.parts.add(part),
+                Event::Block(mut block) => {
+                    self.parts.complete(&mut block);
+                    self.command.event(Event::Block(block), &mut self.world, &mut self.out)?;
+                }
                 event => self.command.event(event, &mut self.world, &mut self.out)?,
             }
             if self.out.len() >= CHUNK {

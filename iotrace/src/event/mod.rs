@@ -45,6 +45,8 @@ pub enum Event {
     Truncate(truncate::Truncate),
     /// A block request.
     Block(block::Block),
+    /// A part of a block request's shares.
+    BlockPart(block::Part),
 }
 
 /// Decodes a record.
@@ -60,6 +62,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         record::IO => Event::Io(io::Io::decode(bytes)?),
         record::OPEN => open::decode(bytes)?,
         record::BLOCK => Event::Block(block::Block::decode(bytes)?),
+        record::BLOCK_PART => Event::BlockPart(block::Part::decode(bytes)?),
         kind => return Err(DecodeError::Unknown(kind)),
     })
 }
@@ -127,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_an_event_or_an_error(kind in 0u32..7, bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn any_bytes_give_an_event_or_an_error(kind in 0u32..8, bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let _ = decode(&bytes);
             let mut known = kind.to_le_bytes().to_vec();
             known.extend(bytes);

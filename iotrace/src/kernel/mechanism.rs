@@ -35,6 +35,8 @@ pub enum Subject {
     Files,
     /// Block requests.
     Block,
+    /// Who makes pages dirty that block requests write.
+    Dirtiers,
     /// Processes: their names, their end, and their new program.
     Processes,
     /// Children of followed processes.
@@ -47,7 +49,8 @@ pub enum Subject {
 
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
-    pub const ALL: [Self; 6] = [Self::Processes, Self::Children, Self::Block, Self::Files, Self::Uring, Self::Mmap];
+    pub const ALL: [Self; 7] =
+        [Self::Processes, Self::Children, Self::Dirtiers, Self::Block, Self::Files, Self::Uring, Self::Mmap];
 
     /// The ways to it. What is seldom is seen by tracepoints alone.
     pub fn mechanisms(self) -> &'static [Mechanism] {
@@ -63,6 +66,7 @@ impl fmt::Display for Subject {
         f.write_str(match self {
             Self::Files => "read/write/fsync/open",
             Self::Block => "block",
+            Self::Dirtiers => "dirty pages",
             Self::Processes => "process",
             Self::Children => "children",
             Self::Uring => "io_uring",
@@ -166,6 +170,14 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                     tracepoint("block_rq_issue_queue", "block_rq_issue", When::QueueFirst),
                     tracepoint("block_rq_insert", "block_rq_insert", When::RequestFirst),
                     tracepoint("block_rq_insert_queue", "block_rq_insert", When::QueueFirst),
+                ]
+            }
+        }
+        (Subject::Dirtiers, _) => {
+            const {
+                &[
+                    tracepoint("dirtier_folio", "writeback_dirty_folio", When::IfPresent),
+                    tracepoint("dirtier_page", "writeback_dirty_page", When::IfPresent),
                 ]
             }
         }

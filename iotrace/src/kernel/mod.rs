@@ -7,6 +7,7 @@ pub mod block;
 pub mod btf;
 pub mod calls;
 pub mod doctor;
+pub mod endings;
 pub mod functions;
 pub mod histograms;
 pub mod layout;

@@ -6,6 +6,7 @@ use crate::kernel::{
     block::BlockFacts,
     btf::Btf,
     calls,
+    endings::{Ending, Endings},
     functions::{self, Function},
     histograms::Histograms,
     layout::kernel_layout,
@@ -56,6 +57,8 @@ pub struct Tracer {
     pids: HashMap<MapData, u32, u8>,
     /// How this kernel numbers block operations.
     pub block: BlockFacts,
+    /// What the ends of bios say; empty unless requests are streamed.
+    pub endings: Endings,
     /// The way in that is used.
     pub mechanism: Mechanism,
     log: Option<KernelLog>,
@@ -72,8 +75,9 @@ impl Tracer {
         let btf = Btf::from_sys_fs()?;
         let layout = kernel_layout(&btf)?;
         let block = BlockFacts::from_btf(&btf);
+        let endings = if plan.stream_block { Endings::read() } else { Endings::default() };
         let (calls, compat) = calls::table(plan.files);
-        let constants = Constants::new(&btf, layout, config(plan, &btf, &block, compat));
+        let constants = Constants::new(&btf, layout, config(plan, &btf, &block, &endings, compat));
         let comm = plan.filters.comm.as_deref().copied().unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
 
         let mut settings = Settings::new(&constants)
@@ -83,13 +87,16 @@ impl Tracer {
             .size("EVENTS", plan.buffer);
         for (map, used) in [
             ("THREADS", plan.files.any()),
-            ("FILES", plan.files.any()),
+            ("FILES", plan.files.any() || plan.stream_block),
             ("PENDING", plan.files.any()),
             ("SUMS", plan.sum),
             ("SUM_INDEX", plan.sum),
             ("RECENT", plan.sum),
             ("FREE_SUMS", plan.sum),
             ("REQUESTS", plan.block()),
+            ("CHARGES", plan.stream_block),
+            ("DIRTY_PAGES", plan.stream_block),
+            ("DIRTY_FILES", plan.stream_block),
             ("HISTOGRAMS", plan.histogram.is_some()),
             ("EXTREMES", plan.histogram.is_some()),
         ] {
@@ -124,7 +131,9 @@ impl Tracer {
         let kernel = Kernel { btf: &btf, block: &block, functions: &[] };
         let (mut attached, mut mechanism) = (Attached::default(), Mechanism::Tracepoint);
         let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
-            Subject::Files | Subject::Processes => plan.files.any(),
+            Subject::Files => plan.files.any(),
+            Subject::Processes => plan.files.any() || plan.stream_block,
+            Subject::Dirtiers => plan.stream_block,
             Subject::Uring => plan.files.read || plan.files.write || plan.files.sync,
             Subject::Mmap => plan.counts_mappings(),
             Subject::Children => plan.filters.follow,
@@ -138,7 +147,9 @@ impl Tracer {
             } else {
                 let new = attach::subject(&object, subject, Mechanism::Tracepoint, &kernel)
                     .with_context(|| format!("cannot trace {subject}"));
-                if let (Err(error), true) = (&new, matches!(subject, Subject::Uring | Subject::Mmap)) {
+                if let (Err(error), true) =
+                    (&new, matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers))
+                {
                     // The rest is worth having: `iotrace doctor` says what is missing, and why.
                     eprintln!("iotrace: not seen: {subject}: {:#}", error.root_cause());
                     continue;
@@ -153,7 +164,10 @@ impl Tracer {
         };
         began.set(0, monotonic_ns(), 0).context("telling the kernel side that tracing began")?;
         let (stopped, unmatched) = (Vec::new(), None);
-        Ok((Self { attached, stopped, unmatched, sums, histograms, losses, pids, block, mechanism, log }, events))
+        Ok((
+            Self { attached, stopped, unmatched, sums, histograms, losses, pids, block, endings, mechanism, log },
+            events,
+        ))
     }
 
     /// Adds a process to those that are traced, when processes are filtered.
@@ -271,7 +285,7 @@ fn fill<K: Pod>(object: &mut Object, name: &str, members: Option<&[K]>) -> Resul
 }
 
 /// Settings for the kernel side.
-fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
+fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat: bool) -> Config {
     let filters = &plan.filters;
     let flags = [
         (plan.sum, config::SUM),
@@ -298,6 +312,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         (completion_arguments(btf) == Some(4), config::URING_BY_DATA),
         (btf.function_exists("bpf_get_current_task_btf"), config::TASK_BTF),
     ];
+    let page_flag = |name| btf.enumerator(name).and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
     Config {
         min_latency_ns: filters.min_latency_ns,
         block_ops: block.mask(filters.block_ops.as_deref()),
@@ -306,9 +321,16 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, compat: bool) -> Config {
         kinds: plan.kinds,
         histogram_flags: plan.histogram.map_or(0, |grouping| block.grouping(grouping)),
         wake_bytes: (plan.buffer / 4).min(WAKE_BYTES),
-        _pad: 0,
         page_shift: page_size().trailing_zeros(),
-        page_head: btf.enumerator("PG_head").and_then(|head| u32::try_from(head).ok()).unwrap_or_default(),
+        page_head: page_flag("PG_head"),
+        page_swap: match (page_flag("PG_swapcache"), page_flag("PG_swapbacked")) {
+            (cache @ 1..32, backed @ 1..32) => 1 << cache | 1 << backed,
+            _ => 0,
+        },
+        end_direct: endings.address(Ending::Direct),
+        end_chain: endings.address(Ending::Chain),
+        end_buffer: endings.address(Ending::Buffer),
+        end_btrfs: endings.address(Ending::Btrfs),
     }
 }
 

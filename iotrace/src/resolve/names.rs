@@ -157,6 +157,11 @@ impl Names {
         self.host_paths.free(dev, host, Instant::now())
     }
 
+    /// Whether a file system on this block device is mounted.
+    pub fn is_mounted(&mut self, dev: u32) -> bool {
+        self.points.is_mounted(dev, Instant::now())
+    }
+
     /// The block device of a file system's device number.
     pub fn disk(&mut self, dev: u32) -> Option<Arc<Disk>> {
         let dev = self.mounts.block_dev(dev, Instant::now())?;

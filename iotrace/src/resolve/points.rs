@@ -36,11 +36,21 @@ impl Points {
     /// The place of a file, from its path inside its file system; `None` when no mount here shows it. For an unknown device the mount
     /// table is read again, at most once a second: `now` says when.
     pub fn absolute(&mut self, dev: u32, inside: &[u8], now: Instant) -> Option<Vec<u8>> {
+        self.look(dev, now);
+        self.known.get(&dev)?.iter().find_map(|point| point.absolute(inside))
+    }
+
+    /// Whether a file system with this device number is mounted here. `now` as above.
+    pub fn is_mounted(&mut self, dev: u32, now: Instant) -> bool {
+        self.look(dev, now);
+        self.known.contains_key(&dev)
+    }
+
+    fn look(&mut self, dev: u32, now: Instant) {
         if !self.known.contains_key(&dev) && self.read.is_none_or(|at| now.duration_since(at) >= REREAD) {
             self.read = Some(now);
             self.known = fs::read(&self.table).map(|table| parse(&table)).unwrap_or_default();
         }
-        self.known.get(&dev)?.iter().find_map(|point| point.absolute(inside))
     }
 }
 
@@ -94,6 +104,13 @@ mod tests {
         assert_eq!(at(254, 0, "/var/log/x").as_deref(), Some("/var/log/x"));
         assert_eq!(at(254, 16, "/data/x").as_deref(), Some("/mnt/disk/data/x"));
         assert_eq!(at(0, 41, "/@home/me/x").as_deref(), Some("/home/me/x"));
+    }
+
+    #[test]
+    fn a_device_in_the_table_is_mounted() {
+        let mut points = Points { known: parse(TABLE), ..Points::default() };
+        assert!(points.is_mounted(254 << 20, Instant::now()));
+        assert!(!points.is_mounted(9 << 20, Instant::now()));
     }
 
     #[test]

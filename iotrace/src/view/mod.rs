@@ -1,5 +1,6 @@
 //! Aggregators, one per command: events and sums in, rows out. No kernel, no terminal, no clock of their own.
 
+pub mod block;
 mod differences;
 pub mod disk;
 pub mod fsync;

@@ -85,7 +85,12 @@ impl LoopDisk {
 
     /// A device with a btrfs on it.
     pub fn btrfs() -> Self {
-        Self::formatted(128, "btrfs", &["-q", "-f"]) // mkfs.btrfs wants 109 MiB
+        Self::btrfs_of(128) // mkfs.btrfs wants 109 MiB
+    }
+
+    /// The same of another size.
+    pub fn btrfs_of(mib: u64) -> Self {
+        Self::formatted(mib, "btrfs", &["-q", "-f"])
     }
 
     fn formatted(mib: u64, kind: &str, options: &[&str]) -> Self {
@@ -114,11 +119,20 @@ impl LoopDisk {
         self.mounted.as_deref().expect("the disk is mounted")
     }
 
+    /// Writes everything out.
+    pub fn sync(&self) {
+        let place = self.mounted.as_deref().map_or_else(|| self.path(), Path::to_owned);
+        let place = File::open(place).unwrap();
+        // SAFETY: the descriptor is open.
+        let synced = unsafe {
+            if self.mounted.is_some() { libc::syncfs(place.as_raw_fd()) } else { libc::fsync(place.as_raw_fd()) }
+        };
+        assert_eq!(synced, 0);
+    }
+
     /// Writes everything out, so that nothing is left to disturb a count.
     pub fn settle(&self) {
-        let dir = File::open(self.dir()).unwrap();
-        // SAFETY: the descriptor is open.
-        assert_eq!(unsafe { libc::syncfs(dir.as_raw_fd()) }, 0);
+        self.sync();
         // Since Linux 5.13 ext4 reads its block bitmaps some seconds after a mount. This file makes it read them now.
         fs::read(format!("/proc/fs/ext4/{}/mb_groups", self.name)).unwrap();
     }

@@ -1,6 +1,7 @@
 //! Runs iotrace and compares what it says with the truth.
 
 mod blockstat;
+mod charges;
 mod contained;
 mod containerd;
 mod events;
@@ -13,10 +14,12 @@ mod partition;
 mod peers;
 mod peers_output;
 mod podman;
+mod postgres;
 mod rows;
 mod scene;
 
 pub use blockstat::BlockStat;
+pub use charges::{Watch, assert_whole, bytes_of, files, is_at, run};
 pub use contained::{WAIT, expected, hosts, rows_of_all, while_they_run, writes, written};
 pub use containerd::{Container, Containerd};
 pub use events::{assert_events, assert_events_at};
@@ -24,13 +27,14 @@ pub use image::IMAGE;
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
 pub use need::{
-    aio, bpf, btrfs, containers, io_uring, iostat, loop_devices, note_skip, overlayfs, partitions, peers, podman, root,
-    tmux, xfs,
+    aio, bpf, btrfs, containers, fio, io_uring, iostat, loop_devices, note_skip, overlayfs, partitions, peers, podman,
+    postgresql, root, sqlite, tmux, xfs,
 };
 pub use partition::Partition;
 pub use peers::{Peer, share_one_processor};
 pub use peers_output::{Counted, Opened, Requested, histogram_sum, maps};
 pub use podman::Podman;
+pub use postgres::Postgres;
 pub use rows::{
     Counts, assert_rows, assert_same, by, errno_name, path_of, path_text, process_and_path, process_and_path_of_row,
     rows_by, truth_by,

@@ -74,7 +74,7 @@ pub fn loop_devices() -> Result<(), String> {
 /// # Errors
 /// The reason why not.
 pub fn tmux() -> Result<(), String> {
-    program("tmux")
+    program("tmux", "-V")
 }
 
 /// The programs that add partitions to a device and take them away.
@@ -82,8 +82,8 @@ pub fn tmux() -> Result<(), String> {
 /// # Errors
 /// The reason why not.
 pub fn partitions() -> Result<(), String> {
-    program("addpart")?;
-    program("delpart")
+    program("addpart", "-V")?;
+    program("delpart", "-V")
 }
 
 /// iostat.
@@ -91,12 +91,7 @@ pub fn partitions() -> Result<(), String> {
 /// # Errors
 /// The reason why not.
 pub fn iostat() -> Result<(), String> {
-    program("iostat")
-}
-
-fn program(name: &str) -> Result<(), String> {
-    let found = std::process::Command::new(name).arg("-V").output();
-    found.map(drop).map_err(|error| format!("needs {name}: {error}"))
+    program("iostat", "-V")
 }
 
 /// io_uring, allowed to this process.
@@ -121,6 +116,36 @@ pub fn aio() -> Result<(), String> {
     // SAFETY: the context was made above, and nothing is under way in it.
     unsafe { libc::syscall(libc::SYS_io_destroy, context) };
     Ok(())
+}
+
+/// fio, which makes I/O of any kind.
+///
+/// # Errors
+/// The reason why not.
+pub fn fio() -> Result<(), String> {
+    program("fio", "--version")
+}
+
+/// The shell of SQLite.
+///
+/// # Errors
+/// The reason why not.
+pub fn sqlite() -> Result<(), String> {
+    program("sqlite3", "--version")
+}
+
+/// The server of PostgreSQL with pgbench.
+///
+/// # Errors
+/// The reason why not.
+pub fn postgresql() -> Result<(), String> {
+    let directory = super::Postgres::programs().ok_or("needs PostgreSQL")?;
+    program(&directory.join("pgbench").to_string_lossy(), "--version")
+}
+
+fn program(name: &str, option: &str) -> Result<(), String> {
+    let run = std::process::Command::new(name).arg(option).output();
+    run.map(drop).map_err(|error| format!("needs {name}: {error}"))
 }
 
 /// Other tracers, in the directory that IOTRACE_PEERS names.

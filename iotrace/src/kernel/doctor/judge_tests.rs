@@ -123,7 +123,9 @@ fn when_nothing_needed_is_missing_the_refusals_are_the_problem() {
     let reason = "forbidden in spite of the capabilities: by lockdown or a security module";
     assert_eq!(
         report.problems,
-        [format!("process, children, block, read/write/fsync/open, io_uring, mmap cannot be traced: {reason}")]
+        [format!(
+            "process, children, dirty pages, block, read/write/fsync/open, io_uring, mmap cannot be traced: {reason}"
+        )]
     );
     assert_eq!(report.advice, ["look for the refusal in the kernel's log: dmesg, or the audit log"]);
 }

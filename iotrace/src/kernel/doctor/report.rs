@@ -94,7 +94,7 @@ impl Report {
             return Vec::new();
         }
         let seen = |subject| self.used(subject).is_some();
-        vec![
+        let mut unseen = vec![
             if seen(Subject::Uring) {
                 "requests of io_uring other than read, write, fsync and sync_file_range, and those with \
                  IOSQE_CQE_SKIP_SUCCESS"
@@ -109,7 +109,11 @@ impl Report {
             },
             "what the kernel reads and writes by itself: writeback, readahead, swap, NFS server (their block requests are \
              seen)",
-        ]
+        ];
+        if !seen(Subject::Dirtiers) {
+            unseen.push("who made pages dirty that block requests write");
+        }
+        unseen
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lines about single events.
 
-use super::Text;
+use super::{Owner, Text};
 use crate::resolve::Container;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -163,19 +163,56 @@ pub struct BlockLine<'a> {
     pub latency_ns: u64,
     /// Name of the error.
     pub errno: Option<Cow<'static, str>>,
-    /// Process that put it into the queue.
+    /// Whose most of its bytes are, and the file: the first of `files` that passes the filters.
+    #[serde(flatten)]
+    pub cause: Cause<'a>,
+    /// Who put it into the queue.
+    pub issuer: Issuer<'a>,
+    /// All whose bytes it carries; empty for a request without bytes.
+    pub files: Vec<BlockFile<'a>>,
+}
+
+/// Whose bytes of a block request, and of which file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Cause<'a> {
+    /// Who; `null` where nobody is known.
+    #[serde(flatten)]
+    pub owner: Owner<'a>,
+    /// How that is known: `page`, `inode`, `submitter` or `issuer`; `null` where nobody is known.
+    pub charged_by: Option<&'static str>,
+    /// `file`, `metadata`, `journal`, `swap`, `device`, `discard`, `zeroes`; `null` where it is not known, or there are no bytes.
+    pub what: Option<&'static str>,
+    /// The file, or `[metadata]` and its like.
+    pub path: Option<Text<'a>>,
+    /// Exact bytes of `path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// File system type.
+    pub fs: Option<&'a str>,
+    /// Inode number.
+    pub ino: Option<u64>,
+}
+
+/// The bytes of a block request that belong to one file and one process.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BlockFile<'a> {
+    /// How many.
+    pub bytes: u64,
+    /// Whose.
+    #[serde(flatten)]
+    pub cause: Cause<'a>,
+}
+
+/// Who put a block request into the queue.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Issuer<'a> {
+    /// Process id.
     pub pid: u32,
-    /// Thread that put it into the queue.
+    /// Thread id.
     pub tid: u32,
-    /// Its name.
+    /// Name of the thread.
     pub comm: Text<'a>,
     /// Exact bytes of `comm` in base64, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm_bytes: Option<String>,
-    /// What it runs in, or what it serves.
-    pub container: Option<&'a Container>,
-    /// `runtime` for a process of a container runtime.
-    pub role: Option<&'static str>,
-    /// The file: not known yet.
-    pub path: Option<Text<'a>>,
 }

@@ -9,9 +9,9 @@ mod row;
 mod summary;
 
 pub use disk::{DeviceCounts, DiskLine, KindCounts, OpRequests, Requests};
-pub use event::{BlockLine, Head, HostPlace, IoLine, OpenLine, Place};
+pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, OpenLine, Place};
 pub use finding::FindingLine;
-pub use row::{Bucket, Distribution, FsyncLine, LatencyLine, Owner, TopLine};
+pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, Owner, TopLine};
 pub use summary::SummaryLine;
 
 use crate::output::lossy;
@@ -47,6 +47,8 @@ pub enum Line<'a> {
     Open(OpenLine<'a>),
     /// A block request.
     Block(BlockLine<'a>),
+    /// A row of `block --summary`.
+    BlockSum(BlockSumLine<'a>),
     /// A row of `top`.
     Top(TopLine<'a>),
     /// A row of the sync ledger.

@@ -8,12 +8,12 @@ use serde::Serialize;
 /// Whose row.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Owner<'a> {
-    /// Process id; `null` where the row is of several processes.
+    /// Process id; `null` where the row is of several processes, or none is known.
     pub pid: Option<u32>,
-    /// Thread id, with `--by thread`.
+    /// Thread id; in rows only with `--by thread`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tid: Option<u32>,
-    /// Name of the process (of the thread, with `--by thread`).
+    /// Name of the process; in events and with `--by thread`, of the thread.
     pub comm: Option<Text<'a>>,
     /// Exact bytes of `comm` in base64, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,4 +178,52 @@ pub struct LatencyLine<'a> {
     pub device: Option<Distribution>,
     /// The whole latency by powers of two.
     pub buckets: Vec<Bucket>,
+}
+
+/// A row of `block --summary`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BlockSumLine<'a> {
+    /// `block_summary`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// End of the interval, UTC.
+    pub ts: &'a str,
+    /// Whose.
+    #[serde(flatten)]
+    pub owner: Owner<'a>,
+    /// Number of the disk, `MAJOR:MINOR`; `null` where the row is of several.
+    pub dev: Option<String>,
+    /// The whole disk.
+    pub disk: Option<&'a str>,
+    /// `file`, `metadata`, `journal`, `swap`, `device`, `discard`, `zeroes`; `null` where it is not known, or the row is of all.
+    pub what: Option<&'static str>,
+    /// The file, or `[metadata]` and its like.
+    pub path: Option<Text<'a>>,
+    /// Exact bytes of `path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// File system type.
+    pub fs: Option<&'a str>,
+    /// Requests of all kinds.
+    pub requests: u64,
+    /// Requests that read.
+    pub reads: u64,
+    /// Requests that write, zeroes too.
+    pub writes: u64,
+    /// Flushes.
+    pub flushes: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Bytes written.
+    pub write_bytes: u64,
+    /// Bytes of all requests, discarded ones too.
+    pub bytes: u64,
+    /// Until given to the device, all requests together.
+    pub queue_ns: u64,
+    /// In the device, all requests together.
+    pub device_ns: u64,
+    /// Longest single request, queue and device.
+    pub max_ns: u64,
+    /// Requests that failed.
+    pub errors: u64,
 }

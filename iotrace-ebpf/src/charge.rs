@@ -1,0 +1,294 @@
+//! Whose bytes a block request carries: from its bios to pages, from pages to files and to who made them dirty.
+
+use crate::{
+    file::{self, Place},
+    kernel::{Pointer, new_id, number, offset, present, read},
+    maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, wakeup},
+};
+use aya_ebpf::{cty::c_void, helpers::generated};
+use iotrace_common::{
+    block::{
+        BIOS, BY_FILE, BY_NOBODY, BY_PAGE, BlockRecord, BlockShare, Charges, DIRTIER_WANTED, Dirtier, PageKey,
+        SHARE_ANONYMOUS, SHARE_SWAP, SHARE_WANTED, SHARES, UNOWNED,
+    },
+    loss,
+    record::{BLOCK_PART, Header},
+};
+
+/// `op_is_write()` of include/linux/blk_types.h.
+const WRITES: u32 = 1;
+/// FOLIO_MAPPING_ANON and the mark beside it, of include/linux/page-flags.h: what has one is no mapping of a file.
+const NO_FILE: u64 = 3;
+/// FOLIO_MAPPING_ANON (PAGE_MAPPING_ANON until 6.15).
+const ANONYMOUS: u64 = 1;
+/// The mark of `compound_head`: a page that is not the first of its folio.
+const TAIL: u64 = 1;
+/// Where `compound_info` is a mask (since 7.1), its inverse is smaller than this; no page lies in the highest addresses.
+const MASKS: u64 = 1 << 36;
+/// Bios above a part of one that was split are looked for so far.
+const SPLITS: usize = 2;
+/// Numbers of pages that no file has. Pages of the file are written from other ones:
+const NO_PAGE: u64 = u64::MAX - 1;
+/// Nobody made pages of the file dirty. (An `Option` has its number undefined without a value, which the verifier refuses to copy.)
+const NOT_DIRTIED: u64 = u64::MAX;
+/// `struct bio_vec` of include/linux/bvec.h: its page comes first.
+const PART: usize = 16;
+
+/// What a bio carries.
+struct Load {
+    bytes: u64,
+    inode: Pointer,
+    end: u64,
+    flags: u32,
+    /// Number of the first page in the file, [`NO_PAGE`] or [`NOT_DIRTIED`].
+    index: u64,
+}
+
+/// A request is issued for the first time: notes whose bytes it carries. False when there is no room.
+#[inline(always)]
+pub fn note(request: Pointer) -> bool {
+    let Some(zeroed) = NEW_CHARGES.get(0) else { return false };
+    if CHARGES.insert(request as u64, zeroed, 0).is_err() {
+        return false;
+    }
+    let Some(charges) = CHARGES.get_ptr_mut(request as u64) else { return false };
+    // SAFETY: the map returned a valid pointer, and a request is issued by one CPU at a time.
+    unsafe { (*charges).record.id = new_id() };
+    charge_request(number(request));
+    true
+}
+
+/// Looks at all bios of a request. Global functions that take numbers only: the verifier looks at each once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn charge_request(request: u64) -> u64 {
+    let writes = read::<u32>(request as Pointer, offset!(rq_cmd_flags)) & WRITES;
+    let mut bio: u64 = read(request as Pointer, offset!(rq_bio));
+    for _ in 0..BIOS {
+        if bio == 0 {
+            break;
+        }
+        charge_bio(request, bio, writes);
+        bio = read(bio as Pointer, offset!(bio_next));
+    }
+    0
+}
+
+/// Adds one bio to the shares of its request.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
+    let Some(charges) = CHARGES.get_ptr_mut(request) else { return 0 };
+    let load = load_of(bio as Pointer);
+    let (charged, dirtier) = if writes != 0 { dirtier_of(&load) } else { (BY_NOBODY, None) };
+    let (tid, dirtier_flags) = match dirtier {
+        // SAFETY: the map returned a valid pointer.
+        Some(dirtier) => unsafe { ((*dirtier).task.tid, (*dirtier).flags) },
+        None => (0, 0),
+    };
+    // SAFETY: the map returned a valid pointer, and a request is issued by one CPU at a time.
+    unsafe {
+        let flags = &raw mut (*charges).record.flags;
+        *flags |= if charged == BY_NOBODY { UNOWNED } else { 0 };
+        *flags |= if dirtier_flags & SHARE_WANTED != 0 { DIRTIER_WANTED } else { 0 };
+        for index in 0..SHARES {
+            let share = (&raw mut (*charges).shares).cast::<BlockShare>().add(index);
+            if (*charges).record.shares <= index as u32 {
+                (*charges).record.shares = index as u32 + 1;
+                fill(share, &load, charged, dirtier);
+                return 0;
+            }
+            if (*share).inode == load.inode as u64
+                && (*share).end == load.end
+                && (*share).charged == charged
+                && (*share).task.tid == tid
+            {
+                (*share).bytes += load.bytes;
+                return 0;
+            }
+        }
+        // No room: these go ahead.
+        if !send(charges, BLOCK_PART) {
+            count(loss::PATHS);
+        }
+        (*charges).record.shares = 1;
+        fill((&raw mut (*charges).shares).cast::<BlockShare>(), &load, charged, dirtier);
+    }
+    0
+}
+
+/// # Safety
+///
+/// `share` must lie in a map.
+#[inline(always)]
+unsafe fn fill(share: *mut BlockShare, load: &Load, charged: u32, dirtier: Option<*mut Dirtier>) {
+    // SAFETY: the caller's promise; a dirtier lies in a map as well.
+    unsafe {
+        (*share).bytes = load.bytes;
+        (*share).file = 0;
+        (*share).inode = load.inode as u64;
+        (*share).ino = read(load.inode, offset!(inode_ino));
+        (*share).end = load.end;
+        (*share).mode = file::kind(load.inode);
+        (*share).charged = charged;
+        (*share).flags = load.flags;
+        (*share).task.tid = 0;
+        if let Some(dirtier) = dirtier {
+            (*share).flags |= (*dirtier).flags;
+            (*share).start_ns = (*dirtier).start_ns;
+            (*share).task = (*dirtier).task;
+        }
+        if (*share).mode == file::S_IFBLK {
+            (*share).dev = read(load.inode, offset!(inode_device));
+            return;
+        }
+        let sb: Pointer = read(load.inode, offset!(inode_sb));
+        (*share).dev = read(sb, offset!(sb_dev));
+        if let Some(place) = Place::of_inode(load.inode) {
+            (*share).file = file::number(&place.key(), place, SCRATCH_ISSUE);
+        }
+    }
+}
+
+/// What a bio carries.
+#[inline(always)]
+fn load_of(bio: Pointer) -> Load {
+    let bytes = read::<u32>(bio, offset!(bio_size)) as u64;
+    let (whole, end, private) = unsplit(bio);
+    let (folio, mapping) = first_page(bio);
+    let mut load = Load { bytes, inode: core::ptr::null(), end, flags: 0, index: NOT_DIRTIED };
+    if mapping & NO_FILE == ANONYMOUS {
+        load.flags |= SHARE_ANONYMOUS;
+    }
+    if end != 0 && end == config!(end_buffer) && present!(buffer_end) {
+        load.end = read(private, offset!(buffer_end));
+    }
+    if end != 0 && end == config!(end_direct) && present!(direct_iocb) && present!(kiocb_file) {
+        let iocb: Pointer = read(private, offset!(direct_iocb));
+        let file: Pointer = read(iocb, offset!(kiocb_file));
+        load.inode = read(file, offset!(file_inode));
+        return load;
+    }
+    let inode = inode_of(mapping);
+    if !inode.is_null() {
+        load.inode = inode;
+        load.index = read(folio, offset!(folio_index));
+    } else if config!(page_swap) != 0 {
+        let flags: u64 = read(folio, offset!(folio_flags));
+        load.flags |= if flags as u32 & config!(page_swap) == config!(page_swap) { SHARE_SWAP } else { 0 };
+    }
+    if end != 0
+        && end == config!(end_btrfs)
+        && present!(btrfs_bio)
+        && present!(btrfs_bio_inode)
+        && present!(btrfs_inode)
+    {
+        btrfs(whole, &mut load);
+    }
+    load
+}
+
+/// The inode of a mapping; null when it is none. In memory of the kernel's own allocator, something else stands in its place.
+#[inline(always)]
+fn inode_of(mapping: u64) -> Pointer {
+    if mapping & NO_FILE != 0 || mapping == 0 {
+        return core::ptr::null();
+    }
+    let inode: Pointer = read(mapping as Pointer, offset!(mapping_host));
+    if read::<u64>(inode, offset!(inode_mapping)) == mapping { inode } else { core::ptr::null() }
+}
+
+/// Of btrfs the bio itself tells the file: the pages of direct I/O are a process's, those of compressed data nobody's.
+#[inline(always)]
+fn btrfs(bio: Pointer, load: &mut Load) {
+    let outer = bio.wrapping_sub(offset!(btrfs_bio));
+    let inode: Pointer = read(outer, offset!(btrfs_bio_inode));
+    if inode.is_null() {
+        return;
+    }
+    let inode = inode.wrapping_add(offset!(btrfs_inode));
+    if inode != load.inode {
+        load.inode = inode;
+        load.index = if load.flags & SHARE_ANONYMOUS != 0 { NOT_DIRTIED } else { NO_PAGE };
+    }
+}
+
+/// The bio of which this one may be a part, and the function at its end with what that needs.
+#[inline(always)]
+fn unsplit(bio: Pointer) -> (Pointer, u64, Pointer) {
+    let mut whole = bio;
+    let mut end: u64 = read(whole, offset!(bio_end));
+    let mut private: Pointer = read(whole, offset!(bio_private));
+    for _ in 0..SPLITS {
+        if end == 0 || end != config!(end_chain) {
+            break;
+        }
+        whole = private;
+        end = read(whole, offset!(bio_end));
+        private = read(whole, offset!(bio_private));
+    }
+    (whole, end, private)
+}
+
+/// The folio (until 5.15 the page) in which the data of a bio begin, and its `mapping` with its marks; null when there are no data.
+#[inline(always)]
+fn first_page(bio: Pointer) -> (Pointer, u64) {
+    let parts: Pointer = read(bio, offset!(bio_parts));
+    if parts.is_null() {
+        return (parts, 0);
+    }
+    let index: u32 = read(bio, offset!(bio_index));
+    let page: u64 = read(parts, index as usize * PART);
+    let head: u64 = read(page as Pointer, offset!(page_head));
+    let folio = if head & TAIL == 0 {
+        page
+    } else if !head < MASKS {
+        page & head & !TAIL
+    } else {
+        head - TAIL
+    } as Pointer;
+    (folio, read(folio, offset!(folio_mapping)))
+}
+
+/// Who made the first page of a bio dirty; where that is not known, who last made some page of the file dirty.
+#[inline(always)]
+fn dirtier_of(load: &Load) -> (u32, Option<*mut Dirtier>) {
+    if load.index == NOT_DIRTIED {
+        return (BY_NOBODY, None);
+    }
+    let inode = load.inode as u64;
+    if let Some(dirtier) = DIRTY_PAGES.get_ptr_mut(PageKey { inode, index: load.index }) {
+        return (BY_PAGE, Some(dirtier));
+    }
+    match DIRTY_FILES.get_ptr_mut(inode) {
+        Some(dirtier) => (BY_FILE, Some(dirtier)),
+        None => (BY_NOBODY, None),
+    }
+}
+
+/// The record of a request; an empty one when it was not seen to be issued.
+#[inline(always)]
+pub fn of(request: Pointer) -> Option<*mut Charges> {
+    if let Some(charges) = CHARGES.get_ptr_mut(request as u64) {
+        return Some(charges);
+    }
+    CHARGES.insert(request as u64, NEW_CHARGES.get(0)?, 0).ok()?;
+    CHARGES.get_ptr_mut(request as u64)
+}
+
+/// Sends a record with its shares. False when it found no room.
+///
+/// # Safety
+///
+/// `charges` must be what [`of`] returned.
+#[inline(always)]
+pub unsafe fn send(charges: *mut Charges, kind: u32) -> bool {
+    // SAFETY: the caller's promise; shares are at most SHARES.
+    unsafe {
+        let shares = (*charges).record.shares.min(SHARES as u32) as usize;
+        let len = size_of::<BlockRecord>() + shares * size_of::<BlockShare>();
+        (*charges).record.header = Header { kind, len: len as u32 };
+        let events = (&raw const EVENTS).cast_mut().cast::<c_void>();
+        generated::bpf_ringbuf_output(events, charges.cast::<c_void>(), len as u64, wakeup()) == 0
+    }
+}

@@ -1,0 +1,58 @@
+//! Requests on their way, by address.
+
+use crate::{
+    kernel::Pointer,
+    latency::atomic_add,
+    maps::{REQUEST_COUNT, REQUESTS, REQUESTS_KEPT, count},
+};
+use iotrace_common::{block::RequestState, loss};
+
+/// `RequestState::begin_ns` of an entry that waits for the next request at its address.
+pub const IDLE: u64 = 0;
+
+/// What there is at a request's address: of it, or of one that stood there before.
+#[inline(always)]
+pub fn entry(request: Pointer) -> Option<*mut RequestState> {
+    REQUESTS.get_ptr_mut(request as u64)
+}
+
+/// What is known of a request.
+#[inline(always)]
+pub fn find(request: Pointer) -> Option<*mut RequestState> {
+    // SAFETY: the map returned a valid pointer.
+    entry(request).filter(|state| unsafe { (**state).begin_ns } != IDLE)
+}
+
+/// Remembers a request, in the entry at its address if there is one. `false` when there is no room.
+#[inline(always)]
+pub fn remember(request: Pointer, entry: Option<*mut RequestState>, state: &RequestState) -> bool {
+    if let Some(entry) = entry {
+        // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+        unsafe { *entry = *state };
+        return true;
+    }
+    if REQUESTS.insert(request as u64, state, 0).is_err() {
+        count(loss::REQUESTS_FULL);
+        return false;
+    }
+    if let Some(entries) = REQUEST_COUNT.get_ptr_mut(0) {
+        // SAFETY: the map returned a valid pointer, and all CPUs only add.
+        unsafe { atomic_add(entries, 1) };
+    }
+    true
+}
+
+/// A request is done. A queue's requests stand where they are as long as the queue does, so the entry is kept for the next one:
+/// to insert and to remove one costs more than all the rest. Where many queues have many, entries go as they came.
+#[inline(always)]
+pub fn forget(request: Pointer, state: *mut RequestState) {
+    let Some(entries) = REQUEST_COUNT.get_ptr_mut(0) else { return };
+    // SAFETY: both maps returned valid pointers; a request is in one hand at a time, and all CPUs only add to the number.
+    unsafe {
+        if *entries <= REQUESTS_KEPT {
+            (*state).begin_ns = IDLE;
+        } else if REQUESTS.remove(request as u64).is_ok() {
+            atomic_add(entries, u64::MAX);
+        }
+    }
+}

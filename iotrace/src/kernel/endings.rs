@@ -1,0 +1,113 @@
+//! The kernel's functions that are called when a bio is done: they say what kind of I/O it was.
+
+use std::{collections::HashMap, fs, path::Path};
+
+/// What a bio was for, by the function at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// Direct I/O to a file, by `struct iomap_dio` (fs/iomap/direct-io.c).
+    Direct,
+    /// A part of a bio that was split (block/bio.c).
+    Chain,
+    /// A buffer head: the buffer's own function says more (fs/buffer.c).
+    Buffer,
+    /// Of btrfs, in a `struct btrfs_bio` (fs/btrfs/bio.c).
+    Btrfs,
+    /// The journal of ext4 (fs/jbd2/commit.c, fs/ext4/fast_commit.c).
+    Ext4Journal,
+    /// The log of xfs (fs/xfs/xfs_log.c).
+    XfsLog,
+    /// Metadata.
+    Metadata,
+    /// Swap (mm/page_io.c).
+    Swap,
+    /// A block device that is read or written itself (block/fops.c, fs/mpage.c).
+    Device,
+    /// Somebody waits for it in the kernel (block/bio.c): direct I/O to a block device, if the pages are a process's.
+    Waited,
+}
+
+/// Names in kernels from 5.10 on.
+const NAMES: &[(&str, Ending)] = &[
+    ("iomap_dio_bio_end_io", Ending::Direct),
+    ("bio_chain_endio", Ending::Chain),
+    ("end_bio_bh_io_sync", Ending::Buffer),
+    ("btrfs_simple_end_io", Ending::Btrfs),
+    ("journal_end_buffer_io_sync", Ending::Ext4Journal),
+    ("ext4_end_buffer_io_sync", Ending::Ext4Journal),
+    ("xlog_bio_end_io", Ending::XfsLog),
+    ("xfs_buf_bio_end_io", Ending::Metadata),
+    ("btrfs_end_super_write", Ending::Metadata),
+    ("end_swap_bio_write", Ending::Swap),
+    ("end_swap_bio_read", Ending::Swap),
+    ("blkdev_bio_end_io", Ending::Device),
+    ("blkdev_bio_end_io_async", Ending::Device),
+    ("blkdev_bio_end_io_simple", Ending::Device),
+    ("submit_bio_wait_endio", Ending::Waited),
+];
+
+/// Addresses of these functions in the running kernel. Empty where the kernel does not tell addresses (`kptr_restrict`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endings(HashMap<u64, Ending>);
+
+impl Endings {
+    /// Of the running kernel, its modules included.
+    pub fn read() -> Self {
+        Self::at(Path::new("/proc/kallsyms"))
+    }
+
+    fn at(symbols: &Path) -> Self {
+        Self::parse(&fs::read(symbols).unwrap_or_default())
+    }
+
+    /// Lines of `address type name`, and a tab and a module behind it.
+    fn parse(symbols: &[u8]) -> Self {
+        let names: HashMap<&[u8], Ending> = NAMES.iter().map(|(name, ending)| (name.as_bytes(), *ending)).collect();
+        let symbol = |line: &[u8]| {
+            let mut words = line.split(|byte| byte.is_ascii_whitespace());
+            let (address, name) = (words.next()?, words.nth(1)?);
+            let ending = *names.get(name)?;
+            let address = u64::from_str_radix(std::str::from_utf8(address).ok()?, 16).ok()?;
+            (address != 0).then_some((address, ending))
+        };
+        Self(symbols.split(|byte| *byte == b'\n').filter_map(symbol).collect())
+    }
+
+    /// What a function's address stands for.
+    pub fn of(&self, address: u64) -> Option<Ending> {
+        self.0.get(&address).copied()
+    }
+
+    /// The address of a function that stands alone for something; 0 when it is not known.
+    pub fn address(&self, ending: Ending) -> u64 {
+        self.0.iter().find(|(_, known)| **known == ending).map_or(0, |(address, _)| *address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYMBOLS: &[u8] = b"ffffffff81766530 T iomap_dio_bio_end_io\n\
+        ffffffff81766531 t iomap_dio_bio_end_io.cold\n\
+        ffffffffc0112233 t xlog_bio_end_io\t[xfs]\n\
+        not a line\n\
+        0000000000000000 t end_swap_bio_write\n";
+
+    #[test]
+    fn functions_are_found_by_their_whole_name_in_kernel_and_modules() {
+        let endings = Endings::parse(SYMBOLS);
+        assert_eq!(endings.of(0xffff_ffff_8176_6530), Some(Ending::Direct));
+        assert_eq!(endings.of(0xffff_ffff_8176_6531), None);
+        assert_eq!(endings.of(0xffff_ffff_c011_2233), Some(Ending::XfsLog));
+        assert_eq!(endings.address(Ending::Direct), 0xffff_ffff_8176_6530);
+    }
+
+    #[test]
+    fn hidden_addresses_are_not_known() {
+        let endings = Endings::parse(SYMBOLS);
+        assert_eq!(endings.address(Ending::Swap), 0);
+        assert_eq!(endings.of(0), None);
+        assert_eq!(Endings::at(Path::new("/nowhere")), Endings::default());
+    }
+}

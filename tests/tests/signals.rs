@@ -75,7 +75,7 @@ fn ctrl_c_and_sigterm_print_what_was_collected() {
 #[test]
 fn every_command_ends_at_ctrl_c_with_its_summary() {
     need!(bpf);
-    for command in ["top", "fsync", "open", "latency", "events"] {
+    for command in ["top", "fsync", "open", "latency", "block", "events"] {
         let args: &[&str] = if command == "latency" { &["--json"] } else { &["--json", "--comm", "nobody-has-this"] };
         let args = if command == "events" { &args[1..] } else { args };
         let mut run = Iotrace::new(command).args(["-d", "50s"]).args(args.iter().copied()).start();

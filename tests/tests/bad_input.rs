@@ -21,7 +21,7 @@ fn refuses(run: Iotrace, says: &[&str]) {
 #[test]
 fn not_root_names_the_capability_and_the_way_out() {
     need!(root);
-    for command in ["top", "fsync", "open", "latency", "disk", "events"] {
+    for command in ["top", "fsync", "open", "latency", "disk", "block", "events", "diagnose"] {
         let output = Iotrace::new(command).args(["-d", "1s"]).user(65_534).run();
         assert_eq!(output.status.code(), Some(1), "{}", output.stderr);
         for word in ["CAP_BPF", "CAP_PERFMON", "sudo"] {

@@ -38,7 +38,8 @@ fn offsets_are_where_the_bytes_went() {
         echo x | cat";
     let program = ["sh".as_ref(), "-c".as_ref(), script.as_ref(), file.as_os_str()];
     let run = Iotrace::new("events").program(program).run().complete();
-    let of_file = |event: &&Value| event["path"] == file.to_str().unwrap() && event["type"] != "open";
+    let of_call = |event: &Value| event["type"] != "open" && event["type"] != "block";
+    let of_file = |event: &&Value| event["path"] == file.to_str().unwrap() && of_call(event);
     let seen: Vec<(String, u64)> = run
         .rows
         .iter()

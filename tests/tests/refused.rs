@@ -9,7 +9,7 @@ use std::{
 };
 
 const USER: u32 = 65_534;
-const COMMANDS: [&str; 6] = ["top", "fsync", "open", "events", "latency", "disk"];
+const COMMANDS: [&str; 8] = ["top", "fsync", "open", "events", "block", "latency", "disk", "diagnose"];
 // Commands of bpf(2), include/uapi/linux/bpf.h.
 const MAP_CREATE: u32 = 0;
 const RAW_TRACEPOINT_OPEN: u32 = 17;

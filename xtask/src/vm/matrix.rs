@@ -13,9 +13,11 @@ use crate::workspace::Workspace;
 /// native run is enough. Without `--quick` they run here too.
 const EXCEPT: &[&str] = &[
     "bad_input",
+    "block_programs",
     "containers",
     "copies",
     "diagnose",
+    "disk",
     "doctor",
     "filters",
     "host_paths",

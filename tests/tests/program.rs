@@ -90,3 +90,16 @@ fn iotrace_itself_is_never_traced() {
     assert!(!run.rows.is_empty());
     assert!(run.rows.iter().all(|event| event["type"] == "block" || event["pid"] != pid));
 }
+
+#[test]
+fn the_kernel_log_has_statements_of_the_kernel_programs() {
+    need!(bpf);
+    for (command, statement) in [("top", "kernel debug: exit: "), ("latency", "kernel debug: request completed: ")] {
+        let run = Iotrace::new(command)
+            .args(["--kernel-log"])
+            .program(shell("file=$(mktemp); echo text >$file; sync $file; rm $file"))
+            .run();
+        let run = run.exited(0);
+        assert!(run.stderr.contains(statement), "{command}: {}", run.stderr);
+    }
+}

@@ -81,9 +81,9 @@ impl Attached {
         self.programs.extend(other.programs);
     }
 
-    /// One of the programs: they share all maps.
-    pub fn any(&self) -> Option<&Loaded> {
-        self.programs.first()
+    /// The programs.
+    pub fn programs(&self) -> &[Loaded] {
+        &self.programs
     }
 
     /// Runs of programs that the kernel skipped.

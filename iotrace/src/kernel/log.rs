@@ -1,7 +1,7 @@
 //! Debug statements of the kernel programs, for developers: `--kernel-log`.
 
 use crate::kernel::program::Loaded;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 
@@ -9,16 +9,21 @@ use log::{Log, Metadata, Record};
 pub struct KernelLog(EbpfLogger<Stderr>);
 
 impl KernelLog {
-    /// Finds the ring buffer of statements, which all programs share, by one of them.
+    /// Finds the ring buffer of statements by the first of these programs that has any.
     ///
     /// # Errors
     ///
-    /// When the kernel does not let it be found: that takes CAP_SYS_ADMIN.
-    pub fn new(program: &Loaded) -> Result<Self> {
-        let id = program.id().context("the kernel does not tell a program's number")?;
-        EbpfLogger::init_from_id_with_logger(id, Stderr)
-            .map(Self)
-            .context("reading the statements of the kernel programs")
+    /// When none has, or the kernel does not let it be found: that takes CAP_SYS_ADMIN.
+    pub fn new(programs: &[Loaded]) -> Result<Self> {
+        let mut result = Err(anyhow!("there are none"));
+        for program in programs {
+            let id = program.id().context("the kernel does not tell a program's number")?;
+            result = EbpfLogger::init_from_id_with_logger(id, Stderr).map_err(Into::into);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result.map(Self).context("reading the statements of the kernel programs")
     }
 
     /// Prints what has come.

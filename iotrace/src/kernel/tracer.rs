@@ -158,10 +158,7 @@ impl Tracer {
             };
             attached.join(new);
         }
-        let log = match attached.any() {
-            Some(program) if plan.log_level != 0 => Some(KernelLog::new(program)?),
-            _ => None,
-        };
+        let log = (plan.log_level != 0).then(|| KernelLog::new(attached.programs())).transpose()?;
         began.set(0, monotonic_ns(), 0).context("telling the kernel side that tracing began")?;
         let (stopped, unmatched) = (Vec::new(), None);
         Ok((

@@ -149,7 +149,9 @@ fn finished(request: Pointer, state: &mut RequestState, cmd_flags: u32, error: i
         return;
     }
     if enabled!(HISTOGRAM) {
-        count(loss::SEEN);
+        if !enabled!(STREAM_BLOCK) {
+            count(loss::SEEN);
+        }
         latency::add(disk, cmd_flags, state.bytes, error != 0, queue_ns, device_ns);
     }
     if !enabled!(STREAM_BLOCK) {

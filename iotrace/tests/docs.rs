@@ -121,7 +121,7 @@ fn every_field_of_json_is_described() {
             "FindingLine" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
             "LatencyLine" | "Distribution" | "Bucket" => page_of("latency"),
-            "DiskLine" | "DeviceCounts" | "KindCounts" | "Requests" | "OpRequests" => page_of("disk"),
+            "DiskLine" | "DiskCause" | "DeviceCounts" | "KindCounts" | "Requests" | "OpRequests" => page_of("disk"),
             // What has no command of its own is in docs/json.md alone.
             _ => String::new(),
         };

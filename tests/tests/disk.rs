@@ -129,7 +129,9 @@ fn the_table_is_a_tree() {
     let partition = Partition::new(&disk, 1, 2048, 8192);
     let run = Iotrace::new("disk").args(["--disk", disk.name()]).variable("LC_ALL", "C");
     let run = run.program(copy(&partition.path(), 13, 17)).run().exited(0);
-    let names: Vec<&str> = run.stdout.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    let (causes, lines): (Vec<&str>, Vec<&str>) = run.stdout.lines().partition(|line| line.starts_with("    "));
+    let names: Vec<&str> = lines.iter().filter_map(|line| line.split_whitespace().last()).collect();
+    assert!(causes.iter().all(|line| line.contains("% dd (")) && !causes.is_empty(), "{}", run.stdout);
     assert_eq!(names, ["DISK", disk.name(), &format!("`{}", partition.name())], "{}", run.stdout);
 }
 
@@ -208,8 +210,9 @@ impl Drop for Iostat {
     }
 }
 
-/// iostat prints two decimals of a second's or a request's part, and knows its interval to a hundredth of a second. Its interval holds
-/// the whole workload and nothing else, so times its interval its rates are numbers of requests and of milliseconds: whole ones.
+/// iostat prints two decimals of a second's or a request's part. Its interval holds the whole workload and nothing else, so times
+/// its interval its rates are numbers of requests and of milliseconds: whole ones. How long its interval was, which on a busy machine
+/// is more than was asked for, follows from the bytes that were read.
 #[test]
 fn iostat_says_the_same() {
     need!(bpf, loop_devices, iostat);
@@ -223,7 +226,10 @@ fn iostat_says_the_same() {
     let run = run.program(["sh", "-c", &large(41, 37)]).run().complete();
     let theirs = iostat.row();
     let ours = row(&run, disk.name());
-    let rate = |name: &str| theirs[name] * f64::from(seconds);
+    let kib = |field: &str| number(ours, &format!("/counted/{field}/bytes")) as f64 / 1024.0;
+    let interval = kib("reads") / theirs["rkB/s"];
+    assert!((0.99..1.5).contains(&(interval / f64::from(seconds))), "{interval} s: {theirs:?} {ours}");
+    let rate = |name: &str| theirs[name] * interval;
     for (field, name) in [("reads", "r/s"), ("writes", "w/s"), ("discards", "d/s"), ("flushes", "f/s")] {
         assert_eq!(
             number(ours, &format!("/counted/{field}/count")),
@@ -241,15 +247,40 @@ fn iostat_says_the_same() {
         let (traced_ms, counted_ms) = (number(of_op, "/sum_ns") as f64 / 1e6, counted_ms as f64);
         assert!((traced_ms - counted_ms).abs() <= 1.0 + counted_ms / 4.0, "{op}: {traced_ms} ms {counted_ms} ms");
     }
-    let kib = |field: &str| number(ours, &format!("/counted/{field}/bytes")) as f64 / 1024.0;
-    for (field, name) in [("reads", "rkB/s"), ("writes", "wkB/s")] {
-        assert!((kib(field) / rate(name) - 1.0).abs() < 0.01, "{name}: {theirs:?} {ours}");
-    }
+    assert!((kib("writes") / rate("wkB/s") - 1.0).abs() < 0.01, "{theirs:?} {ours}");
     let busy_ms = number(ours, "/counted/busy_ns") as f64 / 1e6;
     assert!((busy_ms - rate("%util") * 10.0).abs() <= 1.0 + busy_ms / 100.0, "{theirs:?} {ours}");
     let queue_ms = ours["counted"]["queue_len"].as_f64().unwrap() * number(ours, "/interval_ns") as f64 / 1e6;
     assert!(
-        (queue_ms - rate("aqu-sz") * 1000.0).abs() <= 0.005 * f64::from(seconds) * 1000.0 + queue_ms / 100.0,
+        (queue_ms - rate("aqu-sz") * 1000.0).abs() <= 0.005 * interval * 1000.0 + queue_ms / 100.0,
         "{theirs:?} {ours}"
     );
+}
+
+#[test]
+fn causes_are_those_who_kept_the_disk_busy() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let run = Iotrace::new("disk").json().args(["--disk", disk.name()]);
+    let before = BlockStat::of(disk.name());
+    let file = |name: &str| disk.dir().join(name).display().to_string();
+    // Two writers, of which one has far more to write; both end on the disk.
+    let write = |name: &str, blocks: u32| {
+        format!("dd if=/dev/zero of={} bs=64k count={blocks} conv=fsync status=none", file(name))
+    };
+    let script = [write("large", 401), write("small", 11)].join(" && ");
+    let run = run.program(["sh", "-c", &script]).run().complete();
+    let grown = BlockStat::of(disk.name()) - before;
+    let row = row(&run, disk.name());
+    let causes = row["causes"].as_array().unwrap();
+    assert!((1..=3).contains(&causes.len()), "{row}");
+    let first = &causes[0];
+    assert_eq!((&first["comm"], &first["path"]), (&"dd".into(), &file("large").into()), "{row}");
+    assert_eq!(number(first, "/bytes"), 401 << 16, "{row}");
+    let shares: f64 = causes.iter().map(|cause| cause["share"].as_f64().unwrap()).sum();
+    assert!(first["share"].as_f64().unwrap() > 0.5 && shares <= 1.000_001, "{row}");
+    let requests: u64 = causes.iter().map(|cause| number(cause, "/requests")).sum();
+    assert!(requests <= grown.reads + grown.writes + grown.flushes, "{row}");
+    // Each request is one event of the summary.
+    assert_eq!(run.summary["events"], number(row, "/requests/count"));
 }

@@ -3,6 +3,7 @@
 use crate::{
     cli::{
         Exit, Misused,
+        block_lines::charges,
         command::{Command, Interval, Setup, World},
         lines::timestamp,
         options::{Common, Timing},
@@ -18,7 +19,8 @@ use crate::{
     output::{Column, json::append, select},
     resolve::{Device, Devices, read_diskstats},
     view::{
-        disk::{Counted, Row, Snapshot, counted, total, tree},
+        block::{By, Sums},
+        disk::{self, Row, Snapshot, counted, total, tree},
         latency::{self, Differences, by_disk},
     },
 };
@@ -30,6 +32,7 @@ use std::{
     time::Instant,
 };
 
+mod causes;
 mod cells;
 mod line;
 
@@ -90,13 +93,14 @@ impl Args {
             known: HashMap::new(),
             of_disks: Differences::default(),
             of_ops: Differences::default(),
+            sums: Sums::new(By::ProcessFile),
         };
         let setup = Setup {
             command: "disk",
             stream: false,
             everyone: true,
             host_paths: false,
-            plan: Plan { histogram: Some(Grouping::Operation), ..Plan::default() },
+            plan: Plan { histogram: Some(Grouping::Operation), stream_block: true, ..Plan::default() },
             timing: &self.timing,
             common: &self.common,
         };
@@ -124,16 +128,15 @@ struct Disks {
     known: HashMap<u32, Arc<Device>>,
     of_disks: Differences,
     of_ops: Differences,
+    sums: Sums,
 }
 
 impl Disks {
     /// The rows of an interval, idle ones included, in the kernel's order.
     fn rows(&mut self, now: &Snapshot, of_disks: Vec<latency::Row>, of_ops: Vec<latency::Row>) -> Vec<Row> {
         let wanted = |dev: u32| self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&dev));
-        let row =
-            |(dev, counted): (u32, Option<Counted>)| Row { dev, device: None, counted, all: None, by_op: Vec::new() };
-        let mut rows: Vec<Row> =
-            counted(&self.before, now).into_iter().filter(|(dev, _)| wanted(*dev)).map(row).collect();
+        let counted = counted(&self.before, now).into_iter().filter(|(dev, _)| wanted(*dev));
+        let mut rows: Vec<Row> = counted.map(|(dev, counted)| Row::new(dev, counted)).collect();
         // Of a partition that --disk names, the requests come under the number of its disk.
         let place = |dev: u32| if wanted(dev) { dev } else { self.named.unwrap_or(dev) };
         for requests in of_disks {
@@ -143,6 +146,13 @@ impl Disks {
         for requests in of_ops {
             let dev = place(requests.key.disk);
             row_of(&mut rows, dev).by_op.push(requests);
+        }
+        for (disk, causes) in disk::causes(&mut self.sums) {
+            let dev = place(disk);
+            // Without requests there was nothing to cause: these completed after the last look.
+            if let Some(row) = rows.iter_mut().find(|row| row.dev == dev) {
+                row.causes = causes;
+            }
         }
         let names: HashMap<u32, &str> =
             self.before.lines.iter().chain(&now.lines).map(|(dev, name, _)| (*dev, name.as_str())).collect();
@@ -167,7 +177,7 @@ impl Disks {
 fn row_of(rows: &mut Vec<Row>, dev: u32) -> &mut Row {
     let position = rows.iter().position(|row| row.dev == dev).unwrap_or(rows.len());
     if position == rows.len() {
-        rows.push(Row { dev, device: None, counted: None, all: None, by_op: Vec::new() });
+        rows.push(Row::new(dev, None));
     }
     &mut rows[position]
 }
@@ -186,7 +196,11 @@ impl Command for Disks {
         }
     }
 
-    fn event(&mut self, _event: Event, _world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+    fn event(&mut self, event: Event, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+        let Event::Block(block) = event else { return Ok(()) };
+        let charges = charges(&block, world);
+        let op = world.block.operation(block.cmd_flags);
+        self.sums.add(&block, op, block.error != 0, &charges, |_| true);
         Ok(())
     }
 
@@ -217,10 +231,14 @@ impl Disks {
     fn table(&self, rows: &[Row], interval_ns: u64, interval: Interval, world: &mut World, out: &mut Vec<u8>) {
         let places = tree(rows, self.all);
         let mut cells: Vec<Vec<String>> = Vec::new();
+        // The lines below each line of the table.
+        let mut below: Vec<String> = Vec::new();
         for place in &places {
             let Some(row) = rows.get(place.row) else { continue };
             let name = cells::branch(place, row, world.form.utf8);
             cells.push(self.cells(row, &name, place.again, interval_ns, &world.block));
+            let causes = if place.again { &[] } else { row.causes.as_slice() };
+            below.push(causes.iter().map(|cause| causes::line(cause, world.form.width)).collect());
         }
         let shown: HashSet<usize> = places.iter().map(|place| place.row).collect();
         let shown: Vec<Row> =
@@ -232,7 +250,16 @@ impl Disks {
             let time = if interval.repeated { format!("{} ", world.clock.hms(interval.end_ns)) } else { String::new() };
             return out.extend_from_slice(format!("{time}all disks are idle\n").as_bytes());
         }
-        table(&self.columns, &cells, cells.len(), interval, world, out);
+        let mut text = Vec::new();
+        table(&self.columns, &cells, cells.len(), interval, world, &mut text);
+        // A time may stand above the header.
+        let above = 1 + usize::from(interval.repeated);
+        for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            out.extend_from_slice(line);
+            if let Some(lines) = number.checked_sub(above).and_then(|row| below.get(row)) {
+                out.extend_from_slice(lines.as_bytes());
+            }
+        }
     }
 
     fn cells(&self, row: &Row, name: &str, again: bool, interval_ns: u64, block: &BlockFacts) -> Vec<String> {

@@ -95,6 +95,7 @@ fn disks(wanted: Option<&[u32]>, named: Option<u32>) -> Disks {
         known: HashMap::from(known),
         of_disks: Differences::default(),
         of_ops: Differences::default(),
+        sums: Sums::default(),
     }
 }
 

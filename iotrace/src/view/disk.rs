@@ -9,7 +9,9 @@ use std::{
     sync::Arc,
 };
 
+mod causes;
 mod tree;
+pub use causes::{Cause, causes};
 pub use tree::{Place, tree};
 
 /// Nanoseconds in a millisecond.
@@ -146,9 +148,16 @@ pub struct Row {
     pub all: Option<Requests>,
     /// The same by operation.
     pub by_op: Vec<Requests>,
+    /// Who caused most of it, of disks that queue requests.
+    pub causes: Vec<Cause>,
 }
 
 impl Row {
+    /// Of a device of which nothing is known yet.
+    pub fn new(dev: u32, counted: Option<Counted>) -> Self {
+        Self { dev, device: None, counted, all: None, by_op: Vec::new(), causes: Vec::new() }
+    }
+
     /// Whether nothing happened.
     pub fn is_idle(&self) -> bool {
         self.all.is_none() && self.counted.as_ref().is_none_or(Counted::is_idle)
@@ -168,7 +177,7 @@ pub fn total(rows: &[Row]) -> Option<Row> {
     }
     let mut sum = Counted::default();
     bottom.iter().filter_map(|row| row.counted.as_ref()).for_each(|counted| sum.add(counted));
-    Some(Row { dev: 0, device: None, counted: Some(sum), all: None, by_op: Vec::new() })
+    Some(Row::new(0, Some(sum)))
 }
 
 #[cfg(test)]

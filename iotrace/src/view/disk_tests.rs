@@ -61,7 +61,7 @@ fn device(on: Option<&[u32]>) -> Arc<Device> {
 /// A device that did so many reads, with its number.
 fn row(dev: u32, requests: u64, on: Option<&[u32]>) -> Row {
     let counted = Counted { reads: reads(requests, requests), busy_ns: Some(0), ..Counted::default() };
-    Row { dev, device: Some(device(on)), counted: Some(counted), all: None, by_op: Vec::new() }
+    Row { device: Some(device(on)), ..Row::new(dev, Some(counted)) }
 }
 
 /// The tree as text: a letter for each device, its levels before it.

@@ -1,5 +1,6 @@
 //! JSON lines of disks.
 
+use super::causes;
 use crate::{
     cli::command::World,
     output::json::{DeviceCounts, DiskLine, KindCounts, OpRequests, Requests, Text, exact},
@@ -32,6 +33,7 @@ pub(super) fn line<'a>(row: &'a Row, ts: &'a str, interval_ns: u64, world: &Worl
         counted: row.counted.as_ref().map(|counted| counts(counted, interval_ns)),
         requests: row.all.as_ref().map(requests),
         ops: row.by_op.iter().map(op).collect(),
+        causes: row.causes.iter().map(causes::json).collect(),
     }
 }
 

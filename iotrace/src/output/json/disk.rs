@@ -1,6 +1,6 @@
 //! Rows of `disk`.
 
-use super::{Distribution, Text};
+use super::{Distribution, Owner, Text};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -66,6 +66,31 @@ pub struct DeviceCounts {
     pub util_pct: f64,
 }
 
+/// A process and a file that had requests on a disk.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DiskCause<'a> {
+    /// Whose.
+    #[serde(flatten)]
+    pub owner: Owner<'a>,
+    /// `file`, `metadata`, `journal`, `swap`, ...; `null` where it is not known.
+    pub what: Option<&'static str>,
+    /// The file, or `[metadata]` and its like.
+    pub path: Option<Text<'a>>,
+    /// Exact bytes of `path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// Requests of all kinds.
+    pub requests: u64,
+    /// Bytes of all requests.
+    pub bytes: u64,
+    /// Until given to the device, all requests together.
+    pub queue_ns: u64,
+    /// In the device, all requests together.
+    pub device_ns: u64,
+    /// Part of the time of all requests of the disk in the device, of 1.
+    pub share: f64,
+}
+
 /// A row of `disk`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DiskLine<'a> {
@@ -97,4 +122,6 @@ pub struct DiskLine<'a> {
     pub requests: Option<Requests>,
     /// The same by operation.
     pub ops: Vec<OpRequests>,
+    /// The three processes and files whose requests took most time in the device.
+    pub causes: Vec<DiskCause<'a>>,
 }

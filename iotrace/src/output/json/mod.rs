@@ -8,7 +8,7 @@ mod finding;
 mod row;
 mod summary;
 
-pub use disk::{DeviceCounts, DiskLine, KindCounts, OpRequests, Requests};
+pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
 pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, OpenLine, Place};
 pub use finding::FindingLine;
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, Owner, TopLine};

@@ -3,6 +3,7 @@
 //! A container that lives for a moment has taken its bundle with it by the time its first record has been read here.
 
 use super::{containerd::Plugin, oci::Spec};
+use crate::kernel::access;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use std::{
     collections::{HashMap, VecDeque},
@@ -52,8 +53,11 @@ impl Bundles {
         let mut watcher = Watcher { inotify, plugins, places: HashMap::new(), bundles: self.clone() };
         // Not joined: it waits for ever.
         let _ = thread::Builder::new().name("bundles".into()).spawn(move || {
-            watcher.enter(&root);
-            watcher.run();
+            // It reads what its user may read.
+            if access::give_up_all().is_ok() {
+                watcher.enter(&root);
+                watcher.run();
+            }
         });
     }
 

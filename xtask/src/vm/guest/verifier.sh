@@ -10,7 +10,7 @@ loads() {
 }
 
 loads doctor
-for command in "top --all" "fsync --trace" events open latency; do
+for command in "top --all" "fsync --trace" events open latency block; do
     # shellcheck disable=SC2086
     loads $command $how -d 10ms
     # shellcheck disable=SC2086
@@ -18,6 +18,8 @@ for command in "top --all" "fsync --trace" events open latency; do
     # shellcheck disable=SC2086
     loads $command $how -d 10ms --tid 1 --comm 'x*' --uid 0 --disk vda --min-latency 1us --failed
 done
+# shellcheck disable=SC2086
+loads disk $how -d 10ms
 # shellcheck disable=SC2086
 loads top --all --no-latency $how -d 10ms --pid 1 --comm 'x*' --uid 0 --disk vda --failed
 $bb sed 's/^/@@ program /' $VERIFIER_LOG

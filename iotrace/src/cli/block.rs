@@ -122,11 +122,18 @@ impl Args {
 
 /// Columns that a terminal must have room for.
 const WIDE: usize = 120;
+/// Columns that a terminal must have to show when each request came: without, 80 have room for paths.
+const TIMED: usize = 100;
 /// Columns that a terminal with less room does not show.
 const ONLY_WIDE: [&str; 2] = ["container", "sector"];
 
 fn is_shown(column: &Column, width: Option<usize>) -> bool {
-    width.is_none_or(|width| width >= WIDE) || !ONLY_WIDE.contains(&column.key)
+    let least = match column.key {
+        key if ONLY_WIDE.contains(&key) => WIDE,
+        "time" => TIMED,
+        _ => 0,
+    };
+    width.is_none_or(|width| width >= least)
 }
 
 fn table(width: Option<usize>) -> Table {

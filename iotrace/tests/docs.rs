@@ -120,7 +120,7 @@ fn every_field_of_json_is_described() {
             "TopLine" => page_of("top"),
             "FindingLine" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
-            "LatencyLine" | "Distribution" | "Bucket" => page_of("latency"),
+            "LatencyLine" | "LatencyOwner" | "Distribution" | "Bucket" => page_of("latency"),
             "DiskLine" | "DiskCause" | "DeviceCounts" | "KindCounts" | "Requests" | "OpRequests" => page_of("disk"),
             // What has no command of its own is in docs/json.md alone.
             _ => String::new(),

@@ -61,8 +61,8 @@ fn letters_zero_and_unknown_words() {
     refuses(Iotrace::new("top").args(["--columns", "pid,colour"]), &["colour", "path"]);
     refuses(Iotrace::new("top").args(["--op", "open"]), &["open"]);
     refuses(Iotrace::new("latency").args(["--op", "fly"]), &["fly", "flush"]);
-    refuses(Iotrace::new("latency").args(["--path", "/var/*"]), &["--path"]);
-    refuses(Iotrace::new("latency").args(["--container", "x"]), &["--container"]);
+    refuses(Iotrace::new("latency").args(["--heatmap", "--path", "/var/*"]), &["--path"]);
+    refuses(Iotrace::new("latency").args(["--heatmap", "--by", "file"]), &["--by"]);
     for filter in [["--comm", "x"], ["--path", "/var/*"], ["--min-latency", "1ms"], ["--pid", "1"]] {
         refuses(Iotrace::new("disk").args(filter), &["--disk"]);
     }

@@ -142,3 +142,38 @@ fn flushes_and_writes_past_the_cache_are_told_apart() {
     }
     assert!(grown.flushes > 0, "{grown:?}");
 }
+
+#[test]
+fn by_file_and_process_regroup_the_same_requests() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    disk.settle();
+    let file = |name: &str| disk.dir().join(name).display().to_string();
+    let dd = |name: &str, blocks: u32| {
+        format!("dd if=/dev/zero of={} bs=64k count={blocks} conv=fsync status=none", file(name))
+    };
+    let mut run = Iotrace::new("latency").json().args(["--disk", disk.name(), "--by", "file", "-d", "50s"]).start();
+    run.wait_tracing();
+    let mut of_process =
+        Iotrace::new("latency").json().args(["--by", "process", "-d", "50s", "--path", &file("*")]).start();
+    of_process.wait_tracing();
+    let before = BlockStat::of(disk.name());
+    let script = [dd("large", 101), dd("small", 7)].join(" && ");
+    assert!(std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    let grown = BlockStat::of(disk.name()) - before;
+    let (run, of_process) = (run.interrupt().complete(), of_process.interrupt().complete());
+    compare(&run, &disk, grown);
+    let written = |rows: &[Value], field: &str, value: &str| -> u64 {
+        let rows = rows.iter().filter(|row| row[field] == value && row["op"] == "write");
+        rows.map(|row| row["bytes"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(written(&run.rows, "path", &file("large")), 101 << 16);
+    assert_eq!(written(&run.rows, "path", &file("small")), 7 << 16);
+    assert!(run.rows.iter().all(|row| row["pid"].is_null() && row["others"] == false), "{:?}", run.rows);
+    // Two processes of one name, and nobody else had data of these files.
+    assert_eq!(written(&of_process.rows, "comm", "dd"), 108 << 16);
+    let mut pids: Vec<_> = of_process.rows.iter().map(|row| row["pid"].as_u64()).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    assert_eq!(pids.len(), 2, "{:?}", of_process.rows);
+}

@@ -3,6 +3,7 @@
 use crate::{
     cli::{
         Exit, Misused,
+        block_lines::charged,
         command::{Command, Interval, Setup, World},
         lines::timestamp,
         options::{Common, Timing, block_op},
@@ -22,14 +23,18 @@ use crate::{
     resolve::dev_text,
     view::{
         heatmap::{Heatmap, Series},
-        latency::{Differences, Part, Row},
+        latency::{By, Differences, Part, Row, Subject, Sums},
     },
 };
 use anyhow::Result;
 use iotrace_common::latency::HistogramKey;
 
+mod subjects;
+
 /// Columns of output when it does not go to a terminal.
 const WIDTH: usize = 80;
+/// Files, processes or containers that text has; JSON has all.
+const SUBJECTS: usize = 10;
 /// Columns that a heat map's values take at most, with the space behind: `65.5us `.
 const LABEL: usize = 7;
 
@@ -41,6 +46,7 @@ Examples:
   iotrace latency --disk vda 1 10      one disk, ten histograms of a second each
   iotrace latency -F                   sync, metadata and FUA requests apart
   iotrace latency --op flush           what makes fsync slow
+  iotrace latency --by process         whose requests are slow
   iotrace latency --heatmap -d 1m      how it changes: a column each second
   iotrace latency -- fio job.fio       while a program runs: requests of all, since writeback is not its own")]
 pub struct Args {
@@ -56,6 +62,9 @@ pub struct Args {
     /// A map of the latency over time: a column per interval [default interval: 1s]
     #[arg(long, conflicts_with = "no_split")]
     heatmap: bool,
+    /// Histograms of each file, process or container that caused the requests, the slowest first
+    #[arg(long, value_enum)]
+    by: Option<By>,
     /// Only the whole latency, not queue and device time apart
     #[arg(long)]
     no_split: bool,
@@ -75,8 +84,10 @@ impl Args {
     ///
     /// See [`run`].
     pub fn run(self) -> Result<Exit> {
-        if self.common.filters.by_name() {
-            let text = "--path, --container and --cgroup do not go with latency: requests are added up without names";
+        // Who caused a request is in its record alone.
+        let named = self.by.is_some() || self.common.filters.by_name();
+        if named && self.heatmap {
+            let text = "--by, --path, --container and --cgroup do not go with --heatmap";
             return Err(Misused(text.to_owned()).into());
         }
         let filters =
@@ -89,13 +100,13 @@ impl Args {
         } else {
             Grouping::Operation
         };
-        let mut latency = Latency { args: &self, differences: Differences::default(), map: Heatmap::default() };
+        let mut latency = Latency::new(&self, grouping, named);
         let setup = Setup {
             command: "latency",
             stream: false,
-            everyone: true,
+            everyone: !named,
             host_paths: false,
-            plan: Plan { histogram: Some(grouping), filters, ..Plan::default() },
+            plan: Plan { histogram: (!named).then_some(grouping), stream_block: named, filters, ..Plan::default() },
             timing: &timing,
             common: &self.common,
         };
@@ -105,13 +116,25 @@ impl Args {
 
 struct Latency<'a> {
     args: &'a Args,
+    grouping: Grouping,
     differences: Differences,
+    /// Whether requests are told apart by who or what caused them.
+    named: bool,
+    /// If so: by what.
+    sums: Option<Sums>,
     /// With `--heatmap`: what is not drawn yet.
     map: Heatmap,
 }
 
+impl<'a> Latency<'a> {
+    fn new(args: &'a Args, grouping: Grouping, named: bool) -> Self {
+        let (differences, map) = (Differences::default(), Heatmap::default());
+        Self { args, grouping, differences, named, sums: None, map }
+    }
+}
+
 impl Latency<'_> {
-    fn json(&self, row: &Row, ts: &str, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+    fn json(&self, row: &Row, of: &Subject, ts: &str, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let disk = world.names.disk(row.key.disk);
         let flags = self.has_flags().then(|| world.block.flag_names(row.key.cmd_flags).collect());
         let line = LatencyLine {
@@ -121,6 +144,7 @@ impl Latency<'_> {
             dev: dev_text(row.key.disk),
             op: world.block.operation(row.key.cmd_flags).name(),
             flags,
+            of: self.args.by.map(|_| subjects::json(of)),
             count: row.count,
             bytes: row.bytes,
             errors: row.errors,
@@ -216,23 +240,35 @@ fn ranges(buckets: &[Bucket]) -> Vec<(u64, u64, u64)> {
 }
 
 impl Command for Latency<'_> {
-    fn event(&mut self, _event: Event, _world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+    fn event(&mut self, event: Event, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+        let Event::Block(block) = event else { return Ok(()) };
+        if let Some((charges, first)) = charged(&block, world).filter(|_| self.named) {
+            let mask = world.block.grouping(self.grouping);
+            let sums = self.sums.get_or_insert_with(|| Sums::new(self.args.by, mask));
+            if let Some(charge) = charges.get(first) {
+                sums.add(&block, block.error != 0, charge);
+            }
+        }
         Ok(())
     }
 
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
-        let Some(histograms) = &tracer.histograms else { return Ok(()) };
-        let rows = self.differences.since(histograms.read()?);
+        let all = match (&tracer.histograms, &mut self.sums) {
+            (Some(histograms), _) => vec![(Subject::default(), self.differences.since(histograms.read()?))],
+            (None, Some(sums)) => sums.take(),
+            (None, None) => Vec::new(),
+        };
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
-            for row in &rows {
-                self.json(row, &ts, world, out)?;
+            for (subject, row) in all.iter().flat_map(|(subject, rows)| rows.iter().map(move |row| (subject, row))) {
+                self.json(row, subject, &ts, world, out)?;
             }
             return Ok(());
         }
         if self.args.heatmap {
             let begin_ns =
                 interval.end_ns.saturating_sub(u64::try_from(interval.length.as_nanos()).unwrap_or(u64::MAX));
+            let rows = all.into_iter().flat_map(|(_, rows)| rows).collect();
             self.map.add(rows, begin_ns, interval.end_ns);
             if self.map.intervals() >= world.form.width.unwrap_or(WIDTH).saturating_sub(LABEL).max(1) {
                 self.draw(world, out);
@@ -242,11 +278,19 @@ impl Command for Latency<'_> {
         if interval.repeated {
             out.extend_from_slice(format!("{}\n", world.clock.hms(interval.end_ns)).as_bytes());
         }
-        if rows.is_empty() {
+        if all.iter().all(|(_, rows)| rows.is_empty()) {
             out.extend_from_slice(b"no block requests\n");
         }
-        for row in &rows {
-            out.extend_from_slice(self.text(row, world).as_bytes());
+        for (subject, rows) in all.iter().take(SUBJECTS) {
+            if let Some(by) = self.args.by {
+                out.extend_from_slice(world.form.header(&subjects::title(subject, by)).as_bytes());
+            }
+            for row in rows {
+                out.extend_from_slice(self.text(row, world).as_bytes());
+            }
+        }
+        if all.len() > SUBJECTS {
+            out.extend_from_slice(format!("{SUBJECTS} of {}; --json has all\n", all.len()).as_bytes());
         }
         Ok(())
     }

@@ -58,7 +58,7 @@ fn flushes() -> Row {
 
 fn text(options: &[&str], row: &Row, width: Option<usize>, utf8: bool) -> String {
     let args = args(options);
-    let latency = Latency { args: &args, differences: Differences::default(), map: Heatmap::default() };
+    let latency = Latency::new(&args, Grouping::Operation, false);
     let text = latency.text(row, &mut world(Form { width, utf8, ..Form::default() }));
     for line in text.lines() {
         assert!(line.width() <= width.unwrap_or(WIDTH), "{line}");
@@ -110,10 +110,10 @@ fn output_that_goes_to_no_terminal_is_as_wide_as_80_columns() {
 
 fn json(options: &[&str], row: &Row) -> String {
     let args = args(options);
-    let latency = Latency { args: &args, differences: Differences::default(), map: Heatmap::default() };
+    let latency = Latency::new(&args, Grouping::Operation, false);
     let (mut world, mut out) = (world(Form { json: true, ..Form::default() }), Vec::new());
     let ts = timestamp(&mut world.clock, 5_000_000_000);
-    latency.json(row, &ts, &mut world, &mut out).unwrap();
+    latency.json(row, &Subject::default(), &ts, &mut world, &mut out).unwrap();
     parsed(&out);
     String::from_utf8(out).unwrap()
 }
@@ -144,7 +144,7 @@ fn bars_are_half_open_and_meet() {
 /// What is printed of so many intervals with requests in each.
 fn map(form: Form, intervals: usize) -> String {
     let args = args(&["--heatmap"]);
-    let mut latency = Latency { args: &args, differences: Differences::default(), map: Heatmap::default() };
+    let mut latency = Latency::new(&args, Grouping::Operation, false);
     let (mut world, mut out) = (world(form), Vec::new());
     for interval in 0..intervals as u64 {
         latency.map.add(vec![writes(), flushes()], interval * 1_000_000_000, (interval + 1) * 1_000_000_000);

@@ -1,5 +1,9 @@
 //! Block latency: histograms by disk and operation.
 
+mod by;
+
+pub use by::{By, Subject, Sums};
+
 use crate::output::json::{Bucket, Distribution};
 use hdrhistogram::Histogram as Hdr;
 use iotrace_common::latency::{BUCKETS, Distribution as Wire, Extremes, Histogram, HistogramKey, Range, bucket_low};

@@ -161,6 +161,9 @@ pub struct LatencyLine<'a> {
     /// Flags of the requests, with `--by-flags`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<&'static str>>,
+    /// Whose requests, with `--by`.
+    #[serde(flatten)]
+    pub of: Option<LatencyOwner<'a>>,
     /// Requests.
     pub count: u64,
     /// Bytes.
@@ -178,6 +181,21 @@ pub struct LatencyLine<'a> {
     pub device: Option<Distribution>,
     /// The whole latency by powers of two.
     pub buckets: Vec<Bucket>,
+}
+
+/// Whose requests a row of `latency` is of.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LatencyOwner<'a> {
+    /// The process that caused them.
+    #[serde(flatten)]
+    pub owner: Owner<'a>,
+    /// The file whose bytes they carried, or `[metadata]` and its like.
+    pub path: Option<Text<'a>>,
+    /// Exact bytes of `path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// The row has all that found no row of its own.
+    pub others: bool,
 }
 
 /// A row of `block --summary`.

@@ -6,10 +6,7 @@ use iotrace_tests::{
     log::{Kind, Op},
     need, skip,
 };
-use nix::{
-    sys::resource::{Resource, setrlimit},
-    sys::utsname::uname,
-};
+use nix::sys::resource::{Resource, setrlimit};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -27,13 +24,6 @@ const NEEDED: [&str; 2] = ["bpf", "perfmon"];
 /// Of include/uapi/linux/capability.h.
 const BPF: u64 = 1 << 39;
 const SYS_PTRACE: u64 = 1 << 19;
-
-/// Whether the kernel is older than this version.
-fn kernel_before(version: (u32, u32)) -> bool {
-    let release = uname().unwrap().release().to_str().unwrap().to_owned();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap()) < version
-}
 
 /// A run as the user with what is needed.
 fn user(command: &str) -> Iotrace {

@@ -225,3 +225,10 @@ fn file_system(kind: &str) -> Result<(), String> {
         Err(_) => Ok(()),
     }
 }
+
+/// Whether the kernel is older than this version.
+pub fn kernel_before(version: (u32, u32)) -> bool {
+    let release = nix::sys::utsname::uname().unwrap().release().to_str().unwrap().to_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap()) < version
+}

@@ -19,7 +19,7 @@ struct Series {
     package: &'static str,
     /// Architectures, each with the mechanisms that do not work there.
     architectures: &'static [(Arch, &'static [&'static str])],
-    /// Mechanisms that do not see every call there.
+    /// Mechanisms that do not see every call there, and groups of tests about what is traced without them and not all seen either.
     loses: &'static [&'static str],
 }
 
@@ -54,9 +54,9 @@ const SERIES: &[Series] = &[
         suites: &["sid"],
         package: "linux-image-cloud",
         // Trampolines and tracepoints run with preemption on, and are skipped for the thread that comes in between:
-        // docs/kernels.md. iotrace refuses the former there.
+        // docs/kernels.md. iotrace refuses the former there; io_uring and page faults are traced with the latter.
         architectures: &[(Arch::Amd64, &["fentry"])],
-        loses: &["tracepoint"],
+        loses: &["tracepoint", "mmap", "uring"],
     },
 ];
 
@@ -73,7 +73,7 @@ pub(crate) struct Kernel {
     pub(crate) modules: Option<PathBuf>,
     /// Mechanisms that do not work there, where that is known.
     pub(crate) lacks: Option<&'static [&'static str]>,
-    /// Mechanisms that are known not to see every call there.
+    /// Mechanisms, and groups of tests, that are known not to see everything there.
     pub(crate) loses: &'static [&'static str],
     /// The disk with the peers, if tests are to run beside them.
     pub(crate) peers: Option<PathBuf>,

@@ -13,7 +13,7 @@ pub(crate) struct Run {
     pub(crate) kernel: String,
     /// Mechanisms that are known not to work there; none where nothing is known.
     pub(crate) lacks: Option<&'static [&'static str]>,
-    /// Mechanisms that are known not to see every call there.
+    /// Mechanisms, and groups of tests, that are known not to see everything there.
     pub(crate) loses: &'static [&'static str],
     /// What its console told, one for each mechanism.
     pub(crate) results: Vec<Results>,
@@ -28,8 +28,8 @@ impl Run {
     /// a mechanism that loses calls do not matter.
     pub(crate) fn succeeded(&self) -> bool {
         self.results.iter().all(|results| {
-            let loses = self.loses(results);
-            let is_fine = |group: &Group| group.failed.is_empty() || (loses && !group.is_machine());
+            let loses = |group: &Group| self.loses(&results.mechanism) || self.loses(&group.name);
+            let is_fine = |group: &Group| group.failed.is_empty() || (loses(group) && !group.is_machine());
             results.groups.iter().all(is_fine) && !(self.must_work(results) && results.impossible.is_some())
         })
     }
@@ -44,9 +44,9 @@ impl Run {
         self.lacks.is_some_and(|lacks| !lacks.contains(&results.mechanism.as_str()))
     }
 
-    /// Whether the mechanism is known to lose calls there.
-    fn loses(&self, results: &Results) -> bool {
-        self.loses.contains(&results.mechanism.as_str())
+    /// Whether the mechanism, or what a group of tests is about, is known to lose calls there.
+    fn loses(&self, name: &str) -> bool {
+        self.loses.contains(&name)
     }
 
     fn title(&self, results: &Results) -> String {
@@ -83,8 +83,12 @@ pub(crate) fn text(runs: &[Run]) -> String {
                 let _ = writeln!(text, "{} {}::{name} is unstable", run.title(results), group.name);
             }
         }
-        if run.loses(results) && results.groups.iter().any(|group| !group.failed.is_empty()) {
+        let failed = || results.groups.iter().filter(|group| !group.failed.is_empty());
+        if run.loses(&results.mechanism) && failed().next().is_some() {
             let _ = writeln!(text, "{} is known to lose calls: its failures do not count", run.title(results));
+        }
+        for group in failed().filter(|group| run.loses(&group.name)) {
+            let _ = writeln!(text, "{} {} is known to lose calls: its failures do not count", run.kernel, group.name);
         }
     }
     // A reason holds for all mechanisms, mostly.
@@ -172,6 +176,8 @@ mod tests {
         assert!(!run("top", "a").succeeded());
         assert!(Run { loses: &["tracepoint"], ..run("top", "a") }.succeeded());
         assert!(!Run { loses: &["kprobe"], ..run("top", "a") }.succeeded());
+        assert!(Run { loses: &["uring"], ..run("uring", "a") }.succeeded());
+        assert!(!Run { loses: &["uring"], ..run("top", "a") }.succeeded());
         // A kernel that panics is another matter.
         assert!(!Run { loses: &["tracepoint"], ..run("(boot)", "(not reached)") }.succeeded());
         assert!(!Run { loses: &["tracepoint"], ..run("top", "(between tests)") }.succeeded());

@@ -115,7 +115,7 @@ impl Reader {
 fn start(pace: Arc<Pace>) -> SyncSender<Question> {
     let (questions, asked) = sync_channel(QUESTIONS);
     // Not joined: it may be stuck in a file system, and the end must not wait for that.
-    let _ = thread::Builder::new().name("reader".into()).spawn(move || answer_all(&asked, &pace));
+    let _ = thread::Builder::new().name("iotrace-read".into()).spawn(move || answer_all(&asked, &pace));
     questions
 }
 

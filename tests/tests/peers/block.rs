@@ -53,16 +53,15 @@ fn requests_agree_in_operation_sector_bytes_and_process() {
     };
     let operation = |kind: &str| OPERATIONS.iter().find(|(letter, _)| kind.starts_with(*letter)).expect("known").1;
     let seen = requests.iter().map(|row| key(operation(&row.kind), Some(row.sector), row.bytes, Some(row.pid.into())));
-    let ours = run
-        .rows
-        .iter()
-        .map(|row| key(row["op"].as_str().unwrap(), row["sector"].as_u64(), number(row, "bytes"), row["pid"].as_u64()));
+    let ours = run.rows.iter().map(|row| {
+        key(row["op"].as_str().unwrap(), row["sector"].as_u64(), number(row, "bytes"), row["issuer"]["pid"].as_u64())
+    });
     assert_same(&tally(seen), &tally(ours));
     for flush in requests.iter().filter(|row| row.kind.starts_with('F')) {
         assert_eq!((flush.sector, flush.pid), (u64::MAX, 0));
     }
     for flush in run.rows.iter().filter(|row| row["op"] == "flush") {
-        assert!(flush["sector"].is_null() && number(flush, "pid") > 0, "{flush}");
+        assert!(flush["sector"].is_null() && number(&flush["issuer"], "pid") > 0, "{flush}");
     }
 
     // The truth: what the disk's statistics grew by, and the workload's process.

@@ -52,7 +52,7 @@ impl Bundles {
         let Ok(inotify) = Inotify::init(InitFlags::IN_CLOEXEC) else { return };
         let mut watcher = Watcher { inotify, plugins, places: HashMap::new(), bundles: self.clone() };
         // Not joined: it waits for ever.
-        let _ = thread::Builder::new().name("bundles".into()).spawn(move || {
+        let _ = thread::Builder::new().name("iotrace-bundles".into()).spawn(move || {
             // It reads what its user may read.
             if access::give_up_all().is_ok() {
                 watcher.enter(&root);

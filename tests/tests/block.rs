@@ -164,7 +164,7 @@ fn files_and_processes_that_share_a_request_are_all_named() {
     let named = |row: &Value| row["files"].as_array().unwrap().iter().filter(|file| file["what"] == "file").count();
     // More than fit into one record of the kernel side.
     if !run.rows.iter().any(|row| named(row) > 4) {
-        iotrace_tests::skip!("this kernel's ext4 does not write them with one request".to_owned());
+        iotrace_tests::skip!("this kernel's ext4 does not write them with one request");
     }
 }
 

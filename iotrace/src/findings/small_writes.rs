@@ -24,18 +24,21 @@ fn find(facts: &Facts) -> Vec<Finding> {
 
 fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
     let counters = &row.counters;
-    let (rate, share) = (facts.per_second(counters.writes), facts.share(counters.write_ns));
+    // Those that sync by themselves cost what a sync does: `sync-per-write` tells of them.
+    let writes = counters.writes.saturating_sub(counters.sync_writes);
+    let ns = counters.write_ns.saturating_sub(counters.sync_write_ns);
+    let (rate, share) = (facts.per_second(writes), facts.share(ns));
     if rate < PER_SECOND || share < SHARE || counters.write_bytes / counters.writes > BYTES {
         return None;
     }
     let average = counters.write_bytes / counters.writes;
     let (who, file) = (words::who(row), words::file(row));
     let mut evidence = vec![
-        format!("{} writes, {rate:.0} a second, {} each on average", counters.writes, bytes(average)),
+        format!("{writes} writes, {rate:.0} a second, {} each on average", bytes(average)),
         format!(
             "{} of the time in them, {} each, for {}",
             words::per_cent(share),
-            nanos(counters.write_ns / counters.writes),
+            nanos(ns / writes),
             words::rate(facts.per_second(counters.write_bytes))
         ),
     ];
@@ -43,7 +46,7 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
     Some(Finding {
         rule: RULE.name,
         severity: Severity::Warning,
-        cost: Duration::from_nanos(counters.write_ns),
+        cost: Duration::from_nanos(ns),
         subject: row.clone(),
         headline: format!("{who} writes {file} in pieces of {}, without a buffer", bytes(average)),
         evidence,

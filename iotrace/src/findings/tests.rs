@@ -64,6 +64,9 @@ fn small_writes_and_reads_without_a_buffer() {
         |size: u64| Counters { writes: 100_003, write_bytes: 100_003 * size, write_ns: SECOND, ..Counters::default() };
     assert_eq!(names(&facts(vec![row("/log", writes(58))])), [("small-writes", Severity::Warning)]);
     assert_eq!(names(&facts(vec![row("/log", writes(4096))])), []);
+    // The time is that of their syncs.
+    let synced = Counters { sync_writes: 100_003, sync_write_ns: SECOND, ..writes(58) };
+    assert_eq!(names(&facts(vec![row("/log", synced)])), [("sync-per-write", Severity::Warning)]);
     let reads =
         |size: u64| Counters { reads: 100_003, read_bytes: 100_003 * size, read_ns: SECOND, ..Counters::default() };
     assert_eq!(names(&facts(vec![row("/in", reads(1))])), [("one-byte-reads", Severity::Warning)]);

@@ -87,7 +87,7 @@ impl Args {
             stream: false,
             everyone: false,
             host_paths: true,
-            plan: Plan { files: FileOps { open: false, ..FileOps::ALL }, sum: true, kinds: REGULAR, ..Plan::default() },
+            plan: Plan { files: FileOps::FILES, sum: true, kinds: REGULAR, ..Plan::default() },
             timing: &timing,
             common: &self.common,
         };
@@ -174,7 +174,7 @@ impl Command for Diagnose {
         DURATION
     }
 
-    fn sample(&mut self, tracer: &mut Tracer, world: &mut World) -> Result<()> {
+    fn sample(&mut self, tracer: &mut Tracer, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
         self.measure(tracer, world)
     }
 

@@ -23,3 +23,4 @@ pub mod program;
 pub mod sums;
 pub mod sys;
 pub mod tracer;
+pub mod wanted;

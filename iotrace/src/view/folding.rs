@@ -91,6 +91,11 @@ impl<V: Merge> Entry<V> {
     }
 }
 
+/// What is around a name, its length and its end.
+type Likeness<K> = (Key<K>, usize, Vec<u8>);
+/// Entries that may be one.
+type Entries<K, V> = Vec<(Key<K>, Entry<V>)>;
+
 /// Paths and what is added up for them, by an owner.
 #[derive(Clone, Debug)]
 pub struct Folding<K, V> {
@@ -167,7 +172,7 @@ impl<K: Clone + Eq + Hash, V: Merge + Clone> Folding<K, V> {
 
     /// Folds names that look random in one place of the paths.
     fn fold_random(&mut self, place: usize) {
-        let mut alike: HashMap<(Key<K>, usize, Vec<u8>), Vec<(Key<K>, Entry<V>)>> = HashMap::new();
+        let mut alike: HashMap<Likeness<K>, Entries<K, V>> = HashMap::new();
         let mut rest = Vec::new();
         for (key, entry) in self.entries.drain() {
             let Some(pieces) = key.pieces.as_ref().filter(|_| entry.shapes[place].fits) else {

@@ -63,6 +63,11 @@ pub const AT_END: u32 = 1 << 23;
 /// `Config::flags`: calls that give or take names count.
 pub const NAMING: u32 = 1 << 24;
 
+/// `Config::flags`: some setting says which threads count.
+pub const FILTER_THREAD: u32 = 1 << 25;
+/// `Config::flags`: some setting says which results count, or how long an operation must take.
+pub const FILTER_RESULT: u32 = 1 << 26;
+
 /// `Config::flags`: failures are counted by their errno.
 pub const ERRNOS: u32 = 1 << 30;
 /// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].

@@ -40,6 +40,18 @@ impl FileKey {
     }
 }
 
+/// A file that a CPU has seen.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct SeenFile {
+    /// [`FileRecord::id`], 0 when there is none.
+    pub id: u64,
+    /// Paths that had been sent when it was looked up.
+    pub announced: u64,
+    /// The file.
+    pub key: FileKey,
+}
+
 /// File types by `i_mode >> 12`: the bit of each in a set of kinds.
 pub const fn kind_bit(mode: u32) -> u32 {
     1 << ((mode >> 12) & 15)

@@ -265,6 +265,12 @@ layout! {
     type_vfsmount: optional ["vfsmount"];
     /// Type of `struct mount`.
     type_mount: optional ["mount"];
+    /// Number of a type that is two words of 64 bits.
+    type_words: optional ["timespec64"];
+    /// `struct task_struct` -> `struct cred *`.
+    task_cred: optional ["task_struct.cred"];
+    /// `struct cred`: real user id.
+    cred_uid: optional ["cred.uid.val"];
     /// `struct request` -> first `struct bio`.
     rq_bio: required ["request.bio"];
     /// `struct bio` -> next one of the request.

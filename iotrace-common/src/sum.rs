@@ -158,6 +158,12 @@ pub struct Sum {
     pub uid: u32,
     /// Name of the thread when the slot was taken.
     pub comm: [u8; COMM_LEN],
+    /// Address of the file's `struct inode`, as [`crate::thread::Side::inode`]: an identity that never leaves the program.
+    pub inode: u64,
+    /// As [`crate::thread::Side::sync`].
+    pub sync: u32,
+    /// As [`crate::thread::Side::unhashed`].
+    pub unhashed: u32,
     /// How often and how much.
     pub counters: Counters,
 }

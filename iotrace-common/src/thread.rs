@@ -11,6 +11,9 @@ pub const WRITE_SIDE: usize = 1;
 /// `Side::wanted`: the operation on this side counts.
 pub const WANTED: u32 = 1;
 
+/// [`Thread::call`]: a usual case, see `quick.rs` of the kernel side.
+pub const QUICK: u32 = 1 << 8;
+
 /// [`Thread::number`]: the number is one of the 32-bit table.
 pub const COMPAT_NUMBER: u32 = 1 << 31;
 
@@ -24,7 +27,7 @@ pub struct Side {
     pub file: u64,
     /// Address of the `struct file` of the call in flight.
     pub address: u64,
-    /// Address of the `struct inode` of the last file.
+    /// Address of the `struct inode` of the last file; 0 when it is not known.
     pub inode: u64,
     /// Position, or [`crate::io::UNKNOWN`].
     pub offset: u64,
@@ -38,8 +41,8 @@ pub struct Side {
     pub sync: u32,
     /// 1 when `key`, `file` and `sum` belong together.
     pub known: u32,
-    /// Not used.
-    pub _pad: u32,
+    /// 1 when the file's name is not in the hash of names.
+    pub unhashed: u32,
 }
 
 /// One thread. Only the thread itself writes here.
@@ -56,7 +59,7 @@ pub struct Thread {
     pub args: [u64; 8],
     /// Bytes asked for, or [`crate::io::UNKNOWN`].
     pub requested: u64,
-    /// Number of the call in flight in [`crate::call::NAMES`], 0 when none.
+    /// Number of the call in flight in [`crate::call::NAMES`], and [`QUICK`]; 0 when none.
     pub call: u32,
     /// System call number of the call in flight; [`COMPAT_NUMBER`] set for one of the 32-bit table.
     pub number: u32,

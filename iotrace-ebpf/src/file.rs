@@ -1,12 +1,12 @@
 //! Which file: from a descriptor or a path to an identity.
 
 use crate::{
-    kernel::{Pointer, current, load, offset, read, view},
-    maps::{FILES, enabled},
+    kernel::{Pointer, current, fetch, offset, read, typed, view},
+    maps::{ANNOUNCED, FILES, SEEN_FILES, SEEN_FILES_BITS, enabled},
     path,
 };
 use aya_ebpf::helpers::generated;
-use iotrace_common::file::{FileKey, STATE_DELETED};
+use iotrace_common::file::{FileKey, STATE_DELETED, SeenFile};
 
 /// File type bits of `i_mode` (include/uapi/linux/stat.h); permissions may change, and are no part of an identity.
 const S_IFMT: u32 = 0o170000;
@@ -22,6 +22,9 @@ pub const AT_FDCWD: i32 = -100;
 const S_SYNC: u32 = 1;
 /// SB_SYNCHRONOUS of include/linux/fs.h.
 const SB_SYNCHRONOUS: u64 = 16;
+
+/// Paths that may have been sent since a file was seen: half of what `FILES` holds.
+const FRESH: u64 = 32768;
 
 /// Where a file hangs: what its path is made from.
 #[derive(Clone, Copy)]
@@ -39,14 +42,15 @@ impl Place {
     #[inline(always)]
     pub fn of_file(file: Pointer) -> Self {
         let view = view!(file, type_file);
+        let inode = fetch!(view, file_inode, u64) as Pointer;
         let (mnt, dentry) = if !enabled!(CAST) && offset!(file_dentry) == offset!(file_mnt) + 8 {
             // struct path: one read for both.
             let [mnt, dentry]: [Pointer; 2] = read(file, offset!(file_mnt));
             (mnt, dentry)
         } else {
-            (view.get(offset!(file_mnt)), view.get(offset!(file_dentry)))
+            (fetch!(view, file_mnt, u64) as Pointer, fetch!(view, file_dentry, u64) as Pointer)
         };
-        Self { mnt, dentry, inode: view.get(offset!(file_inode)) }
+        Self { mnt, dentry, inode }
     }
 
     /// Of an inode, by its first name. Through which mount it was reached is not known; `None` when it has no name.
@@ -61,9 +65,9 @@ impl Place {
     #[inline(always)]
     pub fn is_synchronous(&self) -> bool {
         let inode = view!(self.inode, type_inode);
-        let inode_flags: u32 = inode.get(offset!(inode_flags));
-        let sb_flags: u64 = view!(inode.get(offset!(inode_sb)), type_sb).get(offset!(sb_flags));
-        inode_flags & S_SYNC != 0 || sb_flags & SB_SYNCHRONOUS != 0
+        let inode_flags = fetch!(inode, inode_flags, u32);
+        let sb_flags = fetch!(view!(fetch!(inode, inode_sb, u64) as Pointer, type_sb), sb_flags, u64);
+        inode_flags as u32 & S_SYNC != 0 || sb_flags & SB_SYNCHRONOUS != 0
     }
 
     /// Of a `struct path` (a working directory, say).
@@ -97,20 +101,26 @@ impl Place {
         Self { mnt, dentry, inode: read(dentry, offset!(dentry_inode)) }
     }
 
+    /// Whether it is not in the hash of names, where that is cheap to ask: it is asked only there.
+    #[inline(always)]
+    pub fn is_unhashed(&self) -> bool {
+        enabled!(CAST) && fetch!(view!(self.dentry, type_dentry), dentry_hash_pprev, u64) == 0
+    }
+
     /// The identity of what is there.
     #[inline(always)]
     pub fn key(&self) -> FileKey {
         let (hashed, parent, name) = self.name();
         let inode = view!(self.inode, type_inode);
-        let sb = view!(inode.get(offset!(inode_sb)), type_sb);
-        let mode = inode.get::<u16>(offset!(inode_mode)) as u32 & S_IFMT;
+        let sb = view!(fetch!(inode, inode_sb, u64) as Pointer, type_sb);
+        let mode = fetch!(inode, inode_mode, u16) as u32 & S_IFMT;
         FileKey {
-            ino: inode.get(offset!(inode_ino)),
+            ino: fetch!(inode, inode_ino, u64),
             mnt: self.mnt as u64,
             parent,
             name,
-            dev: sb.get(offset!(sb_dev)),
-            generation: inode.get(offset!(inode_generation)),
+            dev: fetch!(sb, sb_dev, u32) as u32,
+            generation: fetch!(inode, inode_generation, u32) as u32,
             state: mode | if self.is_deleted(hashed, parent) { STATE_DELETED } else { 0 },
             _pad: 0,
         }
@@ -133,8 +143,8 @@ impl Place {
         parent == key.parent
             && name == key.name
             && self.is_deleted(hashed, parent) == (key.state & STATE_DELETED != 0)
-            && inode.get::<u64>(offset!(inode_ino)) == key.ino
-            && inode.get::<u32>(offset!(inode_generation)) == key.generation
+            && fetch!(inode, inode_ino, u64) == key.ino
+            && fetch!(inode, inode_generation, u32) == key.generation as u64
     }
 
     /// `d_hash.pprev`, `d_parent` and `d_name.hash_len` of the dentry.
@@ -148,7 +158,8 @@ impl Place {
         }
         let dentry = view!(self.dentry, type_dentry);
         // The hash and the length are members of their own.
-        (dentry.get(first), dentry.get(offset!(dentry_parent)), dentry.get_pair(offset!(dentry_hash_len)))
+        let (hashed, parent) = (fetch!(dentry, dentry_hash_pprev, u64), fetch!(dentry, dentry_parent, u64));
+        (hashed, parent, dentry.get_pair(offset!(dentry_hash_len)))
     }
 }
 
@@ -159,15 +170,15 @@ pub fn of_descriptor(fd: i32) -> Pointer {
         // SAFETY: the helper has no preconditions; what is loaded from its result the verifier tracks.
         unsafe {
             let task = generated::bpf_get_current_task_btf() as Pointer;
-            let files: Pointer = load(task, offset!(task_files));
+            let files = typed!(task, task_files, u64) as Pointer;
             if files.is_null() {
                 return core::ptr::null();
             }
-            let table: Pointer = load(files, offset!(files_fdt));
+            let table = typed!(files, files_fdt, u64) as Pointer;
             if table.is_null() {
                 return core::ptr::null();
             }
-            (load(table, offset!(fdt_max)), load(table, offset!(fdt_fd)))
+            (typed!(table, fdt_max, u32) as u32, typed!(table, fdt_fd, u64) as Pointer)
         }
     } else {
         let files: Pointer = read(current(), offset!(task_files));
@@ -207,9 +218,57 @@ pub fn same(a: &FileKey, b: &FileKey) -> bool {
 /// The number by which records refer to a file; sends its path when it is new. 0 when the path could not be sent.
 #[inline(always)]
 pub fn number(key: &FileKey, place: Place, scratch: u32) -> u64 {
-    if let Some(id) = FILES.get_ptr(key) {
-        // SAFETY: the map returned a valid pointer.
-        return unsafe { *id };
+    let seen = SEEN_FILES.get_ptr_mut(seen_place(key));
+    let announced = ANNOUNCED.get(0).copied().unwrap_or_default();
+    if let Some(seen) = seen
+        && let Some(id) = seen_id(seen, key, announced)
+    {
+        return id;
     }
-    path::announce(key, place.mnt, place.dentry, scratch)
+    let id = match FILES.get_ptr(key) {
+        // SAFETY: the map returned a valid pointer.
+        Some(id) => unsafe { *id },
+        None => path::announce(key, place.mnt, place.dentry, scratch),
+    };
+    if let Some(seen) = seen {
+        // SAFETY: the map returned a valid pointer to this CPU's value. While it is written it belongs to no file.
+        unsafe {
+            (&raw mut (*seen).id).write_volatile(0);
+            (*seen).announced = announced;
+            copy(key, &mut (*seen).key);
+            (&raw mut (*seen).id).write_volatile(id);
+        }
+    }
+    id
+}
+
+/// Where `SEEN_FILES` has a file.
+#[inline(always)]
+fn seen_place(key: &FileKey) -> u32 {
+    // 2^64 divided by the golden ratio: spreads neighbours.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    ((key.ino ^ key.name).wrapping_mul(SPREAD) >> (64 - SEEN_FILES_BITS)) as u32
+}
+
+/// The number of a file that this CPU has seen not long ago: before so many others that its path may have to be sent again.
+#[inline(always)]
+fn seen_id(seen: *mut SeenFile, key: &FileKey, announced: u64) -> Option<u64> {
+    // SAFETY: the map returned a valid pointer to this CPU's value. The number is looked at again, in case that another thread took
+    // the place in between.
+    unsafe {
+        let id = (&raw const (*seen).id).read_volatile();
+        let is_fresh = announced.wrapping_sub((*seen).announced) < FRESH;
+        let is_it = id != 0 && is_fresh && same(&(*seen).key, key) && (&raw const (*seen).id).read_volatile() == id;
+        is_it.then_some(id)
+    }
+}
+
+/// Word by word: bpf-linker leaves a copy of more than a few a call, and that is a loop over bytes.
+#[inline(always)]
+pub fn copy(from: &FileKey, to: &mut FileKey) {
+    let (from, to) = ((&raw const *from).cast::<u64>(), (&raw mut *to).cast::<u64>());
+    for word in 0..size_of::<FileKey>() / size_of::<u64>() {
+        // SAFETY: inside of both; volatile, or the compiler makes a call of it.
+        unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) }
+    }
 }

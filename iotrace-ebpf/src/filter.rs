@@ -4,7 +4,6 @@ use crate::{
     maps::{COMM, DISKS, IGNORED, PIDS, TIDS, UIDS, config, enabled},
     task,
 };
-use aya_ebpf::helpers::bpf_get_current_uid_gid;
 use core::arch::asm;
 use iotrace_common::config::{CommFilter, FILTER_COMM, FILTER_PID, FILTER_TID, FILTER_UID};
 
@@ -40,7 +39,7 @@ pub fn thread_wanted(pid_tgid: u64) -> bool {
     if enabled!(FILTER_TID) && TIDS.get_ptr(tid).is_none() {
         return false;
     }
-    if enabled!(FILTER_UID) && UIDS.get_ptr(bpf_get_current_uid_gid() as u32).is_none() {
+    if enabled!(FILTER_UID) && UIDS.get_ptr(task::uid()).is_none() {
         return false;
     }
     !enabled!(FILTER_COMM) || comm_matches()

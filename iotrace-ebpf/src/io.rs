@@ -74,14 +74,18 @@ fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, plac
     }
     side.key = key;
     side.inode = place.inode as u64;
+    side.unhashed = place.is_unhashed() as u32;
     side.sync = (!file.is_null() && place.is_synchronous()) as u32;
     side.known = 1;
-    let recent = if enabled!(SUM) { sum::recent_place(thread, &key) } else { 0 };
+    let recent = if enabled!(SUM) { sum::recent_place(thread.born_ns, key.ino, key.name as u32 as u64) } else { 0 };
     if enabled!(SUM)
         && let Some((slot, number)) = sum::recent(recent, thread, &key)
     {
         thread.side[index].sum = slot;
         thread.side[index].file = number;
+        if enabled!(CAST) {
+            sum::note(&thread.side[index]);
+        }
         return;
     }
     let number = if file.is_null() { 0 } else { file::number(&key, place, SCRATCH_ENTER) };
@@ -89,6 +93,7 @@ fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, plac
     if !file.is_null() && number == 0 {
         // A path that could not be sent is tried again with the next call.
         thread.side[index].known = 0;
+        thread.side[index].inode = 0;
     }
     if enabled!(SUM) {
         let task = task::describe();
@@ -100,7 +105,7 @@ fn begin_at(thread: &mut Thread, index: usize, file: Pointer, key: FileKey, plac
         };
         let slot = sum::slot(&owner, &thread.side[index].key, 0, WHO_CALL);
         thread.side[index].sum = slot;
-        sum::remember(recent, slot);
+        sum::remember(recent, &thread.side[index]);
     }
 }
 

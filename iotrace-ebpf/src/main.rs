@@ -24,6 +24,7 @@ mod open;
 mod path;
 mod pending;
 mod process;
+mod quick;
 mod registers;
 mod requests;
 mod sum;
@@ -40,6 +41,7 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use aya_log_ebpf::debug;
+use iotrace_common::thread::{READ_SIDE, WRITE_SIDE};
 
 /// `sys_enter(struct pt_regs *regs, long id)`, where the kernel has `bpf_find_vma`
 #[btf_tracepoint(function = "sys_enter")]
@@ -87,6 +89,36 @@ pub fn call_fexit(ctx: FExitContext) -> i32 {
 #[fexit]
 pub fn call_fexit_numbered(ctx: FExitContext) -> i32 {
     call_ends(&ctx, ctx.arg(0), ctx.arg(2))
+}
+
+/// As [`call_fentry`], of a call that only reads from its first argument
+#[fentry]
+pub fn call_fentry_read(ctx: FEntryContext) -> i32 {
+    quick::begins::<READ_SIDE>(&ctx, ctx.arg(0))
+}
+
+/// As [`call_fentry`], of a call that only writes to its first argument
+#[fentry]
+pub fn call_fentry_write(ctx: FEntryContext) -> i32 {
+    quick::begins::<WRITE_SIDE>(&ctx, ctx.arg(0))
+}
+
+/// As [`call_fentry`], of a call that has a name
+#[fentry]
+pub fn call_fentry_named(ctx: FEntryContext) -> i32 {
+    quick::begins_named(&ctx, ctx.arg(0))
+}
+
+/// The end of [`call_fentry_read`]
+#[fexit]
+pub fn call_fexit_read(ctx: FExitContext) -> i32 {
+    quick::ends::<READ_SIDE>(&ctx, ctx.arg(0), ctx.arg(1))
+}
+
+/// The end of [`call_fentry_write`]
+#[fexit]
+pub fn call_fexit_write(ctx: FExitContext) -> i32 {
+    quick::ends::<WRITE_SIDE>(&ctx, ctx.arg(0), ctx.arg(1))
 }
 
 /// As [`call_fentry`]

@@ -14,7 +14,7 @@ use iotrace_common::{
     call::CallTable,
     config::{CommFilter, Config},
     errno::ErrnoKey,
-    file::FileKey,
+    file::{FileKey, SeenFile},
     latency::{Extremes, Histogram, HistogramKey},
     loss,
     pending::{Pending, PendingKey},
@@ -30,6 +30,10 @@ pub static CALLS: Global<CallTable> = Global::new(CallTable::EMPTY);
 /// Thread names that count.
 #[unsafe(no_mangle)]
 pub static COMM: Global<CommFilter> = Global::new(CommFilter { class: [0; 256], star: 0, accept: 0 });
+
+/// Set when programs that do not go on with another are to do nothing any more: the others then lead nowhere.
+#[unsafe(no_mangle)]
+pub static mut STOPPED: u32 = 0;
 
 /// Records for user space.
 #[map]
@@ -54,6 +58,15 @@ pub static NEW_THREAD: Array<Thread> = Array::with_max_entries(1, 0);
 /// Files whose path was sent. The oldest go first: their path is then sent again.
 #[map]
 pub static FILES: LruHashMap<FileKey, u64> = LruHashMap::with_max_entries(65536, 0);
+
+/// Files that a CPU has seen not long ago, by a hash: a look there costs a fifth of one into `FILES`.
+#[map]
+pub static SEEN_FILES: PerCpuArray<SeenFile> = PerCpuArray::with_max_entries(1 << SEEN_FILES_BITS, 0);
+/// Entries of `SEEN_FILES`, as a power of two.
+pub const SEEN_FILES_BITS: u32 = 10;
+/// Paths that were sent.
+#[map]
+pub static ANNOUNCED: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Processes that were announced, by process id.
 #[map]

@@ -4,7 +4,7 @@ use crate::{
     calls::{Spec, argument, member},
     file::{self, AT_FDCWD, Place},
     filter,
-    kernel::{offset, read, read_user},
+    kernel::{fetch, read_user, view},
     maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, count, enabled, wakeup},
     task,
 };
@@ -83,7 +83,7 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
             let key = place.key();
             (dev, file_dev, ino, mode) = (key.dev, key.dev, key.ino, key.mode());
             id = file::number(&key, place, SCRATCH_EXIT);
-            file_mode = read::<u32>(file, offset!(file_mode));
+            file_mode = fetch!(view!(file, type_file), file_mode, u32) as u32;
         }
     }
     // Who follows names wants to know by which one a file was opened.

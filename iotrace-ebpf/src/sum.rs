@@ -10,7 +10,7 @@ use iotrace_common::{
     loss,
     record::Task,
     sum::{Counters, FreeSlots, Sum, SumKey},
-    thread::Thread,
+    thread::{Side, Thread},
 };
 
 /// Whose sum, as its slot says.
@@ -69,20 +69,35 @@ pub fn recent(place: u32, thread: &Thread, file: &FileKey) -> Option<(u32, u64)>
     (is_own && number != 0 && file::same(&key.file, file)).then_some((slot, number))
 }
 
-/// Where `RECENT` has a thread's file. Addresses are left out: the verifier allows no arithmetic with them.
+/// Where `RECENT` has a thread's file; `name`: the lower half of `FileKey::name`. Addresses are left out: the verifier allows no
+/// arithmetic with them.
 #[inline(always)]
-pub fn recent_place(thread: &Thread, file: &FileKey) -> u32 {
+pub fn recent_place(born_ns: u64, ino: u64, name: u64) -> u32 {
     // 2^64 divided by the golden ratio: spreads neighbours.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    ((file.ino ^ file.name ^ thread.born_ns).wrapping_mul(SPREAD) >> (64 - RECENT_BITS)) as u32
+    ((ino ^ name ^ born_ns).wrapping_mul(SPREAD) >> (64 - RECENT_BITS)) as u32
 }
 
-/// Remembers a slot.
+/// Remembers a slot, and in it what spares a look at the file.
 #[inline(always)]
-pub fn remember(place: u32, slot: u32) {
+pub fn remember(place: u32, side: &Side) {
+    note(side);
     if let Some(entry) = RECENT.get_ptr_mut(place) {
         // SAFETY: the map returned a valid pointer; whoever writes last wins.
-        unsafe { *entry = slot }
+        unsafe { *entry = side.sum }
+    }
+}
+
+/// Notes what was found out about the file of a slot.
+#[inline(always)]
+pub fn note(side: &Side) {
+    if let Some(sum) = SUMS.get_ptr_mut(side.sum) {
+        // SAFETY: the map returned a valid pointer, and only this thread writes there; nobody looks at slot 0.
+        unsafe {
+            (*sum).inode = side.inode;
+            (*sum).sync = side.sync;
+            (*sum).unhashed = side.unhashed;
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Who: the thread's own record, and its process.
 
 use crate::{
-    kernel::{Pointer, current, now, offset, read},
-    maps::{NEW_THREAD, PLACE_OWNERS, PLACES, THREADS, count},
+    kernel::{Pointer, cast, current, load, now, offset, read, typed},
+    maps::{NEW_THREAD, PLACE_OWNERS, PLACES, THREADS, count, enabled},
     process,
 };
 use aya_ebpf::{
@@ -23,6 +23,18 @@ const TRIES: u32 = 8;
 const STRIDE: u32 = 4099;
 /// `Thread::owner`: somebody stands there. Not part of a thread's number.
 const TAKEN: u32 = 1 << 31;
+
+/// The first place of a thread.
+#[inline(always)]
+pub fn first_place(tid: u32) -> u32 {
+    tid & (PLACES - 1)
+}
+
+/// `Thread::owner` where a thread stands.
+#[inline(always)]
+pub fn owner(tid: u64) -> u64 {
+    tid | TAKEN as u64
+}
 
 /// The record of a thread, if it has one.
 #[inline(always)]
@@ -111,6 +123,12 @@ pub fn is_kernel(task: Pointer) -> bool {
 /// Address of the current task's mount namespace.
 #[inline(always)]
 pub fn mounts() -> u64 {
+    if enabled!(CAST) {
+        // SAFETY: as in `uid`.
+        let task = unsafe { generated::bpf_get_current_task_btf() as Pointer };
+        let namespaces = typed!(task, task_nsproxy, u64) as Pointer;
+        return if namespaces.is_null() { 0 } else { typed!(namespaces, nsproxy_mounts, u64) };
+    }
     let namespaces: Pointer = read(current(), offset!(task_nsproxy));
     read(namespaces, offset!(nsproxy_mounts))
 }
@@ -119,13 +137,20 @@ pub fn mounts() -> u64 {
 #[inline(always)]
 pub fn describe() -> Task {
     let pid_tgid = bpf_get_current_pid_tgid();
-    Task {
-        pid: (pid_tgid >> 32) as u32,
-        tid: pid_tgid as u32,
-        uid: bpf_get_current_uid_gid() as u32,
-        _pad: 0,
-        comm: comm(),
+    Task { pid: (pid_tgid >> 32) as u32, tid: pid_tgid as u32, uid: uid(), _pad: 0, comm: comm() }
+}
+
+/// Real user id of the current thread in the initial user namespace.
+#[inline(always)]
+pub fn uid() -> u32 {
+    if enabled!(CAST) {
+        // SAFETY: the helper has no preconditions; what is loaded from its result the verifier tracks.
+        let task = unsafe { generated::bpf_get_current_task_btf() as Pointer };
+        // What the helper does besides is to look numbers of that namespace up in it.
+        let cred = typed!(task, task_cred, u64) as Pointer;
+        return if cred.is_null() { 0 } else { typed!(cred, cred_uid, u32) as u32 };
     }
+    bpf_get_current_uid_gid() as u32
 }
 
 /// Nobody. Word by word: bpf-linker leaves even the smallest memset a call, and that is a loop over bytes.
@@ -144,6 +169,14 @@ pub fn nobody() -> Task {
 /// Name of the current thread. As words: bytes would be moved one by one.
 #[inline(always)]
 pub fn comm() -> [u8; COMM_LEN] {
+    if enabled!(CAST) {
+        // SAFETY: as in `uid`; what is there is cast to two words. Any bytes are a name, and both types have the same size.
+        return unsafe {
+            let task = generated::bpf_get_current_task_btf() as Pointer;
+            let words = cast(task.wrapping_add(offset!(task_comm)), offset!(type_words));
+            core::mem::transmute::<[u64; COMM_LEN / 8], [u8; COMM_LEN]>([load(words, 0), load(words, 8)])
+        };
+    }
     let mut words = MaybeUninit::<[u64; COMM_LEN / 8]>::uninit();
     // SAFETY: the helper writes that many bytes, whatever happens; any bytes are a name, and both types have the same size.
     unsafe {

@@ -2,7 +2,8 @@
 
 mod view;
 
-pub(crate) use self::view::{View, view};
+pub use self::view::cast;
+pub(crate) use self::view::{View, fetch, view};
 
 use aya_ebpf::{cty::c_void, helpers::generated};
 use core::mem::{MaybeUninit, size_of};
@@ -61,6 +62,39 @@ pub unsafe fn load<T: Copy>(base: Pointer, offset: usize) -> T {
     // SAFETY: the caller's promise; the verifier checks the offset against the structure's BTF.
     unsafe { *base.add(offset).cast::<T>() }
 }
+
+/// Loads a member of 16, 32 or 64 bits with one instruction, in which the loader puts the offset; a number of 64 bits. The verifier must
+/// know what is at the address: an argument, or what was loaded from one or cast.
+macro_rules! typed {
+    ($base:expr, $field:ident, u64) => {
+        $crate::kernel::typed!(@ $base, $field, "{0} = *(u64 *)({1} + 0)")
+    };
+    ($base:expr, $field:ident, u32) => {
+        $crate::kernel::typed!(@ $base, $field, "{0} = *(u32 *)({1} + 0)")
+    };
+    ($base:expr, $field:ident, u16) => {
+        $crate::kernel::typed!(@ $base, $field, "{0} = *(u16 *)({1} + 0)")
+    };
+    (@ $base:expr, $field:ident, $load:literal) => {{
+        const PLACE: usize = core::mem::offset_of!(iotrace_common::layout::KernelLayout, $field);
+        let value: u64;
+        let base = $base;
+        // SAFETY: writes one register. The kernel handles a fault, and the verifier checks the offset.
+        #[allow(unused_unsafe)]
+        unsafe {
+            core::arch::asm!(
+                "{0} = {2}",
+                $load,
+                out(reg) value,
+                in(reg) base,
+                const (iotrace_common::mark::LOAD | PLACE as u32) as i32,
+                options(pure, readonly, nostack)
+            );
+        };
+        value
+    }};
+}
+pub(crate) use typed;
 
 /// Reads a member of any address; zero when it cannot be read.
 #[inline(always)]

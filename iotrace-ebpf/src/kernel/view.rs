@@ -18,7 +18,26 @@ macro_rules! view {
 }
 pub(crate) use view;
 
+/// A member of what is at an address, as a number of 64 bits: `fetch!(view!(address, type_file), file_flags, u32)`.
+macro_rules! fetch {
+    ($view:expr, $field:ident, $size:ident) => {{
+        let view = $view;
+        if $crate::maps::enabled!(CAST) {
+            $crate::kernel::typed!(view.address(), $field, $size)
+        } else {
+            $crate::kernel::read::<$size>(view.address(), $crate::kernel::offset!($field)) as u64
+        }
+    }};
+}
+pub(crate) use fetch;
+
 impl View {
+    /// Where it is.
+    #[inline(always)]
+    pub fn address(self) -> Pointer {
+        self.0
+    }
+
     /// Use `view!`.
     #[inline(always)]
     pub fn new(address: Pointer, structure: usize) -> Self {
@@ -46,7 +65,7 @@ impl View {
 /// `bpf_rdonly_cast(address, structure)` of kernel/bpf/helpers.c. The loader puts the call in the place of the mark, and the verifier
 /// a move in the place of the call.
 #[inline(always)]
-fn cast(address: Pointer, structure: usize) -> Pointer {
+pub fn cast(address: Pointer, structure: usize) -> Pointer {
     let typed: u64;
     // SAFETY: a call that changes the registers that calls change, and nothing else.
     unsafe {

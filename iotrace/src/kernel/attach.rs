@@ -3,9 +3,10 @@
 use crate::kernel::{
     block::BlockFacts,
     btf::Btf,
+    calls::Quick,
     functions::Function,
     link,
-    mechanism::{Entry, Mechanism, Place, Subject, entries},
+    mechanism::{Entry, Mechanism, Place, Subject, entries, quick},
     object::Object,
     program::{self, Kind, Loaded, Refused},
     sys,
@@ -16,6 +17,9 @@ use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
+
+/// The section of the variables of the kernel side: there is one, by which programs of usual cases are stopped.
+const STOPPED: &str = ".bss";
 
 /// What decides which programs are used, and where they go.
 pub struct Kernel<'a> {
@@ -71,6 +75,8 @@ enum Held {
         _body: Loaded,
         array: OwnedFd,
     },
+    /// The variable by which programs of usual cases are stopped.
+    Stopped(OwnedFd),
 }
 
 impl Attached {
@@ -92,7 +98,7 @@ impl Attached {
         let programs: u64 = self.programs.iter().map(Loaded::misses).sum();
         let probes = self.held.iter().map(|(_, held)| match held {
             Held::Probes(link) => link::probe_multi_misses(link),
-            Held::Link(_) | Held::Target { .. } => 0,
+            Held::Link(_) | Held::Target { .. } | Held::Stopped(_) => 0,
         });
         programs + self.missed + probes.sum::<u64>()
     }
@@ -106,13 +112,20 @@ impl Attached {
                 Held::Probes(link) => self.missed += link::probe_multi_misses(link),
                 // Should the kernel refuse, the end of the array does the same a little later.
                 Held::Target { array, .. } => drop(set_target(array, None)),
+                Held::Stopped(variable) => drop(set(variable, Some(1))),
             }
         }
         std::mem::take(&mut self.slow_links)
     }
 
     /// Puts a program at a place through one that goes on with it.
-    fn through(&mut self, stage: Stage, body: Loaded, places: impl IntoIterator<Item = Jump>) -> Result<(), Refused> {
+    fn through(
+        &mut self,
+        object: &Object,
+        stage: Stage,
+        body: Loaded,
+        places: impl IntoIterator<Item = Jump>,
+    ) -> Result<(), Refused> {
         let name = body.name;
         let refused = |error: io::Error| Refused::attaching(name, &error);
         let array = program_array().map_err(refused)?;
@@ -123,6 +136,11 @@ impl Attached {
                     let jump = program::load_jump(name, kind, array.as_fd())?;
                     self.slow_links.push(link::attach(&jump)?);
                     self.programs.push(jump);
+                }
+                Jump::Quick { program, kind, call } => {
+                    let quick = object.load_quick(program, kind, call, array.as_fd())?;
+                    self.slow_links.push(link::attach(&quick)?);
+                    self.programs.push(quick);
                 }
                 Jump::Probes { kind, names, at_return } => {
                     let jump = program::load_jump(name, Kind::Probe, array.as_fd())?;
@@ -141,7 +159,17 @@ impl Attached {
 /// Where a program that goes on with another is put.
 enum Jump {
     Function(Kind),
-    Probes { kind: u32, names: Vec<String>, at_return: bool },
+    /// One that does usual cases itself.
+    Quick {
+        program: &'static str,
+        kind: Kind,
+        call: Quick,
+    },
+    Probes {
+        kind: u32,
+        names: Vec<String>,
+        at_return: bool,
+    },
 }
 
 /// Attaches all programs of a subject.
@@ -193,8 +221,16 @@ pub fn subject(
 fn trampolines(object: &Object, attached: &mut Attached, entry: &Entry, kernel: &Kernel<'_>) -> Result<(), Refused> {
     for body in bodies(entry, kernel) {
         let loaded = object.load(body.program, body.kind)?;
-        let places = body.places.iter().map(|function| Jump::Function(at_function(entry, function)));
-        attached.through(Stage::of(entry.place), loaded, places)?;
+        let places = body.places.iter().map(|function| {
+            let kind = at_function(entry, function);
+            let usual = function.quick.and_then(|call| Some((quick(entry.place, call.kind)?, call)));
+            usual.map_or(Jump::Function(kind), |(program, call)| Jump::Quick { program, kind, call })
+        });
+        attached.through(object, Stage::of(entry.place), loaded, places)?;
+    }
+    if kernel.functions.iter().any(|function| function.quick.is_some()) {
+        let variable = object.map(STOPPED).map_err(|error| Refused::attaching(entry.program, &error))?;
+        attached.held.push((Stage::of(entry.place), Held::Stopped(variable)));
     }
     Ok(())
 }
@@ -223,7 +259,7 @@ fn probes<'a>(
     let body = object.load(entry.program, Kind::Probe)?;
     let stage = Stage::of(entry.place);
     let names = names.into_iter().map(str::to_owned).collect();
-    attached.through(stage, body, [Jump::Probes { kind, names, at_return }])
+    attached.through(object, stage, body, [Jump::Probes { kind, names, at_return }])
 }
 
 /// An array for one program.
@@ -239,15 +275,19 @@ fn program_array() -> io::Result<OwnedFd> {
 
 /// Puts a program into the array, or takes it out: from then on jumps lead nowhere.
 fn set_target(array: &OwnedFd, program: Option<&Loaded>) -> io::Result<()> {
-    let key = 0_u32;
-    let value = program.map_or(0, |program| program.fd.as_raw_fd() as u32);
+    set(array, program.map(|program| program.fd.as_raw_fd() as u32))
+}
+
+/// Sets the only value of a map, or takes it out.
+fn set(map: &OwnedFd, value: Option<u32>) -> io::Result<()> {
+    let (key, given) = (0_u32, value.unwrap_or_default());
     let mut attr = sys::attributes();
     // SAFETY: all fields of this union are plain numbers.
     let fields = unsafe { &mut attr.__bindgen_anon_2 };
-    fields.map_fd = array.as_raw_fd() as u32;
+    fields.map_fd = map.as_raw_fd() as u32;
     fields.key = (&raw const key) as u64;
-    let command = if program.is_some() {
-        fields.__bindgen_anon_1.value = (&raw const value) as u64;
+    let command = if value.is_some() {
+        fields.__bindgen_anon_1.value = (&raw const given) as u64;
         bpf_cmd::BPF_MAP_UPDATE_ELEM
     } else {
         bpf_cmd::BPF_MAP_DELETE_ELEM

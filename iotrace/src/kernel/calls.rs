@@ -178,6 +178,44 @@ pub fn must_begin(name: &str) -> bool {
     matches!(spec(name).action, call::SUBMIT | call::SYNC_MAPPING)
 }
 
+/// A call that has programs for its usual case: see `quick.rs` of the kernel side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quick {
+    /// Its number in `iotrace_common::call::NAMES`.
+    pub name: u8,
+    /// Its number for the kernel.
+    pub number: u32,
+    /// Which programs.
+    pub kind: QuickKind,
+}
+
+/// What such a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuickKind {
+    /// It reads from its first argument, and nothing else.
+    Read,
+    /// It writes to its first argument, and nothing else.
+    Write,
+    /// It has a name: its beginning only keeps its arguments.
+    Named,
+}
+
+impl Quick {
+    /// Of a native call, where it is such.
+    pub fn of(name: &str) -> Option<Self> {
+        let CallSpec { call, action, read_fd, write_fd, rw_flags, .. } = spec(name);
+        let (number, _) = NATIVE.iter().find(|(_, known)| *known == name)?;
+        let number = u32::try_from(*number).ok()?;
+        let kind = match (action, read_fd, write_fd, rw_flags) {
+            (call::MOVE, 0, NONE, NONE) => QuickKind::Read,
+            (call::MOVE, NONE, 0, NONE) => QuickKind::Write,
+            (call::OPEN | call::TRUNCATE_NAMED, ..) => QuickKind::Named,
+            _ => return None,
+        };
+        Some(Self { name: call, number, kind })
+    }
+}
+
 fn place(table: &mut [CallSpec], number: libc::c_long, spec: CallSpec) {
     if let Some(slot) = usize::try_from(number).ok().and_then(|number| table.get_mut(number)) {
         *slot = spec;
@@ -246,6 +284,17 @@ mod tests {
         for &(number, known) in NATIVE.iter().chain(COMPAT) {
             assert_eq!(name(u32::from(spec(known).call)), known, "number {number}");
         }
+    }
+
+    #[test]
+    fn quick_calls_are_those_of_one_descriptor_and_those_with_a_name() {
+        let of = |kind| {
+            let is_of = move |name: &&str| Quick::of(name).is_some_and(|quick| quick.kind == kind);
+            NATIVE.iter().map(|(_, name)| *name).filter(is_of).collect::<Vec<_>>()
+        };
+        assert_eq!(of(QuickKind::Read), ["read", "pread64", "readv", "preadv"]);
+        assert_eq!(of(QuickKind::Write), ["write", "pwrite64", "writev", "pwritev"]);
+        assert_eq!(of(QuickKind::Named).len(), if cfg!(target_arch = "x86_64") { 6 } else { 4 });
     }
 
     #[test]

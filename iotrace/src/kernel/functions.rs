@@ -5,7 +5,7 @@
 //! there in every build of every kernel, sees calls that fail before they reach the VFS, and is entered once where overlayfs,
 //! O_SYNC or msync enter the VFS many times.
 
-use crate::kernel::btf::Btf;
+use crate::kernel::{btf::Btf, calls::Quick};
 
 /// How this architecture begins the names of system calls.
 #[cfg(target_arch = "x86_64")]
@@ -47,6 +47,8 @@ pub struct Function {
     pub parameters: usize,
     /// Whether its beginning must be seen too, and not its end alone.
     pub begins: bool,
+    /// The call, where there are programs for its usual case.
+    pub quick: Option<Quick>,
 }
 
 /// The functions of these system calls, in the ways there are: where all calls of 32-bit tasks go through one function, once with
@@ -69,7 +71,7 @@ pub fn of_calls<'a>(
         let others = OTHER_NAMES.iter().filter(|(name, _)| name == call).flat_map(|(_, others)| *others);
         let mut names = others.copied().chain([regular.as_str()]);
         match names.find_map(|name| btf.function(name)) {
-            Some(function) => functions.push(Function { begins: begins(call), ..function }),
+            Some(function) => functions.push(Function { begins: begins(call), quick: Quick::of(call), ..function }),
             None if CONFIGURABLE.contains(call) => {}
             None => return Err(*call),
         }

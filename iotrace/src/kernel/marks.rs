@@ -2,19 +2,29 @@
 
 use crate::kernel::{
     btf::Btf,
-    program::{self, CALL, EXIT, Kind, MOVE, instruction},
+    calls::Quick,
+    program::{self, CALL, EXIT, Kind, LOAD_64, MAP_FD, MOVE, instruction},
 };
 use aya_obj::generated::bpf_insn;
 use iotrace_common::{
     config::{self, Config},
     layout::{ABSENT, KernelLayout},
     mark,
+    thread::QUICK,
 };
 
 /// BPF_ALU64 | BPF_MOV | BPF_X of include/uapi/linux/bpf.h.
 const MOVE_REGISTER: u8 = 0xbf;
 /// BPF_PSEUDO_KFUNC_CALL: the number of a call is the BTF id of a function.
 const KERNEL_FUNCTION: u8 = 2;
+
+/// Which part of an immediate says that it is a mark, and of what.
+const HIGH: u32 = 0xffff_0000;
+/// BPF_JMP | BPF_JA; by nothing.
+const JUMP: u8 = 0x05;
+/// BPF_LDX, and which bits of a code are such a class.
+const LOAD_REGISTER: u8 = 0x01;
+const CLASS: u8 = 0x07;
 
 /// What the marks stand for.
 pub struct Constants {
@@ -36,6 +46,12 @@ impl Constants {
         Self { layout, config, cast }
     }
 
+    /// Whether programs can go from the current task to its files with plain loads, and structures begin as `quick.rs` of the kernel
+    /// side has it.
+    pub fn have_typed_files(&self) -> bool {
+        self.cast.is_some() && self.config.flags & config::TASK_BTF != 0 && self.layout.kiocb_file == 0
+    }
+
     /// With what is known without types: nothing.
     pub fn unknown(config: Config) -> Self {
         Self { layout: KernelLayout::UNKNOWN, config, cast: None }
@@ -43,8 +59,14 @@ impl Constants {
 
     /// Replaces the marks of a function.
     pub fn put_into(&self, instructions: &mut [bpf_insn]) {
-        for at in instructions {
+        for index in 0..instructions.len() {
+            let (at, next) = match &mut instructions[index..] {
+                [at, next, ..] => (at, Some(next)),
+                [at] => (at, None),
+                [] => return,
+            };
             match at.code {
+                MOVE if at.imm as u32 & HIGH == mark::LOAD => *at = self.put_into_load(*at, next),
                 MOVE => at.imm = self.value(at.imm),
                 CALL if at.src_reg() == 0 && at.imm == mark::CAST => {
                     *at = match self.cast {
@@ -58,10 +80,28 @@ impl Constants {
         }
     }
 
+    /// Puts an offset into the load behind its mark, and gives what stands in the mark's place: nothing, which the verifier removes.
+    /// A member that is absent is zero. A mark without a load makes a program that the kernel refuses.
+    fn put_into_load(&self, mark: bpf_insn, load: Option<&mut bpf_insn>) -> bpf_insn {
+        let Some(load) = load.filter(|load| load.code & CLASS == LOAD_REGISTER) else {
+            return instruction(0, 0, 0, 0);
+        };
+        let offset = word(bytemuck::bytes_of(&self.layout), place(mark.imm));
+        match offset.and_then(|offset| i16::try_from(offset).ok()).filter(|offset| *offset >= 0) {
+            Some(offset) => {
+                load.off = offset;
+                instruction(JUMP, 0, 0, 0)
+            }
+            None => {
+                *load = instruction(JUMP, 0, 0, 0);
+                instruction(MOVE, mark.dst_reg(), 0, 0)
+            }
+        }
+    }
+
     /// What an immediate stands for; itself when it is no mark.
     fn value(&self, imm: i32) -> i32 {
-        const HIGH: u32 = 0xffff_0000;
-        let place = (imm as u32 & !HIGH) as usize;
+        let place = place(imm);
         let word = match imm as u32 & HIGH {
             mark::LAYOUT => word(bytemuck::bytes_of(&self.layout), place),
             mark::CONFIG => word(bytemuck::bytes_of(&self.config), place),
@@ -70,6 +110,30 @@ impl Constants {
         };
         word.unwrap_or(imm)
     }
+}
+
+/// Replaces the marks of a program that is at the function of one system call, and goes on with another through an array.
+pub fn put_into_quick(instructions: &mut [bpf_insn], call: Quick, array: i32) {
+    for at in instructions {
+        match at.code {
+            MOVE if at.imm as u32 & HIGH == mark::CALL => {
+                at.imm = match at.imm as u32 & !HIGH {
+                    mark::CALL_NAME => (u32::from(call.name) | QUICK) as i32,
+                    _ => call.number as i32,
+                }
+            }
+            LOAD_64 if at.imm == mark::ARRAY => {
+                at.set_src_reg(MAP_FD);
+                at.imm = array;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where in a structure a mark's word is.
+fn place(imm: i32) -> usize {
+    (imm as u32 & !HIGH) as usize
 }
 
 fn word(bytes: &[u8], place: usize) -> Option<i32> {
@@ -86,6 +150,9 @@ fn cast(btf: &Btf, layout: &KernelLayout) -> Option<u32> {
         layout.type_dentry,
         layout.type_vfsmount,
         layout.type_mount,
+        layout.type_words,
+        layout.task_cred,
+        layout.cred_uid,
         layout.kiocb_file,
     ];
     let id = btf.function_id("bpf_rdonly_cast")?;
@@ -103,6 +170,7 @@ fn cast(btf: &Btf, layout: &KernelLayout) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::calls::QuickKind;
     use bytemuck::Zeroable;
 
     fn constants(cast: Option<u32>) -> Constants {
@@ -125,6 +193,31 @@ mod tests {
         ];
         constants(None).put_into(&mut all);
         assert_eq!(all.map(|at| at.imm), [32, -1, 5, 7, 1, 0, 77, mark::LAYOUT as i32]);
+    }
+
+    #[test]
+    fn an_offset_goes_into_the_load_behind_its_mark() {
+        const LOAD_WORD: u8 = 0x79; // BPF_LDX | BPF_MEM | BPF_DW
+        let mark = |place: u32| instruction(MOVE, 1, 0, (mark::LOAD | place) as i32);
+        let place = std::mem::offset_of!(KernelLayout, file_inode) as u32;
+        let absent = std::mem::offset_of!(KernelLayout, file_mnt) as u32;
+        let load = instruction(LOAD_WORD, 1, 2, 0);
+        let mut all = [mark(place), load, mark(absent), load, mark(place)];
+        constants(None).put_into(&mut all);
+        let jump = (JUMP, 0, 0);
+        assert_eq!(all.map(|at| (at.code, at.off, at.imm)), [jump, (LOAD_WORD, 32, 0), (MOVE, 0, 0), jump, (0, 0, 0)]);
+    }
+
+    #[test]
+    fn a_quick_program_gets_its_call_and_its_array() {
+        let mut all = [
+            instruction(MOVE, 1, 0, (mark::CALL | mark::CALL_NAME) as i32),
+            instruction(MOVE, 1, 0, (mark::CALL | mark::CALL_NUMBER) as i32),
+            instruction(LOAD_64, 1, 0, mark::ARRAY),
+            instruction(LOAD_64, 1, 0, 5),
+        ];
+        put_into_quick(&mut all, Quick { name: 7, number: 18, kind: QuickKind::Write }, 33);
+        assert_eq!(all.map(|at| (at.src_reg(), at.imm)), [(0, 0x107), (0, 18), (MAP_FD, 33), (0, 5)]);
     }
 
     #[test]

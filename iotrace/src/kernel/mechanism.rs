@@ -1,5 +1,6 @@
 //! Ways into the kernel, as a table: which programs carry which subject, and where they attach.
 
+use crate::kernel::calls::QuickKind;
 use std::fmt;
 
 /// A way into the kernel.
@@ -170,6 +171,19 @@ const fn begin(program: &'static str, when: When) -> Entry {
 
 const fn end(program: &'static str, numbered: Option<&'static str>, when: When) -> Entry {
     Entry { program, place: Place::CallEnd { numbered }, when }
+}
+
+/// The program for the usual case of a call, at the beginning of its function or at its end, where there is one.
+pub fn quick(place: Place, kind: QuickKind) -> Option<&'static str> {
+    let is_end = matches!(place, Place::CallEnd { .. });
+    match (kind, is_end) {
+        (QuickKind::Read, false) => Some("call_fentry_read"),
+        (QuickKind::Read, true) => Some("call_fexit_read"),
+        (QuickKind::Write, false) => Some("call_fentry_write"),
+        (QuickKind::Write, true) => Some("call_fexit_write"),
+        (QuickKind::Named, false) => Some("call_fentry_named"),
+        (QuickKind::Named, true) => None,
+    }
 }
 
 const fn probes(program: &'static str, place: Place) -> Entry {

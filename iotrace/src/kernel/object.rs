@@ -4,17 +4,22 @@
 //! goes to many functions, so programs are loaded by [`crate::kernel::program`].
 
 use crate::kernel::{
-    marks::Constants,
+    calls::Quick,
+    marks::{Constants, put_into_quick},
     program::{Code, Kind, Loaded, Refused},
     sys,
 };
 use anyhow::{Context, Result};
 use aya::maps::{Map, MapData};
-use aya_obj::{EbpfSectionKind, generated::bpf_cmd};
+use aya_obj::{
+    EbpfSectionKind,
+    generated::{bpf_cmd, bpf_insn},
+};
 use std::{
     cmp::Reverse,
     collections::{HashMap, HashSet},
-    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -121,6 +126,33 @@ impl Object {
     pub fn take_map(&mut self, name: &str) -> Result<Map> {
         let map = self.maps.remove(name).with_context(|| format!("the object has no map {name}"))?;
         Map::from_map_data(map).with_context(|| format!("the map {name} is of no known type"))
+    }
+
+    /// Another descriptor of a map that is not taken.
+    ///
+    /// # Errors
+    ///
+    /// When it was taken, or there are too many descriptors.
+    pub fn map(&self, name: &str) -> io::Result<OwnedFd> {
+        let map = self.maps.get(name).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        map.fd().as_fd().try_clone_to_owned()
+    }
+
+    /// Loads a program for the function of one system call, from which it goes on through an array.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal, with the end of the verifier's log.
+    pub fn load_quick(
+        &self,
+        program: &'static str,
+        kind: Kind,
+        call: Quick,
+        array: BorrowedFd<'_>,
+    ) -> Result<Loaded, Refused> {
+        let code = self.code.get(program).ok_or_else(|| Refused::absent(program))?;
+        let put = |instructions: &mut [bpf_insn]| put_into_quick(instructions, call, array.as_raw_fd());
+        code.changed(put).load(program, kind, self.btf.as_ref().map(AsFd::as_fd))
     }
 
     /// Names of all programs.

@@ -59,6 +59,14 @@ impl Plan {
     }
 }
 
+impl KernelFilters {
+    /// Whether some threads do not count.
+    pub fn by_thread(&self) -> bool {
+        let some = self.pids.is_some() || self.tids.is_some() || self.uids.is_some() || self.comm.is_some();
+        some || !self.ignored.is_empty()
+    }
+}
+
 /// Filters that the kernel side applies. `None` lets everything pass.
 #[derive(Clone, Debug, Default)]
 pub struct KernelFilters {

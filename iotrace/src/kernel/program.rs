@@ -60,6 +60,7 @@ impl Refused {
 }
 
 /// Instructions of a program, with all references resolved.
+#[derive(Clone)]
 pub struct Code {
     instructions: Vec<bpf_insn>,
     license: CString,
@@ -69,6 +70,7 @@ pub struct Code {
 }
 
 /// Records of `.BTF.ext`.
+#[derive(Clone)]
 struct Info {
     bytes: Vec<u8>,
     count: u32,
@@ -111,6 +113,13 @@ impl Code {
     /// Number of its instructions.
     pub fn length(&self) -> usize {
         self.instructions.len()
+    }
+
+    /// The same with other instructions in the places of some.
+    pub fn changed(&self, change: impl FnOnce(&mut [bpf_insn])) -> Self {
+        let mut changed = self.clone();
+        change(&mut changed.instructions);
+        changed
     }
 
     /// Loads it.
@@ -220,8 +229,6 @@ pub fn load_jump(program: &'static str, kind: Kind, array: BorrowedFd<'_>) -> Re
 
 /// `bpf_tail_call(ctx, array, 0); return 0`.
 fn jump(array: i32) -> [bpf_insn; 6] {
-    const LOAD_64: u8 = 0x18; // BPF_LD | BPF_IMM | BPF_DW, two instructions long
-    const MAP_FD: u8 = 1; // BPF_PSEUDO_MAP_FD
     const TAIL_CALL: i32 = 12; // BPF_FUNC_tail_call
     // The context is in register 1 already.
     [
@@ -240,6 +247,11 @@ pub const MOVE: u8 = 0xb7;
 pub const CALL: u8 = 0x85;
 /// BPF_JMP | BPF_EXIT.
 pub const EXIT: u8 = 0x95;
+
+/// BPF_LD | BPF_IMM | BPF_DW, two instructions long.
+pub const LOAD_64: u8 = 0x18;
+/// BPF_PSEUDO_MAP_FD: the immediate is a map's descriptor.
+pub const MAP_FD: u8 = 1;
 
 /// One instruction.
 pub fn instruction(code: u8, destination: u8, source: u8, imm: i32) -> bpf_insn {

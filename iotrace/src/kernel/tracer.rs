@@ -5,7 +5,7 @@ use crate::kernel::{
     background,
     block::BlockFacts,
     btf::Btf,
-    calls,
+    calls::{self, QuickKind},
     endings::{Ending, Endings},
     errnos::Errnos,
     functions::{self, Function},
@@ -135,7 +135,7 @@ impl Tracer {
         }
         let mut began = Array::<_, u64>::try_from(object.take_map("BEGAN")?)?;
 
-        let functions = if plan.files.any() { call_functions(plan, &btf) } else { Ok(Vec::new()) };
+        let functions = if plan.files.any() { call_functions(plan, &btf, &constants) } else { Ok(Vec::new()) };
         let kernel = Kernel { btf: &btf, block: &block, functions: &[] };
         let asked_for = plan.mechanism == Some(Mechanism::Tracepoint);
         let preempted = !asked_for && preemption::of_tracepoints(&btf, Path::new("/"));
@@ -243,9 +243,16 @@ impl Drop for Tracer {
 type CallFunctions<'a> = Result<Vec<Vec<Function>>, &'a str>;
 
 /// The functions of the system calls that count.
-fn call_functions<'a>(plan: &Plan, btf: &Btf) -> CallFunctions<'a> {
+fn call_functions<'a>(plan: &Plan, btf: &Btf, constants: &Constants) -> CallFunctions<'a> {
     let (native, compat) = calls::traced(plan.files);
-    functions::of_calls(btf, &native, &compat, |call| !plan.no_latency || calls::must_begin(call))
+    let mut ways = functions::of_calls(btf, &native, &compat, |call| !plan.no_latency || calls::must_begin(call))?;
+    // See `quick.rs` of the kernel side.
+    let is_possible = plan.filters.comm.is_none() && constants.have_typed_files();
+    let sums_only = plan.sum && !plan.stream_io;
+    for function in ways.iter_mut().flatten() {
+        function.quick = function.quick.filter(|call| is_possible && (sums_only || call.kind == QuickKind::Named));
+    }
+    Ok(ways)
 }
 
 /// The ways in for calls on files.
@@ -365,6 +372,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (filters.comm.is_some(), config::FILTER_COMM),
         (filters.disks.is_some(), config::FILTER_DISK),
         (filters.failed, config::FILTER_FAILED),
+        (filters.by_thread(), config::FILTER_THREAD),
+        (filters.failed || filters.min_latency_ns != 0, config::FILTER_RESULT),
         (filters.follow, config::FOLLOW),
         (!filters.ignored.is_empty(), config::IGNORE),
         (compat, config::COMPAT),

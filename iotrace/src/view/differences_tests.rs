@@ -45,6 +45,7 @@ pub(in crate::view) fn sum(born_ns: u64, file: &File, counters: Counters) -> Sum
         uid: 0,
         comm: comm("worker").0,
         counters,
+        ..Sum::default()
     }
 }
 

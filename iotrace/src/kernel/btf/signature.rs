@@ -25,7 +25,7 @@ impl Btf {
             let target = self.resolve(pointer).filter(|ty| ty.kind() == kind::PTR).map(Type::size_or_type);
             let typed = target.and_then(|id| self.resolve(id)).is_some_and(|ty| ty.kind() == kind::STRUCT);
             let (id, prototype, parameters) = (ty.id(), prototype.id(), prototype.length());
-            let function = Function { name: name.into(), id, prototype, typed, parameters, begins: true };
+            let function = Function { name: name.into(), id, prototype, typed, parameters, begins: true, quick: None };
             Some(((typed, self.is_string(parameter, b"regs")), function))
         });
         found.max_by_key(|(fit, _)| *fit).map(|(_, function)| function)

@@ -29,6 +29,17 @@ pub const SUBMIT: u8 = 10;
 /// [`CallSpec::action`]: gets the results of such requests.
 pub const REAP: u8 = 11;
 
+/// [`CallSpec::action`]: changes a file or a directory, so that overlayfs copies it up; nothing else of it counts. With an
+/// [`CallSpec::open_mode`] (any) it makes one itself.
+pub const CHANGE: u8 = 20;
+/// [`CallSpec::action`]: the same by opening a file.
+pub const CHANGE_OPEN: u8 = 21;
+
+/// Whether overlayfs may copy a file up in a call that does this.
+pub const fn copies_up(action: u8) -> bool {
+    matches!(action, OPEN | TRUNCATE_NAMED | CHANGE | CHANGE_OPEN)
+}
+
 /// [`CallSpec::offset`]: the offset argument is the position itself.
 pub const OFFSET_VALUE: u8 = 1;
 /// [`CallSpec::offset`]: the offset arguments point to the position, or are null.
@@ -160,6 +171,41 @@ calls! {
     30 io_pgetevents { action: REAP }
     31 io_uring {}
     32 fault {}
+    33 chmod { action: CHANGE }
+    34 fchmod { action: CHANGE }
+    35 fchmodat { action: CHANGE }
+    36 fchmodat2 { action: CHANGE }
+    37 chown { action: CHANGE }
+    38 lchown { action: CHANGE }
+    39 fchown { action: CHANGE }
+    40 fchownat { action: CHANGE }
+    41 utime { action: CHANGE }
+    42 utimes { action: CHANGE }
+    43 futimesat { action: CHANGE }
+    44 utimensat { action: CHANGE }
+    45 setxattr { action: CHANGE }
+    46 lsetxattr { action: CHANGE }
+    47 fsetxattr { action: CHANGE }
+    48 setxattrat { action: CHANGE }
+    49 removexattr { action: CHANGE }
+    50 lremovexattr { action: CHANGE }
+    51 fremovexattr { action: CHANGE }
+    52 removexattrat { action: CHANGE }
+    53 file_setattr { action: CHANGE }
+    54 mkdir { action: CHANGE, open_mode: 1 }
+    55 mkdirat { action: CHANGE, open_mode: 2 }
+    56 mknod { action: CHANGE, open_mode: 1 }
+    57 mknodat { action: CHANGE, open_mode: 2 }
+    58 symlink { action: CHANGE, open_mode: 0 }
+    59 symlinkat { action: CHANGE, open_mode: 0 }
+    60 unlink { action: CHANGE }
+    61 unlinkat { action: CHANGE }
+    62 rmdir { action: CHANGE }
+    63 rename { action: CHANGE }
+    64 renameat { action: CHANGE }
+    65 renameat2 { action: CHANGE }
+    66 link { action: CHANGE }
+    67 linkat { action: CHANGE }
 }
 
 #[cfg(test)]

@@ -60,6 +60,11 @@ pub const CAST: u32 = 1 << 22;
 /// `Config::flags`: times do not count, and calls are looked at when they end, where their arguments are at hand then.
 pub const AT_END: u32 = 1 << 23;
 
+/// `Config::flags`: copy-ups of overlayfs are looked for.
+pub const COPY_UPS: u32 = 1 << 26;
+/// `Config::flags`: send a record for each copy-up.
+pub const STREAM_COPY_UPS: u32 = 1 << 27;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

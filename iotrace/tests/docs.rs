@@ -48,7 +48,7 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
 
 #[test]
 fn every_column_is_in_its_commands_page() {
-    let tables: [(&str, &[Column]); 7] = [
+    let tables: [(&str, &[Column]); 9] = [
         ("top", cli::top::COLUMNS),
         ("fsync", cli::fsync::COLUMNS),
         ("fsync", cli::fsync::TRACE_COLUMNS),
@@ -56,6 +56,8 @@ fn every_column_is_in_its_commands_page() {
         ("disk", cli::disk::COLUMNS),
         ("block", cli::block::COLUMNS),
         ("block", cli::block::SUMMARY_COLUMNS),
+        ("copyup", cli::copyup::COLUMNS),
+        ("copyup", cli::copyup::SUMMARY_COLUMNS),
     ];
     for (command, columns) in tables {
         let text = page_of(command);
@@ -116,6 +118,7 @@ fn every_field_of_json_is_described() {
         let own = match ty.as_str() {
             "IoLine" => page_of("events"),
             "BlockLine" | "BlockFile" | "Cause" | "Issuer" | "BlockSumLine" => page_of("block"),
+            "CopyUpLine" | "CopyUpSumLine" => page_of("copyup"),
             "OpenLine" => page_of("open"),
             "TopLine" => page_of("top"),
             "FindingLine" => page_of("diagnose"),

@@ -138,6 +138,7 @@ pub(in crate::cli) fn open(pid: u32, id: u64) -> Open {
         result: Ok(3),
         flags: (libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND) as u64,
         mode: 0o644,
+        copy_up_ns: None,
         name: Some(b"app.log".to_vec()),
     }
 }

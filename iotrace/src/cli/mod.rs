@@ -3,6 +3,8 @@
 pub mod block;
 pub mod block_lines;
 pub mod command;
+pub mod copyup;
+pub mod copyup_lines;
 pub mod diagnose;
 pub mod disk;
 pub mod doctor;
@@ -43,6 +45,8 @@ enum Command {
     Latency(latency::Args),
     Disk(disk::Args),
     Block(block::Args),
+    #[command(name = "copyup")]
+    CopyUp(copyup::Args),
     Events(events::Args),
     Diagnose(diagnose::Args),
     Doctor(doctor::Args),
@@ -65,6 +69,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Latency(args) => args.run(),
         Command::Disk(args) => args.run(),
         Command::Block(args) => args.run(),
+        Command::CopyUp(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Diagnose(args) => args.run(),
         Command::Doctor(args) => args.run(),

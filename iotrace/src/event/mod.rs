@@ -1,6 +1,7 @@
 //! Bytes from the ring buffer to typed events. Decoding is total: any bytes give an event or an error.
 
 pub mod block;
+pub mod copyup;
 pub mod file;
 pub mod io;
 pub mod open;
@@ -45,6 +46,8 @@ pub enum Event {
     Truncate(truncate::Truncate),
     /// A block request.
     Block(block::Block),
+    /// A copy-up of overlayfs.
+    CopyUp(copyup::CopyUp),
     /// A part of a block request's shares.
     BlockPart(block::Part),
 }
@@ -62,6 +65,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         record::IO => Event::Io(io::Io::decode(bytes)?),
         record::OPEN => open::decode(bytes)?,
         record::BLOCK => Event::Block(block::Block::decode(bytes)?),
+        record::COPY_UP => Event::CopyUp(copyup::CopyUp::decode(bytes)?),
         record::BLOCK_PART => Event::BlockPart(block::Part::decode(bytes)?),
         kind => return Err(DecodeError::Unknown(kind)),
     })
@@ -130,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_an_event_or_an_error(kind in 0u32..8, bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn any_bytes_give_an_event_or_an_error(kind in 0u32..16, bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let _ = decode(&bytes);
             let mut known = kind.to_le_bytes().to_vec();
             known.extend(bytes);

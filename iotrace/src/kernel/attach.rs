@@ -53,7 +53,7 @@ impl Stage {
         match place {
             Place::CallBegin | Place::Tracepoint("sys_enter") => Self::CallBegin,
             Place::CallEnd { .. } | Place::Tracepoint("sys_exit") => Self::CallEnd,
-            Place::Tracepoint(_) => Self::Other,
+            Place::Tracepoint(_) | Place::Begin(_) | Place::End(_) => Self::Other,
         }
     }
 }
@@ -148,7 +148,7 @@ pub fn applies(entry: &Entry, kernel: &Kernel<'_>) -> bool {
     let arguments = || match entry.place {
         // The first parameter is the tracepoint's own.
         Place::Tracepoint(name) => kernel.btf.tracepoint_parameters(name).map(|all| all.len() - 1),
-        Place::CallBegin | Place::CallEnd { .. } => None,
+        Place::Begin(_) | Place::End(_) | Place::CallBegin | Place::CallEnd { .. } => None,
     };
     match entry.when {
         When::Always => true,
@@ -181,6 +181,8 @@ pub fn subject(
                 attached.held.push((Stage::of(entry.place), Held::Link(link::attach(&program)?)));
                 attached.programs.push(program);
             }
+            Place::Begin(name) => one_function(object, &mut attached, entry, kernel, mechanism, (name, false))?,
+            Place::End(name) => one_function(object, &mut attached, entry, kernel, mechanism, (name, true))?,
             Place::CallBegin if mechanism == Mechanism::Kprobe => probes(object, &mut attached, entry, kernel, false)?,
             Place::CallEnd { .. } if mechanism == Mechanism::Kprobe => {
                 probes(object, &mut attached, entry, kernel, true)?;
@@ -189,6 +191,33 @@ pub fn subject(
         }
     }
     Ok(attached)
+}
+
+/// Puts a program at the beginning or the end of one function.
+fn one_function(
+    object: &Object,
+    attached: &mut Attached,
+    entry: &Entry,
+    kernel: &Kernel<'_>,
+    mechanism: Mechanism,
+    (function, at_end): (&str, bool),
+) -> Result<(), Refused> {
+    let no_place = || Refused::no_place(entry.program, function);
+    let (program, link) = if mechanism == Mechanism::Kprobe {
+        let kind = link::probe_type().ok_or_else(|| Refused::no_place(entry.program, "kprobes"))?;
+        let program = object.load(entry.program, Kind::Probe)?;
+        let link = link::probe(&program, kind, function, at_end)
+            .map_err(|error| Refused::attaching(entry.program, &error))?;
+        (program, link)
+    } else {
+        let id = kernel.btf.function(function).ok_or_else(no_place)?.id;
+        let program = object.load(entry.program, if at_end { Kind::Fexit(id) } else { Kind::Fentry(id) })?;
+        let link = link::attach(&program)?;
+        (program, link)
+    };
+    attached.slow_links.push(link);
+    attached.programs.push(program);
+    Ok(())
 }
 
 /// Puts one program at all functions, through programs that go on with it: the verifier looks at it once. The kernel lets a program

@@ -45,17 +45,27 @@ pub enum Subject {
     Uring,
     /// Pages of mapped files.
     Mmap,
+    /// Copy-ups of overlayfs.
+    CopyUps,
 }
 
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
-    pub const ALL: [Self; 7] =
-        [Self::Processes, Self::Children, Self::Dirtiers, Self::Block, Self::Files, Self::Uring, Self::Mmap];
+    pub const ALL: [Self; 8] = [
+        Self::Processes,
+        Self::Children,
+        Self::Dirtiers,
+        Self::Block,
+        Self::CopyUps,
+        Self::Files,
+        Self::Uring,
+        Self::Mmap,
+    ];
 
     /// The ways to it. What is seldom is seen by tracepoints alone.
     pub fn mechanisms(self) -> &'static [Mechanism] {
         match self {
-            Self::Files => &Mechanism::ALL,
+            Self::Files | Self::CopyUps => &Mechanism::ALL,
             _ => &[Mechanism::Tracepoint],
         }
     }
@@ -71,6 +81,7 @@ impl fmt::Display for Subject {
             Self::Children => "children",
             Self::Uring => "io_uring",
             Self::Mmap => "mmap",
+            Self::CopyUps => "copy-up",
         })
     }
 }
@@ -99,6 +110,10 @@ pub enum When {
 pub enum Place {
     /// To the tracepoint with this name.
     Tracepoint(&'static str),
+    /// To the beginning of the function with this name.
+    Begin(&'static str),
+    /// To its end.
+    End(&'static str),
     /// To the beginning of the functions of system calls.
     CallBegin,
     /// To their end. `numbered`: the program for functions with a second parameter.
@@ -123,6 +138,10 @@ const fn tracepoint(program: &'static str, name: &'static str, when: When) -> En
     Entry { program, place: Place::Tracepoint(name), when }
 }
 
+const fn at(program: &'static str, place: Place) -> Entry {
+    Entry { program, place, when: When::Always }
+}
+
 const fn begin(program: &'static str, when: When) -> Entry {
     Entry { program, place: Place::CallBegin, when }
 }
@@ -130,6 +149,12 @@ const fn begin(program: &'static str, when: When) -> Entry {
 const fn end(program: &'static str, numbered: Option<&'static str>) -> Entry {
     Entry { program, place: Place::CallEnd { numbered }, when: When::Always }
 }
+
+/// Called once for each file that overlayfs copies up, with its dentry (fs/overlayfs/copy_up.c, ovl_prep_cu_creds). Overlayfs may be a
+/// module, where this is not; it is there where the kernel was built with CONFIG_SECURITY.
+const COPY_UP: &str = "security_inode_copy_up";
+/// What overlayfs syncs a copy with (fs/sync.c).
+const SYNC: &str = "vfs_fsync_range";
 
 /// The programs that carry a subject. Ends come before begins, so that no call is seen to begin whose end is not seen.
 pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
@@ -207,6 +232,43 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                     tracepoint("mm_filemap_add_to_page_cache", "mm_filemap_add_to_page_cache", When::Always),
                     tracepoint("writeback_dirty_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("writeback_dirty_page", "writeback_dirty_page", When::IfPresent),
+                ]
+            }
+        }
+        (Subject::CopyUps, Mechanism::Fentry) => {
+            const {
+                &[
+                    at("copy_up_sync_fexit", Place::End(SYNC)),
+                    at("copy_up_sync_fentry", Place::Begin(SYNC)),
+                    tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
+                    tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
+                    at("copy_up_fentry", Place::Begin(COPY_UP)),
+                ]
+            }
+        }
+        (Subject::CopyUps, Mechanism::Kprobe) => {
+            const {
+                &[
+                    at("copy_up_sync_kretprobe", Place::End(SYNC)),
+                    at("copy_up_sync_kprobe", Place::Begin(SYNC)),
+                    tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
+                    tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
+                    at("copy_up_kprobe", Place::Begin(COPY_UP)),
+                ]
+            }
+        }
+        (Subject::CopyUps, Mechanism::Tracepoint) => {
+            const {
+                &[
+                    tracepoint("copy_up_sync_exit", "ext4_sync_file_exit", When::IfPresent),
+                    tracepoint("copy_up_sync_enter", "ext4_sync_file_enter", When::IfPresent),
+                    tracepoint("copy_up_sync_enter", "xfs_file_fsync", When::IfPresent),
+                    tracepoint("copy_up_sync_enter", "btrfs_sync_file", When::IfPresent),
+                    tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
+                    tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
+                    tracepoint("copy_up_took_over", "inode_set_ctime_to_ts", When::Always),
+                    tracepoint("copy_up_made", "ctime_ns_xchg", When::Always),
+                    tracepoint("copy_up_made", "ctime_xchg_skip", When::Always),
                 ]
             }
         }

@@ -5,7 +5,7 @@ use crate::kernel::{
     background,
     block::BlockFacts,
     btf::Btf,
-    calls,
+    calls, copyup,
     endings::{Ending, Endings},
     functions::{self, Function},
     histograms::Histograms,
@@ -95,6 +95,7 @@ impl Tracer {
             ("FREE_SUMS", plan.sum),
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
+            ("COPY_UPS", plan.copy_ups),
             ("DIRTY_PAGES", plan.stream_block),
             ("DIRTY_FILES", plan.stream_block),
             ("HISTOGRAMS", plan.histogram.is_some()),
@@ -138,6 +139,7 @@ impl Tracer {
             Subject::Mmap => plan.counts_mappings(),
             Subject::Children => plan.filters.follow,
             Subject::Block => plan.block(),
+            Subject::CopyUps => plan.copy_ups,
         });
         for subject in subjects {
             let new = if subject == Subject::Files {
@@ -145,11 +147,14 @@ impl Tracer {
                 mechanism = used;
                 new
             } else {
-                let new = attach::subject(&object, subject, Mechanism::Tracepoint, &kernel)
-                    .with_context(|| format!("cannot trace {subject}"));
-                if let (Err(error), true) =
-                    (&new, matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers))
-                {
+                let new = match subject {
+                    Subject::CopyUps => copyup::attach(&object, plan.mechanism, &layout, &kernel),
+                    _ => attach::subject(&object, subject, Mechanism::Tracepoint, &kernel).map_err(Into::into),
+                };
+                let new = new.with_context(|| format!("cannot trace {subject}"));
+                let optional = matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers)
+                    || subject == Subject::CopyUps && !plan.stream_copy_ups;
+                if let (Err(error), true) = (&new, optional) {
                     // The rest is worth having: `iotrace doctor` says what is missing, and why.
                     eprintln!("iotrace: not seen: {subject}: {:#}", error.root_cause());
                     continue;
@@ -252,8 +257,13 @@ pub fn unfit(mechanism: Mechanism, missing: Option<&str>) -> Option<String> {
     if let Some(call) = missing {
         return Some(format!("this kernel has no function of its own for the system call {call}"));
     }
+    if mechanism == Mechanism::Fentry { unfit_for_functions() } else { None }
+}
+
+/// Why trampolines would miss calls.
+pub fn unfit_for_functions() -> Option<String> {
     let preemption = preemption::read(Path::new("/"));
-    (mechanism == Mechanism::Fentry && preemption.possible).then(|| {
+    preemption.possible.then(|| {
         format!("this kernel may preempt programs there (preempt: {}), and calls would be missed", preemption.mode)
     })
 }
@@ -289,6 +299,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (plan.stream_sync, config::STREAM_SYNC),
         (plan.stream_io, config::STREAM_IO),
         (plan.stream_block, config::STREAM_BLOCK),
+        (plan.copy_ups, config::COPY_UPS),
+        (plan.stream_copy_ups, config::STREAM_COPY_UPS),
         (plan.histogram.is_some(), config::HISTOGRAM),
         (filters.pids.is_some(), config::FILTER_PID),
         (filters.tids.is_some(), config::FILTER_TID),

@@ -1,6 +1,7 @@
 //! Aggregators, one per command: events and sums in, rows out. No kernel, no terminal, no clock of their own.
 
 pub mod block;
+pub mod copyup;
 mod differences;
 pub mod disk;
 pub mod fsync;

@@ -2,12 +2,14 @@
 //!
 //! Fields are added, never renamed. [`schema`] describes every line; `docs/json.md` says what each field means.
 
+mod copyup;
 mod disk;
 mod event;
 mod finding;
 mod row;
 mod summary;
 
+pub use copyup::{CopyUpLine, CopyUpSumLine};
 pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
 pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, OpenLine, Place};
 pub use finding::FindingLine;
@@ -49,6 +51,10 @@ pub enum Line<'a> {
     Block(BlockLine<'a>),
     /// A row of `block --summary`.
     BlockSum(BlockSumLine<'a>),
+    /// A copy-up of overlayfs.
+    CopyUp(CopyUpLine<'a>),
+    /// A row of `copyup --summary`.
+    CopyUpSum(CopyUpSumLine<'a>),
     /// A row of `top`.
     Top(TopLine<'a>),
     /// A row of the sync ledger.

@@ -5,10 +5,11 @@ use crate::kernel::{
     btf::Btf,
     functions::Function,
     link,
-    mechanism::{Entry, Mechanism, Place, Subject, When, entries},
+    mechanism::{Entry, Mechanism, Place, Subject, entries},
     object::Object,
     program::{self, Kind, Loaded, Refused},
     sys,
+    wanted::{applies, at_function, bodies, probe_kind},
 };
 use aya_obj::generated::{bpf_cmd, bpf_map_type};
 use std::{
@@ -143,24 +144,6 @@ enum Jump {
     Probes { kind: u32, names: Vec<String>, at_return: bool },
 }
 
-/// Whether an entry is used on this kernel.
-pub fn applies(entry: &Entry, kernel: &Kernel<'_>) -> bool {
-    let arguments = || match entry.place {
-        // The first parameter is the tracepoint's own.
-        Place::Tracepoint(name) => kernel.btf.tracepoint_parameters(name).map(|all| all.len() - 1),
-        Place::Begin(_) | Place::End(_) | Place::CallBegin | Place::CallEnd { .. } => None,
-    };
-    match entry.when {
-        When::Always => true,
-        When::IfPresent => arguments().is_some(),
-        When::Arguments(wanted) => arguments() == Some(wanted),
-        When::QueueFirst => kernel.block.queue_argument,
-        When::RequestFirst => !kernel.block.queue_argument,
-        When::FindsMappings => kernel.btf.function_exists("bpf_find_vma"),
-        When::NoMappings => !kernel.btf.function_exists("bpf_find_vma"),
-    }
-}
-
 /// Attaches all programs of a subject.
 ///
 /// # Errors
@@ -172,8 +155,15 @@ pub fn subject(
     mechanism: Mechanism,
     kernel: &Kernel<'_>,
 ) -> Result<Attached, Refused> {
+    let used = || entries(subject, mechanism).iter().filter(|entry| applies(entry, kernel));
+    if let (Some(member), Some(entry)) =
+        (subject.members(mechanism).iter().find(|member| kernel.btf.byte_offset(member).is_err()), used().next())
+    {
+        return Err(Refused::no_place(entry.program, member));
+    }
     let mut attached = Attached::default();
-    for entry in entries(subject, mechanism).iter().filter(|entry| applies(entry, kernel)) {
+    let calls = || kernel.functions.iter().map(|function| function.name.as_str());
+    for entry in used() {
         match entry.place {
             Place::Tracepoint(name) => {
                 let id = kernel.btf.tracepoint_type_id(name).ok_or_else(|| Refused::no_place(entry.program, name))?;
@@ -181,87 +171,72 @@ pub fn subject(
                 attached.held.push((Stage::of(entry.place), Held::Link(link::attach(&program)?)));
                 attached.programs.push(program);
             }
-            Place::Begin(name) => one_function(object, &mut attached, entry, kernel, mechanism, (name, false))?,
-            Place::End(name) => one_function(object, &mut attached, entry, kernel, mechanism, (name, true))?,
-            Place::CallBegin if mechanism == Mechanism::Kprobe => probes(object, &mut attached, entry, kernel, false)?,
+            Place::Begin(names) if mechanism == Mechanism::Fentry => {
+                let name = names.first().copied().unwrap_or_default();
+                trampoline(object, &mut attached, entry, kernel, name, Kind::Fentry)?;
+            }
+            Place::End(name) if mechanism == Mechanism::Fentry => {
+                trampoline(object, &mut attached, entry, kernel, name, Kind::Fexit)?;
+            }
+            Place::CallBegin if mechanism == Mechanism::Kprobe => probes(object, &mut attached, entry, calls(), false)?,
             Place::CallEnd { .. } if mechanism == Mechanism::Kprobe => {
-                probes(object, &mut attached, entry, kernel, true)?;
+                probes(object, &mut attached, entry, calls(), true)?;
             }
             Place::CallBegin | Place::CallEnd { .. } => trampolines(object, &mut attached, entry, kernel)?,
+            Place::Begin(names) => {
+                let there = names.iter().copied().filter(|name| kernel.btf.function_exists(name));
+                probes(object, &mut attached, entry, there, false)?;
+            }
+            Place::End(name) => {
+                let there = kernel.btf.function_exists(name).then_some(name);
+                probes(object, &mut attached, entry, there.into_iter(), true)?;
+            }
         }
     }
     Ok(attached)
 }
 
-/// Puts a program at the beginning or the end of one function.
-fn one_function(
+/// Puts a program at one function.
+fn trampoline(
     object: &Object,
     attached: &mut Attached,
     entry: &Entry,
     kernel: &Kernel<'_>,
-    mechanism: Mechanism,
-    (function, at_end): (&str, bool),
+    function: &str,
+    kind: fn(u32) -> Kind,
 ) -> Result<(), Refused> {
-    let no_place = || Refused::no_place(entry.program, function);
-    let (program, link) = if mechanism == Mechanism::Kprobe {
-        let kind = link::probe_type().ok_or_else(|| Refused::no_place(entry.program, "kprobes"))?;
-        let program = object.load(entry.program, Kind::Probe)?;
-        let link = link::probe(&program, kind, function, at_end)
-            .map_err(|error| Refused::attaching(entry.program, &error))?;
-        (program, link)
-    } else {
-        let id = kernel.btf.function(function).ok_or_else(no_place)?.id;
-        let program = object.load(entry.program, if at_end { Kind::Fexit(id) } else { Kind::Fentry(id) })?;
-        let link = link::attach(&program)?;
-        (program, link)
-    };
-    attached.slow_links.push(link);
+    let function = kernel.btf.function(function).ok_or_else(|| Refused::no_place(entry.program, function))?;
+    let program = object.load(entry.program, kind(function.id))?;
+    attached.slow_links.push(link::attach(&program)?);
     attached.programs.push(program);
     Ok(())
 }
 
-/// Puts one program at all functions, through programs that go on with it: the verifier looks at it once. The kernel lets a program
-/// go on with another only where both were made for functions with the same prototype (since 5.19).
+/// Puts one program at all functions, through programs that go on with it: the verifier looks at it once.
 fn trampolines(object: &Object, attached: &mut Attached, entry: &Entry, kernel: &Kernel<'_>) -> Result<(), Refused> {
-    let (kind, numbered, at_end): (fn(u32) -> Kind, _, _) = match entry.place {
-        Place::CallEnd { numbered } => (Kind::Fexit, numbered, true),
-        _ => (Kind::Fentry, None, false),
-    };
-    let functions = || kernel.functions.iter().filter(|function| at_end || function.begins);
-    // What has no type of its own goes with the first that has: only kernels before 5.19 have such functions.
-    let fallback = |function: &Function| {
-        let typed = |other: &&Function| other.typed && other.parameters == function.parameters;
-        kernel.functions.iter().find(typed).map_or(function.prototype, |other| other.prototype)
-    };
-    let group_of = |function: &Function| if function.typed { function.prototype } else { fallback(function) };
-    let mut groups: Vec<u32> = functions().map(group_of).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    for prototype in groups {
-        let is_of_group = |function: &&Function| group_of(function) == prototype;
-        // The program need not be made for a function at which it is put.
-        let Some(first) = kernel.functions.iter().filter(is_of_group).max_by_key(|function| function.typed) else {
-            continue;
-        };
-        let name = numbered.filter(|_| first.parameters > 1).unwrap_or(entry.program);
-        let body = object.load(name, kind(first.id))?;
-        let places = functions().filter(is_of_group).map(|function| Jump::Function(kind(function.id)));
-        attached.through(Stage::of(entry.place), body, places)?;
+    for body in bodies(entry, kernel) {
+        let loaded = object.load(body.program, body.kind)?;
+        let places = body.places.iter().map(|function| Jump::Function(at_function(entry, function)));
+        attached.through(Stage::of(entry.place), loaded, places)?;
     }
     Ok(())
 }
 
-/// Puts one program at all functions with probes: at all at once, where the kernel can do that.
-fn probes(
+/// Puts one program at functions with probes: at all at once, where the kernel can do that.
+fn probes<'a>(
     object: &Object,
     attached: &mut Attached,
     entry: &Entry,
-    kernel: &Kernel<'_>,
+    names: impl Iterator<Item = &'a str>,
     at_return: bool,
 ) -> Result<(), Refused> {
-    let names = || kernel.functions.iter().map(|function| function.name.as_str());
-    if let Ok(program) = object.load(entry.program, Kind::ProbeMulti)
-        && let Ok(link) = link::probe_multi(&program, &names().collect::<Vec<_>>(), at_return)
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() {
+        return Err(Refused::no_place(entry.program, entry.place.first()));
+    }
+    if probe_kind() == Some(Kind::ProbeMulti)
+        && let Ok(program) = object.load(entry.program, Kind::ProbeMulti)
+        && let Ok(link) = link::probe_multi(&program, &names, at_return)
     {
         attached.held.push((Stage::of(entry.place), Held::Probes(link)));
         attached.programs.push(program);
@@ -270,7 +245,8 @@ fn probes(
     let kind = link::probe_type().ok_or_else(|| Refused::no_place(entry.program, "kprobes"))?;
     let body = object.load(entry.program, Kind::Probe)?;
     let stage = Stage::of(entry.place);
-    attached.through(stage, body, [Jump::Probes { kind, names: names().map(str::to_owned).collect(), at_return }])
+    let names = names.into_iter().map(str::to_owned).collect();
+    attached.through(stage, body, [Jump::Probes { kind, names, at_return }])
 }
 
 /// An array for one program.

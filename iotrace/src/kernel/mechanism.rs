@@ -62,11 +62,32 @@ impl Subject {
         Self::Mmap,
     ];
 
-    /// The ways to it. What is seldom is seen by tracepoints alone.
-    pub fn mechanisms(self) -> &'static [Mechanism] {
+    /// The ways to it, the best first. `preempted`: programs at tracepoints can be preempted, and then miss what happens meanwhile
+    /// ([`crate::kernel::preemption::of_tracepoints`]); probes cannot. Tracepoints of block requests, and of pages that become dirty,
+    /// are in places where the kernel does not preempt.
+    pub fn mechanisms(self, preempted: bool) -> &'static [Mechanism] {
         match self {
             Self::Files | Self::CopyUps => &Mechanism::ALL,
+            Self::Processes | Self::Children | Self::Uring | Self::Mmap if preempted => {
+                &[Mechanism::Kprobe, Mechanism::Tracepoint]
+            }
             _ => &[Mechanism::Tracepoint],
+        }
+    }
+
+    /// Members of structures without which programs at probes would see nothing.
+    pub fn members(self, mechanism: Mechanism) -> &'static [&'static str] {
+        match (self, mechanism) {
+            (Self::Uring, Mechanism::Kprobe) => &[
+                "io_kiocb.opcode",
+                "io_kiocb.flags",
+                "io_kiocb.cqe.res",
+                "io_kiocb.comp_list.next",
+                "io_kiocb.refs.counter",
+                "io_kiocb.work",
+                "io_ring_ctx.submit_state.compl_reqs.first",
+            ],
+            _ => &[],
         }
     }
 }
@@ -103,6 +124,11 @@ pub enum When {
     FindsMappings,
     /// Where it cannot.
     NoMappings,
+    /// Where probes are put at many functions at once (since 5.18, with CONFIG_FPROBE).
+    ProbesAtOnce,
+    /// Where they are put one by one: the kernel then sees no more threads return from a function than it made room for, and on some
+    /// kernels that is one for each processor.
+    ProbesOneByOne,
 }
 
 /// Where a program goes.
@@ -110,17 +136,28 @@ pub enum When {
 pub enum Place {
     /// To the tracepoint with this name.
     Tracepoint(&'static str),
-    /// To the beginning of the function with this name.
-    Begin(&'static str),
-    /// To its end.
-    End(&'static str),
     /// To the beginning of the functions of system calls.
     CallBegin,
-    /// To their end. `numbered`: the program for functions with a second parameter.
+    /// To their end.
     CallEnd {
-        /// That program's name; none is needed where the result is in the same place.
+        /// The program for functions with a second parameter; none is needed where the result is in the same place.
         numbered: Option<&'static str>,
     },
+    /// With probes to the beginning of those of these functions that the kernel has, with a trampoline to the first.
+    Begin(&'static [&'static str]),
+    /// To the end of this function.
+    End(&'static str),
+}
+
+impl Place {
+    /// Its name, or the first of several.
+    pub fn first(self) -> &'static str {
+        match self {
+            Self::Tracepoint(name) | Self::End(name) => name,
+            Self::Begin(names) => names.first().copied().unwrap_or_default(),
+            Self::CallBegin | Self::CallEnd { .. } => "system calls that count",
+        }
+    }
 }
 
 /// One program of the object and where it goes.
@@ -138,21 +175,35 @@ const fn tracepoint(program: &'static str, name: &'static str, when: When) -> En
     Entry { program, place: Place::Tracepoint(name), when }
 }
 
-const fn at(program: &'static str, place: Place) -> Entry {
-    Entry { program, place, when: When::Always }
-}
-
 const fn begin(program: &'static str, when: When) -> Entry {
     Entry { program, place: Place::CallBegin, when }
 }
 
-const fn end(program: &'static str, numbered: Option<&'static str>) -> Entry {
-    Entry { program, place: Place::CallEnd { numbered }, when: When::Always }
+const fn end(program: &'static str, numbered: Option<&'static str>, when: When) -> Entry {
+    Entry { program, place: Place::CallEnd { numbered }, when }
 }
+
+const fn at(program: &'static str, place: Place) -> Entry {
+    Entry { program, place, when: When::Always }
+}
+
+/// What prepares requests of io_uring that count: entries of a table (`io_issue_defs` of io_uring/opdef.c), so never inlined.
+const PREPARE: &[&str] = &[
+    "io_prep_read",
+    "io_prep_write",
+    "io_prep_readv",
+    "io_prep_writev",
+    "io_prep_read_fixed",
+    "io_prep_write_fixed",
+    "io_prep_readv_fixed",
+    "io_prep_writev_fixed",
+    "io_fsync_prep",
+    "io_sfr_prep",
+];
 
 /// Called once for each file that overlayfs copies up, with its dentry (fs/overlayfs/copy_up.c, ovl_prep_cu_creds). Overlayfs may be a
 /// module, where this is not; it is there where the kernel was built with CONFIG_SECURITY.
-const COPY_UP: &str = "security_inode_copy_up";
+const COPY_UP: &[&str] = &["security_inode_copy_up"];
 /// What overlayfs syncs a copy with (fs/sync.c).
 const SYNC: &str = "vfs_fsync_range";
 
@@ -162,7 +213,7 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
         (Subject::Files, Mechanism::Fentry) => {
             const {
                 &[
-                    end("call_fexit", Some("call_fexit_numbered")),
+                    end("call_fexit", Some("call_fexit_numbered"), When::Always),
                     begin("call_fentry", When::FindsMappings),
                     begin("call_fentry_no_vma", When::NoMappings),
                 ]
@@ -171,7 +222,8 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
         (Subject::Files, Mechanism::Kprobe) => {
             const {
                 &[
-                    end("call_kretprobe", None),
+                    end("call_kretprobe", None, When::ProbesAtOnce),
+                    tracepoint("sys_returned", "sys_exit", When::ProbesOneByOne),
                     begin("call_kprobe", When::FindsMappings),
                     begin("call_kprobe_no_vma", When::NoMappings),
                 ]
@@ -203,6 +255,36 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                 &[
                     tracepoint("dirtier_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("dirtier_page", "writeback_dirty_page", When::IfPresent),
+                ]
+            }
+        }
+        // Functions of other files than their callers, which the compiler therefore does not inline.
+        (Subject::Processes, Mechanism::Kprobe) => {
+            const {
+                &[
+                    at("process_exit", Place::Begin(&["exit_files"])),
+                    at("process_exec", Place::Begin(&["setup_new_exec"])),
+                ]
+            }
+        }
+        (Subject::Children, Mechanism::Kprobe) => {
+            const { &[at("process_fork", Place::Begin(&["wake_up_new_task"]))] }
+        }
+        (Subject::Uring, Mechanism::Kprobe) => {
+            const {
+                &[
+                    at("io_uring_flush", Place::Begin(&["__io_submit_flush_completions"])),
+                    at("io_uring_work_done", Place::Begin(&["io_wq_free_work"])),
+                    at("io_uring_prepare", Place::Begin(PREPARE)),
+                ]
+            }
+        }
+        (Subject::Mmap, Mechanism::Kprobe) => {
+            const {
+                &[
+                    at("filemap_added", Place::End("__filemap_add_folio")),
+                    at("filemap_adding", Place::Begin(&["__filemap_add_folio"])),
+                    tracepoint("writeback_dirty_folio", "writeback_dirty_folio", When::Always),
                 ]
             }
         }
@@ -239,7 +321,7 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
             const {
                 &[
                     at("copy_up_sync_fexit", Place::End(SYNC)),
-                    at("copy_up_sync_fentry", Place::Begin(SYNC)),
+                    at("copy_up_sync_fentry", Place::Begin(&[SYNC])),
                     tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
                     at("copy_up_fentry", Place::Begin(COPY_UP)),
@@ -250,7 +332,7 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
             const {
                 &[
                     at("copy_up_sync_kretprobe", Place::End(SYNC)),
-                    at("copy_up_sync_kprobe", Place::Begin(SYNC)),
+                    at("copy_up_sync_kprobe", Place::Begin(&[SYNC])),
                     tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
                     at("copy_up_kprobe", Place::Begin(COPY_UP)),

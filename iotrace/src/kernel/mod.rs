@@ -24,3 +24,4 @@ pub mod program;
 pub mod sums;
 pub mod sys;
 pub mod tracer;
+pub mod wanted;

@@ -14,10 +14,12 @@ use crate::kernel::{
     losses::{LossReader, Losses},
     marks::Constants,
     mechanism::{Mechanism, Subject},
-    object::{Object, Settings},
+    object::{Object, Settings, Wanted},
     plan::Plan,
     preemption,
+    program::Refused,
     sums::Sums,
+    wanted,
 };
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -89,6 +91,7 @@ impl Tracer {
             ("THREADS", plan.files.any()),
             ("FILES", plan.files.any() || plan.stream_block),
             ("PENDING", plan.files.any()),
+            ("ADDING", plan.counts_mappings()),
             ("SUMS", plan.sum),
             ("SUM_INDEX", plan.sum),
             ("RECENT", plan.sum),
@@ -130,6 +133,8 @@ impl Tracer {
 
         let functions = if plan.files.any() { call_functions(plan, &btf) } else { Ok(Vec::new()) };
         let kernel = Kernel { btf: &btf, block: &block, functions: &[] };
+        let asked_for = plan.mechanism == Some(Mechanism::Tracepoint);
+        let preempted = !asked_for && preemption::of_tracepoints(&btf, Path::new("/"));
         let (mut attached, mut mechanism) = (Attached::default(), Mechanism::Tracepoint);
         let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
             Subject::Files => plan.files.any(),
@@ -141,15 +146,23 @@ impl Tracer {
             Subject::Block => plan.block(),
             Subject::CopyUps => plan.copy_ups,
         });
+        let subjects: Vec<Subject> = subjects.collect();
+        let ways = if plan.files.any() { ways(plan, &functions) } else { Ways::default() };
+        object.load_ahead(subjects.iter().flat_map(|subject| match subject {
+            Subject::Files => ways.programs(&kernel),
+            // Which way is taken is found out by trying.
+            Subject::CopyUps => Vec::new(),
+            other => wanted::programs(*other, best(*other, preempted), &kernel),
+        }));
         for subject in subjects {
             let new = if subject == Subject::Files {
-                let (used, new) = files(&object, plan, &kernel, &functions)?;
+                let (used, new) = files(&object, &ways, &kernel)?;
                 mechanism = used;
                 new
             } else {
                 let new = match subject {
                     Subject::CopyUps => copyup::attach(&object, plan.mechanism, &layout, &kernel),
-                    _ => attach::subject(&object, subject, Mechanism::Tracepoint, &kernel).map_err(Into::into),
+                    _ => other(&object, subject, preempted, &kernel).map_err(Into::into),
                 };
                 let new = new.with_context(|| format!("cannot trace {subject}"));
                 let optional = matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers)
@@ -224,29 +237,67 @@ fn call_functions<'a>(plan: &Plan, btf: &Btf) -> CallFunctions<'a> {
     functions::of_calls(btf, &native, &compat, |call| !plan.no_latency || calls::must_begin(call))
 }
 
-/// Attaches what traces files, with the first mechanism that works, or the one that is asked for.
-fn files(
-    object: &Object,
-    plan: &Plan,
-    kernel: &Kernel<'_>,
-    functions: &CallFunctions<'_>,
-) -> Result<(Mechanism, Attached)> {
-    let mut refusals = Vec::new();
+/// The ways in for calls on files.
+#[derive(Default)]
+struct Ways<'a> {
+    /// Those that may work, the best first, with the functions where programs go.
+    fit: Vec<(Mechanism, &'a [Function])>,
+    /// Why others cannot.
+    unfit: Vec<String>,
+}
+
+impl Ways<'_> {
+    /// The programs of the first way that has any: no other is likely to be used.
+    fn programs(&self, kernel: &Kernel<'_>) -> Vec<Wanted> {
+        let of_way = |(mechanism, functions): &(Mechanism, &[Function])| {
+            wanted::programs(Subject::Files, *mechanism, &Kernel { functions, ..*kernel })
+        };
+        self.fit.iter().map(of_way).find(|programs| !programs.is_empty()).unwrap_or_default()
+    }
+}
+
+/// The ways in for calls on files, or those of the mechanism that is asked for.
+fn ways<'a>(plan: &Plan, functions: &'a CallFunctions<'_>) -> Ways<'a> {
+    let mut ways = Ways::default();
     for mechanism in Mechanism::ALL.into_iter().filter(|one| plan.mechanism.is_none_or(|wanted| wanted == *one)) {
         if let Some(reason) = unfit(mechanism, functions.as_ref().err().copied()) {
-            refusals.push(format!("{mechanism}: {reason}"));
+            ways.unfit.push(format!("{mechanism}: {reason}"));
             continue;
         }
-        let ways = functions.as_deref().unwrap_or_default();
-        let ways = if mechanism == Mechanism::Tracepoint { &[] } else { ways };
-        for functions in ways.iter().map(Vec::as_slice).chain(ways.is_empty().then_some(&[] as &[Function])) {
-            match attach::subject(object, Subject::Files, mechanism, &Kernel { functions, ..*kernel }) {
-                Ok(attached) => return Ok((mechanism, attached)),
-                Err(refused) => refusals.push(format!("{mechanism}: {refused}")),
-            }
+        let choices = functions.as_deref().unwrap_or_default();
+        let choices = if mechanism == Mechanism::Tracepoint { &[] } else { choices };
+        let all = choices.iter().map(Vec::as_slice).chain(choices.is_empty().then_some(&[] as &[Function]));
+        ways.fit.extend(all.map(|functions| (mechanism, functions)));
+    }
+    ways
+}
+
+/// Attaches what traces files, with the first way that works.
+fn files(object: &Object, ways: &Ways<'_>, kernel: &Kernel<'_>) -> Result<(Mechanism, Attached)> {
+    let mut refusals = ways.unfit.clone();
+    for (mechanism, functions) in &ways.fit {
+        let kernel = Kernel { functions, ..*kernel };
+        object.load_ahead(wanted::programs(Subject::Files, *mechanism, &kernel));
+        match attach::subject(object, Subject::Files, *mechanism, &kernel) {
+            Ok(attached) => return Ok((*mechanism, attached)),
+            Err(refused) => refusals.push(format!("{mechanism}: {refused}")),
         }
     }
     bail!("cannot trace {}: {}", Subject::Files, refusals.join("; "))
+}
+
+/// The best mechanism for anything but files.
+fn best(subject: Subject, preempted: bool) -> Mechanism {
+    subject.mechanisms(preempted).first().copied().unwrap_or(Mechanism::Tracepoint)
+}
+
+/// Attaches what traces anything but files: with probes where tracepoints would miss something and probes work, else with tracepoints.
+fn other(object: &Object, subject: Subject, preempted: bool, kernel: &Kernel<'_>) -> Result<Attached, Refused> {
+    let best = best(subject, preempted);
+    match attach::subject(object, subject, best, kernel) {
+        Err(_) if best != Mechanism::Tracepoint => attach::subject(object, subject, Mechanism::Tracepoint, kernel),
+        result => result,
+    }
 }
 
 /// Why a mechanism is not even tried.
@@ -321,7 +372,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (completion_arguments(btf) == Some(4), config::URING_BY_DATA),
         (btf.function_exists("bpf_get_current_task_btf"), config::TASK_BTF),
     ];
-    let page_flag = |name| btf.enumerator(name).and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
+    let value = |name| btf.enumerator(name).and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
     Config {
         min_latency_ns: filters.min_latency_ns,
         block_ops: block.mask(filters.block_ops.as_deref()),
@@ -331,8 +382,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         histogram_flags: plan.histogram.map_or(0, |grouping| block.grouping(grouping)),
         wake_bytes: (plan.buffer / 4).min(WAKE_BYTES),
         page_shift: page_size().trailing_zeros(),
-        page_head: page_flag("PG_head"),
-        page_swap: match (page_flag("PG_swapcache"), page_flag("PG_swapbacked")) {
+        page_head: value("PG_head"),
+        page_swap: match (value("PG_swapcache"), value("PG_swapbacked")) {
             (cache @ 1..32, backed @ 1..32) => 1 << cache | 1 << backed,
             _ => 0,
         },
@@ -340,6 +391,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         end_chain: endings.address(Ending::Chain),
         end_buffer: endings.address(Ending::Buffer),
         end_btrfs: endings.address(Ending::Btrfs),
+        uring_again: value("REQ_F_REISSUE"),
+        _pad: 0,
     }
 }
 

@@ -21,7 +21,7 @@ fn the_best_mechanism_that_works_is_used() {
         assert_eq!(report.mechanism(), Some(mechanism));
         assert!(report.problems.is_empty() && report.advice.is_empty(), "{:?} {:?}", report.problems, report.advice);
         for subject in Subject::ALL {
-            let only_tracepoints = subject.mechanisms().len() == 1;
+            let only_tracepoints = subject.mechanisms(false).len() == 1;
             let expected = if only_tracepoints { Mechanism::Tracepoint } else { mechanism };
             assert_eq!(report.used(subject), Some(expected), "{subject}");
         }

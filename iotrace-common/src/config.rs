@@ -64,6 +64,10 @@ pub const AT_END: u32 = 1 << 23;
 pub const COPY_UPS: u32 = 1 << 26;
 /// `Config::flags`: send a record for each copy-up.
 pub const STREAM_COPY_UPS: u32 = 1 << 27;
+/// `Config::flags`: failures are counted by their errno.
+pub const ERRNOS: u32 = 1 << 30;
+/// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].
+pub const FAILED_OPENS: u32 = 1 << 31;
 
 /// Settings of one run.
 #[repr(C)]

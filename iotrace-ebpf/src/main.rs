@@ -12,6 +12,7 @@ mod charge;
 mod copyup;
 mod copyup_points;
 mod dirtier;
+mod errno;
 mod file;
 mod filter;
 mod io;

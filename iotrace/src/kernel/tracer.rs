@@ -7,6 +7,7 @@ use crate::kernel::{
     btf::Btf,
     calls, copyup,
     endings::{Ending, Endings},
+    errnos::Errnos,
     functions::{self, Function},
     histograms::Histograms,
     layout::kernel_layout,
@@ -52,6 +53,8 @@ pub struct Tracer {
     unmatched: Option<u64>,
     /// Sums by thread and file, when the plan asks for them.
     pub sums: Option<Sums>,
+    /// Failures by errno, when the plan asks for them.
+    pub errnos: Option<Errnos>,
     /// Block latency, when the plan asks for it.
     pub histograms: Option<Histograms>,
     /// What the kernel side could not tell.
@@ -96,6 +99,7 @@ impl Tracer {
             ("SUM_INDEX", plan.sum),
             ("RECENT", plan.sum),
             ("FREE_SUMS", plan.sum),
+            ("ERRNOS", plan.errnos),
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
             ("COPY_UPS", plan.copy_ups),
@@ -119,6 +123,7 @@ impl Tracer {
 
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
         let sums = if plan.sum { Some(Sums::new(&mut object)?) } else { None };
+        let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
         let losses = LossReader::new(&mut object)?;
         fill(&mut object, "IGNORED", Some(&plan.filters.ignored))?;
@@ -180,7 +185,20 @@ impl Tracer {
         began.set(0, monotonic_ns(), 0).context("telling the kernel side that tracing began")?;
         let (stopped, unmatched) = (Vec::new(), None);
         Ok((
-            Self { attached, stopped, unmatched, sums, histograms, losses, pids, block, endings, mechanism, log },
+            Self {
+                attached,
+                stopped,
+                unmatched,
+                sums,
+                errnos,
+                histograms,
+                losses,
+                pids,
+                block,
+                endings,
+                mechanism,
+                log,
+            },
             events,
         ))
     }
@@ -353,6 +371,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (plan.copy_ups, config::COPY_UPS),
         (plan.stream_copy_ups, config::STREAM_COPY_UPS),
         (plan.histogram.is_some(), config::HISTOGRAM),
+        (plan.errnos, config::ERRNOS),
+        (plan.failed_opens, config::FAILED_OPENS),
         (filters.pids.is_some(), config::FILTER_PID),
         (filters.tids.is_some(), config::FILTER_TID),
         (filters.uids.is_some(), config::FILTER_UID),

@@ -28,6 +28,17 @@ pub const TRUNCATE_NAMED: u8 = 9;
 pub const SUBMIT: u8 = 10;
 /// [`CallSpec::action`]: gets the results of such requests.
 pub const REAP: u8 = 11;
+/// [`CallSpec::action`]: takes a name from a file, or removes a directory.
+pub const UNLINK: u8 = 12;
+/// [`CallSpec::action`]: gives a file another name. Of this and the next, the second name stands behind the first, in the same form.
+pub const RENAME: u8 = 13;
+/// [`CallSpec::action`]: gives a file one name more.
+pub const LINK: u8 = 14;
+
+/// Whether an action is on names: their directories, and not files of descriptors, are looked up, when the call ends.
+pub const fn is_naming(action: u8) -> bool {
+    matches!(action, UNLINK | RENAME | LINK)
+}
 
 /// [`CallSpec::action`]: changes a file or a directory, so that overlayfs copies it up; nothing else of it counts. With an
 /// [`CallSpec::open_mode`] (any) it makes one itself.
@@ -37,7 +48,7 @@ pub const CHANGE_OPEN: u8 = 21;
 
 /// Whether overlayfs may copy a file up in a call that does this.
 pub const fn copies_up(action: u8) -> bool {
-    matches!(action, OPEN | TRUNCATE_NAMED | CHANGE | CHANGE_OPEN)
+    matches!(action, OPEN | TRUNCATE_NAMED | CHANGE | CHANGE_OPEN) || is_naming(action)
 }
 
 /// [`CallSpec::offset`]: the offset argument is the position itself.
@@ -76,7 +87,7 @@ pub struct CallSpec {
     pub directory: u8,
     /// The name.
     pub name: u8,
-    /// O_ flags (or `struct open_how`, see [`CallSpec::how`]).
+    /// O_ flags (or `struct open_how`, see [`CallSpec::how`]); flags of a call on names.
     pub open_flags: u8,
     /// Permission bits.
     pub open_mode: u8,
@@ -171,41 +182,41 @@ calls! {
     30 io_pgetevents { action: REAP }
     31 io_uring {}
     32 fault {}
-    33 chmod { action: CHANGE }
-    34 fchmod { action: CHANGE }
-    35 fchmodat { action: CHANGE }
-    36 fchmodat2 { action: CHANGE }
-    37 chown { action: CHANGE }
-    38 lchown { action: CHANGE }
-    39 fchown { action: CHANGE }
-    40 fchownat { action: CHANGE }
-    41 utime { action: CHANGE }
-    42 utimes { action: CHANGE }
-    43 futimesat { action: CHANGE }
-    44 utimensat { action: CHANGE }
-    45 setxattr { action: CHANGE }
-    46 lsetxattr { action: CHANGE }
-    47 fsetxattr { action: CHANGE }
-    48 setxattrat { action: CHANGE }
-    49 removexattr { action: CHANGE }
-    50 lremovexattr { action: CHANGE }
-    51 fremovexattr { action: CHANGE }
-    52 removexattrat { action: CHANGE }
-    53 file_setattr { action: CHANGE }
-    54 mkdir { action: CHANGE, open_mode: 1 }
-    55 mkdirat { action: CHANGE, open_mode: 2 }
-    56 mknod { action: CHANGE, open_mode: 1 }
-    57 mknodat { action: CHANGE, open_mode: 2 }
-    58 symlink { action: CHANGE, open_mode: 0 }
-    59 symlinkat { action: CHANGE, open_mode: 0 }
-    60 unlink { action: CHANGE }
-    61 unlinkat { action: CHANGE }
-    62 rmdir { action: CHANGE }
-    63 rename { action: CHANGE }
-    64 renameat { action: CHANGE }
-    65 renameat2 { action: CHANGE }
-    66 link { action: CHANGE }
-    67 linkat { action: CHANGE }
+    33 unlink { action: UNLINK, name: 0 }
+    34 unlinkat { action: UNLINK, directory: 0, name: 1, open_flags: 2 }
+    35 rmdir { action: UNLINK, name: 0 }
+    36 rename { action: RENAME, name: 0 }
+    37 renameat { action: RENAME, directory: 0, name: 1 }
+    38 renameat2 { action: RENAME, directory: 0, name: 1, open_flags: 4 }
+    39 link { action: LINK, name: 0 }
+    40 linkat { action: LINK, directory: 0, name: 1, open_flags: 4 }
+    41 chmod { action: CHANGE }
+    42 fchmod { action: CHANGE }
+    43 fchmodat { action: CHANGE }
+    44 fchmodat2 { action: CHANGE }
+    45 chown { action: CHANGE }
+    46 lchown { action: CHANGE }
+    47 fchown { action: CHANGE }
+    48 fchownat { action: CHANGE }
+    49 utime { action: CHANGE }
+    50 utimes { action: CHANGE }
+    51 futimesat { action: CHANGE }
+    52 utimensat { action: CHANGE }
+    53 setxattr { action: CHANGE }
+    54 lsetxattr { action: CHANGE }
+    55 fsetxattr { action: CHANGE }
+    56 setxattrat { action: CHANGE }
+    57 removexattr { action: CHANGE }
+    58 lremovexattr { action: CHANGE }
+    59 fremovexattr { action: CHANGE }
+    60 removexattrat { action: CHANGE }
+    61 file_setattr { action: CHANGE }
+    62 mkdir { action: CHANGE, open_mode: 1 }
+    63 mkdirat { action: CHANGE, open_mode: 2 }
+    64 mknod { action: CHANGE, open_mode: 1 }
+    65 mknodat { action: CHANGE, open_mode: 2 }
+    66 symlink { action: CHANGE, open_mode: 0 }
+    67 symlinkat { action: CHANGE, open_mode: 0 }
 }
 
 #[cfg(test)]

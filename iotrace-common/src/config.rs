@@ -60,6 +60,9 @@ pub const CAST: u32 = 1 << 22;
 /// `Config::flags`: times do not count, and calls are looked at when they end, where their arguments are at hand then.
 pub const AT_END: u32 = 1 << 23;
 
+/// `Config::flags`: calls that give or take names count.
+pub const NAMING: u32 = 1 << 24;
+
 /// `Config::flags`: copy-ups of overlayfs are looked for.
 pub const COPY_UPS: u32 = 1 << 26;
 /// `Config::flags`: send a record for each copy-up.

@@ -241,7 +241,9 @@ fn end(state: &mut CopyUp, spec: Spec, ret: i64, end_ns: u64) -> u64 {
     let action = member!(spec.action);
     let opened = if is_open(action) && ret >= 0 { file::of_descriptor(ret as i32) } else { core::ptr::null() };
     // A call that makes no file has none made but by a copy-up.
-    let changes = action == call::CHANGE && member!(spec.open_mode) == NONE || action == call::TRUNCATE_NAMED;
+    let changes = action == call::CHANGE && member!(spec.open_mode) == NONE
+        || action == call::TRUNCATE_NAMED
+        || call::is_naming(action);
     let Some(copied) = copied(state, opened, changes && ret >= 0) else { return 0 };
     let latency_ns = end_ns.saturating_sub(state.begin_ns).max(1);
     let sb: Pointer = read(if copied.upper.is_null() { copied.place.inode } else { copied.upper }, offset!(inode_sb));

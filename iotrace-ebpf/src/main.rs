@@ -21,6 +21,7 @@ mod latency;
 mod mapping;
 mod maps;
 mod mmap;
+mod naming;
 mod open;
 mod overlay;
 mod path;

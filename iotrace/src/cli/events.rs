@@ -7,12 +7,14 @@ use crate::{
         command::{Command, Setup, World},
         copyup_lines::copy_up_line,
         lines::{io_line, open_line, truncate_line},
+        naming_lines::naming_line,
         options::{Common, Timing},
         run::run,
     },
     event::Event,
     kernel::{calls::FileOps, plan::Plan, tracer::ALL_KINDS},
     output::json,
+    parse::FileOp,
 };
 use anyhow::Result;
 use std::{io::Write, str::FromStr, time::Duration};
@@ -29,7 +31,8 @@ pub struct Args {
     /// Trace for so long [default: until Ctrl-C, or PROGRAM ends]
     #[arg(short, long, value_name = "TIME", value_parser = crate::parse::duration)]
     duration: Option<Duration>,
-    /// Only these: read, write, fsync, open, fallocate, truncate, mmap, block; copyup, which needs to be asked for
+    /// Only these: read, write, fsync, open, fallocate, truncate, mmap, unlink, rename, link, block; copyup, which needs to be
+    /// asked for
     #[arg(long, value_name = "OP,...", value_delimiter = ',')]
     op: Vec<EventOp>,
     /// Print the JSON Schema of all lines, and end
@@ -42,7 +45,7 @@ pub struct Args {
 /// A kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EventOp {
-    File(crate::parse::FileOp),
+    File(FileOp),
     Block,
     CopyUp,
 }
@@ -57,7 +60,8 @@ impl FromStr for EventOp {
             _ => {}
         }
         text.parse().map(Self::File).map_err(|_| {
-            format!("no event named {text}: one of read, write, fsync, open, fallocate, truncate, mmap, block, copyup")
+            let names = FileOp::ALL.map(FileOp::name).join(", ");
+            format!("no event named {text}: one of {names}, block, copyup")
         })
     }
 }
@@ -125,6 +129,7 @@ impl Command for Events {
             Event::Open(open) => open_line(&open, world, out),
             Event::Truncate(truncate) => truncate_line(&truncate, world, out),
             Event::CopyUp(copy_up) => copy_up_line(copy_up, world, out),
+            Event::Naming(naming) => naming_line(&naming, world, out),
             Event::Block(block) => block_line(&block, world, out),
             Event::File(_) | Event::Process(_) | Event::BlockPart(_) => Ok(()),
         }

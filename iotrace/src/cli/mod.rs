@@ -14,7 +14,10 @@ pub mod form;
 pub mod fsync;
 pub mod host;
 pub mod latency;
+pub mod life;
+pub mod life_lines;
 pub mod lines;
+pub mod naming_lines;
 pub mod open;
 pub mod options;
 pub mod program;
@@ -47,6 +50,7 @@ enum Command {
     Block(block::Args),
     #[command(name = "copyup")]
     CopyUp(copyup::Args),
+    Life(life::Args),
     Events(events::Args),
     Diagnose(diagnose::Args),
     Doctor(doctor::Args),
@@ -70,6 +74,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Disk(args) => args.run(),
         Command::Block(args) => args.run(),
         Command::CopyUp(args) => args.run(),
+        Command::Life(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Diagnose(args) => args.run(),
         Command::Doctor(args) => args.run(),

@@ -4,6 +4,7 @@ pub mod block;
 pub mod copyup;
 pub mod file;
 pub mod io;
+pub mod naming;
 pub mod open;
 pub mod process;
 pub mod truncate;
@@ -44,6 +45,8 @@ pub enum Event {
     Open(open::Open),
     /// A truncate by name.
     Truncate(truncate::Truncate),
+    /// An unlink, rename or link.
+    Naming(naming::Naming),
     /// A block request.
     Block(block::Block),
     /// A copy-up of overlayfs.
@@ -64,6 +67,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         record::PROCESS => Event::Process(process::Process::decode(bytes)?),
         record::IO => Event::Io(io::Io::decode(bytes)?),
         record::OPEN => open::decode(bytes)?,
+        record::NAMING => Event::Naming(naming::Naming::decode(bytes)?),
         record::BLOCK => Event::Block(block::Block::decode(bytes)?),
         record::COPY_UP => Event::CopyUp(copyup::CopyUp::decode(bytes)?),
         record::BLOCK_PART => Event::BlockPart(block::Part::decode(bytes)?),

@@ -19,22 +19,39 @@ pub struct FileOps {
     pub truncate: bool,
     /// Page faults that bring bytes of a file in, and pages of a mapping that become dirty.
     pub mmap: bool,
+    /// unlink and rmdir.
+    pub unlink: bool,
+    /// rename.
+    pub rename: bool,
+    /// link.
+    pub link: bool,
     /// Calls in which overlayfs may copy a file up.
     pub copy_up: bool,
 }
 
 impl FileOps {
     /// All of them. Calls in which only copy-ups count are no operations of their own.
-    pub const ALL: Self = Self {
+    pub const ALL: Self = Self { open: true, unlink: true, rename: true, link: true, ..Self::FILES };
+
+    /// Those on files that are open or mapped, and truncates by name.
+    pub const FILES: Self = Self {
         read: true,
         write: true,
         sync: true,
-        open: true,
+        open: false,
         allocate: true,
         truncate: true,
         mmap: true,
+        unlink: false,
+        rename: false,
+        link: false,
         copy_up: false,
     };
+
+    /// Whether calls count that give or take names.
+    pub fn naming(self) -> bool {
+        self.unlink || self.rename || self.link
+    }
 
     /// Whether any operation counts at all.
     pub fn any(self) -> bool {
@@ -142,6 +159,10 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (4, "write"),
     (5, "open"),
     (8, "creat"),
+    (9, "link"),
+    (10, "unlink"),
+    (38, "rename"),
+    (40, "rmdir"),
     (36, "sync"),
     (92, "truncate"),
     (93, "ftruncate"),
@@ -157,6 +178,9 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (193, "truncate"),
     (194, "ftruncate"),
     (295, "openat"),
+    (301, "unlinkat"),
+    (302, "renameat"),
+    (303, "linkat"),
     (313, "splice"),
     (314, "sync_file_range"),
     (324, "fallocate"),
@@ -164,18 +188,15 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (334, "pwritev"),
     (342, "open_by_handle_at"),
     (344, "syncfs"),
+    (353, "renameat2"),
     (377, "copy_file_range"),
     (378, "preadv2"),
     (379, "pwritev2"),
     (437, "openat2"),
-    (9, "link"),
-    (10, "unlink"),
     (14, "mknod"),
     (15, "chmod"),
     (30, "utime"),
-    (38, "rename"),
     (39, "mkdir"),
-    (40, "rmdir"),
     (83, "symlink"),
     (94, "fchmod"),
     (198, "lchown"),
@@ -192,13 +213,9 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (297, "mknodat"),
     (298, "fchownat"),
     (299, "futimesat"),
-    (301, "unlinkat"),
-    (302, "renameat"),
-    (303, "linkat"),
     (304, "symlinkat"),
     (306, "fchmodat"),
     (320, "utimensat"),
-    (353, "renameat2"),
     (412, "utimensat"),
     (FCHMODAT2, "fchmodat2"),
     (SETXATTRAT, "setxattrat"),
@@ -261,6 +278,9 @@ fn select(mut spec: CallSpec, ops: FileOps) -> CallSpec {
         call::ALLOCATE => ops.allocate,
         call::TRUNCATE | call::TRUNCATE_NAMED => ops.truncate,
         call::CHANGE => ops.copy_up,
+        call::UNLINK => ops.unlink,
+        call::RENAME => ops.rename,
+        call::LINK => ops.link,
         call::SUBMIT | call::REAP => ops.read || ops.write || ops.sync,
         _ => ops.sync,
     };
@@ -291,6 +311,11 @@ fn compat(mut spec: CallSpec) -> CallSpec {
 /// Name of a call as records give it.
 pub fn name(call: u32) -> &'static str {
     usize::try_from(call).ok().and_then(|call| NAMES.get(call)).copied().filter(|name| !name.is_empty()).unwrap_or("?")
+}
+
+/// What a call does: `iotrace_common::call::MOVE` and the others; 0 for an unknown one.
+pub fn action(call: u32) -> u8 {
+    usize::try_from(call).ok().and_then(|call| SPECS.get(call)).map_or(0, |spec| spec.action)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::arch::Arch;
 use super::kernels::{self, Kernel};
+use super::suite::Tests;
 use super::{Job, TEST, machines, mechanisms, peers, report, require_packages, require_success};
 use crate::workspace::Workspace;
 
@@ -29,6 +30,7 @@ const EXCEPT: &[&str] = &[
     "podman",
     "program",
     "refused",
+    "scenarios",
     "signals",
     "terminal",
     "truth",
@@ -73,7 +75,7 @@ pub(super) fn add_peers(workspace: &Workspace, kernels: &mut [Kernel]) -> Result
 impl Matrix {
     /// Runs the machines; an error if a test failed in one of them.
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
-        let runs = machines(workspace, &self.kernels, &job())?;
+        let runs = machines(workspace, &self.kernels, &job(), Tests::OfWorkspace)?;
         print!("{}", report::text(&runs));
         require_success(&runs)
     }

@@ -31,10 +31,12 @@ use self::arch::Arch;
 use self::image::Image;
 use self::kernels::Kernel;
 use self::report::Run;
+use self::suite::Tests;
 use crate::packages;
 use crate::workspace::Workspace;
 
 pub(crate) use self::matrix::prepare;
+pub(crate) use self::suite::PROFILE;
 
 /// What iotrace can be told to use, the best first.
 const MECHANISMS: &[&str] = &["fentry", "kprobe", "tracepoint"];
@@ -140,7 +142,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         limit: args.limit,
         ..if args.quick { matrix::job() } else { Job { once: ONCE, ..Job::default() } }
     };
-    let runs = machines(workspace, &kernels, &job)?;
+    let tests = if args.verifier { Tests::None } else { Tests::WithPeers };
+    let runs = machines(workspace, &kernels, &job, tests)?;
     if args.verifier {
         return verifier::show(&runs);
     }
@@ -155,8 +158,8 @@ fn mechanisms() -> Vec<String> {
 }
 
 /// Builds what the machines run, and runs them.
-fn machines(workspace: &Workspace, kernels: &[Kernel], job: &Job) -> Result<Vec<Run>> {
-    let suite = suite::build(workspace, job.arch, job.mode == TEST)?;
+fn machines(workspace: &Workspace, kernels: &[Kernel], job: &Job, tests: Tests) -> Result<Vec<Run>> {
+    let suite = suite::build(workspace, job.arch, tests)?;
     let image = Image::build(workspace, &suite, job.arch)?;
     qemu::run_all(workspace, &image, kernels, job)
 }

@@ -73,6 +73,16 @@ pub fn user_mechanism() -> Result<(), String> {
     Ok(())
 }
 
+/// A kernel that keeps its memory from root.
+///
+/// # Errors
+/// The reason why not.
+pub fn confidentiality() -> Result<(), String> {
+    bpf()?;
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    if lockdown.contains("[confidentiality]") { Ok(()) } else { Err("needs lockdown=confidentiality".into()) }
+}
+
 /// Root, with loop devices and mkfs.ext4.
 ///
 /// # Errors

@@ -69,6 +69,9 @@ pub(crate) struct Args {
     /// Mechanisms, one after the other; "auto" is what iotrace chooses [default: fentry,kprobe,tracepoint]
     #[arg(long, value_name = "MECHANISM", value_delimiter = ',')]
     mechanism: Vec<String>,
+    /// More words for the kernel's command line, such as lockdown=confidentiality
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    append: Vec<String>,
     /// Print what the kernel's verifier says of each program, instead of running tests
     #[arg(long)]
     verifier: bool,
@@ -106,6 +109,10 @@ struct Job {
     once: &'static [&'static str],
     /// Groups of tests that run with each mechanism, if not all do.
     each: &'static [&'static str],
+    /// Tests of these that run with one mechanism all the same.
+    first: &'static [&'static str],
+    /// Words for the kernel's command line.
+    append: Vec<String>,
     /// So many at a time.
     machines: usize,
     /// None takes longer.
@@ -138,6 +145,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         mode: if args.verifier { VERIFIER } else { TEST },
         mechanisms: if args.mechanism.is_empty() { mechanisms() } else { args.mechanism.clone() },
         filters,
+        append: args.append.clone(),
         machines: args.jobs,
         limit: args.limit,
         ..if args.quick { matrix::job() } else { Job { once: ONCE, ..Job::default() } }

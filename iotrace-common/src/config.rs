@@ -60,6 +60,14 @@ pub const CAST: u32 = 1 << 22;
 /// `Config::flags`: times do not count, and calls are looked at when they end, where their arguments are at hand then.
 pub const AT_END: u32 = 1 << 23;
 
+/// `Config::flags`: calls that give or take names count.
+pub const NAMING: u32 = 1 << 24;
+
+/// `Config::flags`: failures are counted by their errno.
+pub const ERRNOS: u32 = 1 << 30;
+/// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].
+pub const FAILED_OPENS: u32 = 1 << 31;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

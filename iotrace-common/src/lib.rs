@@ -8,12 +8,14 @@
 pub mod block;
 pub mod call;
 pub mod config;
+pub mod errno;
 pub mod file;
 pub mod io;
 pub mod latency;
 pub mod layout;
 pub mod loss;
 pub mod mark;
+pub mod naming;
 pub mod open;
 pub mod pending;
 pub mod process;
@@ -34,6 +36,7 @@ map_types!(
     config::Config,
     config::CommFilter,
     call::CallTable,
+    errno::ErrnoKey,
     file::FileKey,
     latency::HistogramKey,
     latency::Histogram,

@@ -13,6 +13,7 @@ use iotrace_common::{
     block::{Charges, Dirtier, PageKey, RequestState},
     call::CallTable,
     config::{CommFilter, Config},
+    errno::ErrnoKey,
     file::FileKey,
     latency::{Extremes, Histogram, HistogramKey},
     loss,
@@ -83,6 +84,10 @@ pub static CPU_SUMS: PerCpuArray<FreeSlots> = PerCpuArray::with_max_entries(WHO_
 /// Sums of what found no free slot, for each of [`WHO_CALL`] and the others.
 #[map]
 pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(WHO_COUNT, 0);
+
+/// Failures of sums by what they said.
+#[map]
+pub static ERRNOS: HashMap<ErrnoKey, u64> = HashMap::with_max_entries(4096, 0);
 
 /// Asynchronous operations between submission and completion.
 #[map]
@@ -179,6 +184,17 @@ pub const SCRATCH_OTHER: u32 = 3;
 pub const SCRATCH_INSERT: u32 = 7;
 /// Paths and processes, where a request is given to the device.
 pub const SCRATCH_ISSUE: u32 = 8;
+
+/// Bytes for a record of two names: its head, the longest names, and what the verifier must allow for.
+pub const NAMING_LEN: usize = 12288;
+
+/// A buffer for a record of names.
+#[repr(C, align(8))]
+pub struct NamingScratch(pub [u8; NAMING_LEN]);
+
+/// Records of names, at the end of a call: larger than other scratch buffers.
+#[map]
+pub static SCRATCH_NAMING: PerCpuArray<NamingScratch> = PerCpuArray::with_max_entries(1, 0);
 
 /// The scratch buffer for paths of one of [`WHO_CALL`] and the others.
 pub const fn scratch_of(who: u32) -> u32 {

@@ -7,6 +7,7 @@ use crate::kernel::{
     btf::Btf,
     calls,
     endings::{Ending, Endings},
+    errnos::Errnos,
     functions::{self, Function},
     histograms::Histograms,
     layout::kernel_layout,
@@ -52,6 +53,8 @@ pub struct Tracer {
     unmatched: Option<u64>,
     /// Sums by thread and file, when the plan asks for them.
     pub sums: Option<Sums>,
+    /// Failures by errno, when the plan asks for them.
+    pub errnos: Option<Errnos>,
     /// Block latency, when the plan asks for it.
     pub histograms: Option<Histograms>,
     /// What the kernel side could not tell.
@@ -96,6 +99,7 @@ impl Tracer {
             ("SUM_INDEX", plan.sum),
             ("RECENT", plan.sum),
             ("FREE_SUMS", plan.sum),
+            ("ERRNOS", plan.errnos),
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
             ("DIRTY_PAGES", plan.stream_block),
@@ -118,6 +122,7 @@ impl Tracer {
 
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
         let sums = if plan.sum { Some(Sums::new(&mut object)?) } else { None };
+        let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
         let losses = LossReader::new(&mut object)?;
         fill(&mut object, "IGNORED", Some(&plan.filters.ignored))?;
@@ -173,7 +178,20 @@ impl Tracer {
         began.set(0, monotonic_ns(), 0).context("telling the kernel side that tracing began")?;
         let (stopped, unmatched) = (Vec::new(), None);
         Ok((
-            Self { attached, stopped, unmatched, sums, histograms, losses, pids, block, endings, mechanism, log },
+            Self {
+                attached,
+                stopped,
+                unmatched,
+                sums,
+                errnos,
+                histograms,
+                losses,
+                pids,
+                block,
+                endings,
+                mechanism,
+                log,
+            },
             events,
         ))
     }
@@ -339,6 +357,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (plan.stream_io, config::STREAM_IO),
         (plan.stream_block, config::STREAM_BLOCK),
         (plan.histogram.is_some(), config::HISTOGRAM),
+        (plan.errnos, config::ERRNOS),
+        (plan.failed_opens, config::FAILED_OPENS),
         (filters.pids.is_some(), config::FILTER_PID),
         (filters.tids.is_some(), config::FILTER_TID),
         (filters.uids.is_some(), config::FILTER_UID),
@@ -349,6 +369,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (!filters.ignored.is_empty(), config::IGNORE),
         (compat, config::COMPAT),
         (plan.files.open || plan.files.truncate, config::OPENS),
+        (plan.files.naming(), config::NAMING),
         (plan.files.read, config::READS),
         (plan.files.write, config::WRITES),
         (plan.files.sync, config::SYNCS),

@@ -107,6 +107,7 @@ impl<'a> Session<'a> {
         let world = World {
             names,
             clock: Clock::now(),
+            devices: setup.plan.filters.disks.clone(),
             selection: setup.common.filters.selection(),
             block: tracer.block.clone(),
             endings: tracer.endings.clone(),

@@ -97,6 +97,7 @@ pub(in crate::cli) fn world(form: Form) -> World {
         names,
         clock: Clock::new(NOON, TimeZone::UTC),
         selection: Selection::default(),
+        devices: None,
         block,
         endings: Endings::default(),
         created: Created::default(),

@@ -10,6 +10,7 @@ mod group;
 pub mod heatmap;
 pub mod latency;
 pub mod life;
+pub mod opens;
 pub mod pattern;
 pub mod select;
 pub mod top;

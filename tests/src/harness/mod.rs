@@ -28,8 +28,8 @@ pub use image::IMAGE;
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
 pub use need::{
-    aio, bpf, btrfs, containers, fio, io_uring, iostat, kernel_before, loop_devices, note_skip, overlayfs, partitions,
-    peers, podman, postgresql, root, sqlite, tmux, xfs,
+    aio, bpf, btrfs, confidentiality, containers, fio, io_uring, iostat, kernel_before, loop_devices, note_skip,
+    overlayfs, partitions, peers, podman, postgresql, root, sqlite, tmux, user_mechanism, xfs,
 };
 pub use overlay::Overlay;
 pub use partition::Partition;

@@ -25,7 +25,14 @@ fn name(step: &Step, run: &Output) -> &'static str {
 /// What a line must say of a step.
 fn expected(step: &Step, overlay: &Overlay, run: &Output, bytes: u64) -> Vec<Value> {
     let merged = overlay.at("merged").join(name(step, run));
-    vec![json!(step.call), json!(merged), json!(step.size), json!(bytes), json!(step.directories), json!(step.directory)]
+    vec![
+        json!(step.call),
+        json!(merged),
+        json!(step.size),
+        json!(bytes),
+        json!(step.directories),
+        json!(step.directory),
+    ]
 }
 
 fn told(row: &Value) -> Vec<Value> {
@@ -45,7 +52,8 @@ fn every_copy_up_shows_once_with_its_bytes() {
         assert_eq!((&row["errno"], &row["comm"], &row["fs"]), (&Value::Null, &json!("workload"), &json!("overlay")));
         assert_eq!(row["disk"], json!(disk.name()), "{row}");
         // The name that it has now is not one of the lower layer.
-        let lower = if name(step, &run) == step.lower { json!(overlay.at("lower").join(step.lower)) } else { Value::Null };
+        let lower =
+            if name(step, &run) == step.lower { json!(overlay.at("lower").join(step.lower)) } else { Value::Null };
         assert_eq!(row["lower_path"], lower, "{row}");
         let [latency, sync] = ["latency_ns", "sync_ns"].map(|field| row[field].as_u64().unwrap());
         assert!(latency > 0 && sync <= latency && (sync > 0) == (row["syncs"] != 0), "{row}");

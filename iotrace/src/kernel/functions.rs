@@ -29,15 +29,8 @@ const OTHER_NAMES: &[(&str, &[&str])] = &[
 ];
 
 /// Calls that a kernel may be built without (CONFIG_AIO), or is too old for.
-const CONFIGURABLE: [&str; 7] = [
-    "io_submit",
-    "io_getevents",
-    "io_pgetevents",
-    "fchmodat2",
-    "setxattrat",
-    "removexattrat",
-    "file_setattr",
-];
+const CONFIGURABLE: [&str; 7] =
+    ["io_submit", "io_getevents", "io_pgetevents", "fchmodat2", "setxattrat", "removexattrat", "file_setattr"];
 
 /// A function of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]

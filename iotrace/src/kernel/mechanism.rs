@@ -267,9 +267,7 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                 ]
             }
         }
-        (Subject::Children, Mechanism::Kprobe) => {
-            const { &[at("process_fork", Place::Begin(&["wake_up_new_task"]))] }
-        }
+        (Subject::Children, Mechanism::Kprobe) => const { &[at("process_fork", Place::Begin(&["wake_up_new_task"]))] },
         (Subject::Uring, Mechanism::Kprobe) => {
             const {
                 &[

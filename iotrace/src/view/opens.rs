@@ -66,6 +66,7 @@ mod tests {
             result: Ok(3),
             flags: flags as u64,
             mode: 0,
+            copy_up_ns: None,
             name: None,
             file_mode: 0,
             namespace: 0,

@@ -22,8 +22,7 @@ impl Overlay {
         fill(&place.join("lower"));
         let overlay = Self { place };
         let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| overlay.at(name));
-        let options =
-            format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+        let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
         mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(options.as_str())).unwrap();
         overlay
     }

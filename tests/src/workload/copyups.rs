@@ -73,7 +73,10 @@ pub const STEPS: &[Step] = &[
         ..file("renameat2", "d/e/renamed", 503, |path| two(libc::SYS_renameat2, path, "elsewhere"))
     },
     // The length of a link is that of its name.
-    Step { bytes: 0, ..file("fchownat", "link", 3, |path| at!(libc::SYS_fchownat, path, 1, 1, libc::AT_SYMLINK_NOFOLLOW)) },
+    Step {
+        bytes: 0,
+        ..file("fchownat", "link", 3, |path| at!(libc::SYS_fchownat, path, 1, 1, libc::AT_SYMLINK_NOFOLLOW))
+    },
     directory("unlinkat", "g/h", 2, |_| at!(libc::SYS_unlinkat, "g/h/gone", 0)),
     directory("mkdirat", "i", 1, |_| at!(libc::SYS_mkdirat, "i/made", 0o755)),
     directory("symlinkat", "j", 1, |_| {

@@ -115,7 +115,9 @@ impl Report {
         }
         match self.used(Subject::CopyUps) {
             Some(Mechanism::Fentry | Mechanism::Kprobe) => {}
-            Some(Mechanism::Tracepoint) => unseen.push("copy-ups of overlayfs that fail, or that ioctl or io_uring cause"),
+            Some(Mechanism::Tracepoint) => {
+                unseen.push("copy-ups of overlayfs that fail, or that ioctl or io_uring cause")
+            }
             None => unseen.push("copy-ups of overlayfs"),
         }
         unseen

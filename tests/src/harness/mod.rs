@@ -27,8 +27,8 @@ pub use image::IMAGE;
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
 pub use need::{
-    aio, bpf, btrfs, containers, fio, io_uring, iostat, kernel_before, loop_devices, note_skip, overlayfs, partitions,
-    peers, podman, postgresql, root, sqlite, tmux, xfs,
+    aio, bpf, btrfs, confidentiality, containers, fio, io_uring, iostat, kernel_before, loop_devices, note_skip,
+    overlayfs, partitions, peers, podman, postgresql, root, sqlite, tmux, user_mechanism, xfs,
 };
 pub use partition::Partition;
 pub use peers::{Peer, share_one_processor};

@@ -57,6 +57,15 @@ pub fn cause(facts: &Facts) -> Option<String> {
     Some(check.advice.iter().fold(what, |what, advice| format!("{what}; {advice}")))
 }
 
+/// Why a mechanism is kept from this user, though others are not, in one sentence.
+pub fn denial(facts: &Facts, wanted: Mechanism) -> Option<String> {
+    let mut trials = facts.trials.iter().filter(|trial| trial.subject == Subject::Files);
+    let attempt = explain::attempt(trials.find(|trial| trial.mechanism == wanted)?, facts);
+    let denied = matches!(attempt.errno, Some(libc::EPERM | libc::EACCES));
+    let what = denied.then(|| format!("{wanted} cannot be used: {}", attempt.detail))?;
+    Some(attempt.advice.iter().fold(what, |what, advice| format!("{what}; {advice}")))
+}
+
 /// Why each mechanism is refused, where that is so for all.
 fn nothing_works(facts: &Facts) -> Option<String> {
     let files = facts.trials.iter().filter(|trial| trial.subject == Subject::Files);

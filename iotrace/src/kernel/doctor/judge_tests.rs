@@ -147,6 +147,21 @@ fn the_cause_is_one_sentence_and_none_where_it_works() {
 }
 
 #[test]
+fn a_mechanism_that_is_kept_from_the_user_is_denied_with_the_setting() {
+    let mut facts = distribution();
+    assert_eq!(denial(&facts, Mechanism::Kprobe), None);
+    facts.rights.capabilities = Some(1 << 39 | 1 << 38);
+    facts.rights.root = false;
+    facts.trials = trials(Ok(()), Err(refused("call_kprobe", Step::Attach, libc::EACCES)), Ok(()));
+    let sentence = "kprobe cannot be used: kernel.perf_event_paranoid is above 2: this kernel keeps perf events to CAP_SYS_ADMIN; \
+                    sysctl kernel.perf_event_paranoid=2";
+    assert_eq!(denial(&facts, Mechanism::Kprobe).as_deref(), Some(sentence));
+    assert_eq!(denial(&facts, Mechanism::Fentry), None);
+    facts.trials = trials(Ok(()), Err(Refusal::NoProbes), Ok(()));
+    assert_eq!(denial(&facts, Mechanism::Kprobe), None, "nobody may use what is not there");
+}
+
+#[test]
 fn where_no_mechanism_works_the_cause_has_the_reason_of_each() {
     let mut facts = distribution();
     let eperm = Err(refused("sys_exit", Step::Attach, libc::EPERM));

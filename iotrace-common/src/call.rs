@@ -40,6 +40,17 @@ pub const fn is_naming(action: u8) -> bool {
     matches!(action, UNLINK | RENAME | LINK)
 }
 
+/// [`CallSpec::action`]: changes a file or a directory, so that overlayfs copies it up; nothing else of it counts. With an
+/// [`CallSpec::open_mode`] (any) it makes one itself.
+pub const CHANGE: u8 = 20;
+/// [`CallSpec::action`]: the same by opening a file.
+pub const CHANGE_OPEN: u8 = 21;
+
+/// Whether overlayfs may copy a file up in a call that does this.
+pub const fn copies_up(action: u8) -> bool {
+    matches!(action, OPEN | TRUNCATE_NAMED | CHANGE | CHANGE_OPEN) || is_naming(action)
+}
+
 /// [`CallSpec::offset`]: the offset argument is the position itself.
 pub const OFFSET_VALUE: u8 = 1;
 /// [`CallSpec::offset`]: the offset arguments point to the position, or are null.
@@ -179,6 +190,33 @@ calls! {
     38 renameat2 { action: RENAME, directory: 0, name: 1, open_flags: 4 }
     39 link { action: LINK, name: 0 }
     40 linkat { action: LINK, directory: 0, name: 1, open_flags: 4 }
+    41 chmod { action: CHANGE }
+    42 fchmod { action: CHANGE }
+    43 fchmodat { action: CHANGE }
+    44 fchmodat2 { action: CHANGE }
+    45 chown { action: CHANGE }
+    46 lchown { action: CHANGE }
+    47 fchown { action: CHANGE }
+    48 fchownat { action: CHANGE }
+    49 utime { action: CHANGE }
+    50 utimes { action: CHANGE }
+    51 futimesat { action: CHANGE }
+    52 utimensat { action: CHANGE }
+    53 setxattr { action: CHANGE }
+    54 lsetxattr { action: CHANGE }
+    55 fsetxattr { action: CHANGE }
+    56 setxattrat { action: CHANGE }
+    57 removexattr { action: CHANGE }
+    58 lremovexattr { action: CHANGE }
+    59 fremovexattr { action: CHANGE }
+    60 removexattrat { action: CHANGE }
+    61 file_setattr { action: CHANGE }
+    62 mkdir { action: CHANGE, open_mode: 1 }
+    63 mkdirat { action: CHANGE, open_mode: 2 }
+    64 mknod { action: CHANGE, open_mode: 1 }
+    65 mknodat { action: CHANGE, open_mode: 2 }
+    66 symlink { action: CHANGE, open_mode: 0 }
+    67 symlinkat { action: CHANGE, open_mode: 0 }
 }
 
 #[cfg(test)]

@@ -3,75 +3,79 @@
 use bytemuck::{Pod, Zeroable};
 
 /// `Config::flags`: add reads, writes and syncs up by thread and file.
-pub const SUM: u32 = 1 << 0;
+pub const SUM: u64 = 1 << 0;
 /// `Config::flags`: send a record for each sync.
-pub const STREAM_SYNC: u32 = 1 << 1;
+pub const STREAM_SYNC: u64 = 1 << 1;
 /// `Config::flags`: send a record for each read, write and sync.
-pub const STREAM_IO: u32 = 1 << 2;
+pub const STREAM_IO: u64 = 1 << 2;
 /// `Config::flags`: send a record for each block request.
-pub const STREAM_BLOCK: u32 = 1 << 3;
+pub const STREAM_BLOCK: u64 = 1 << 3;
 /// `Config::flags`: add block requests up in histograms.
-pub const HISTOGRAM: u32 = 1 << 4;
+pub const HISTOGRAM: u64 = 1 << 4;
 /// `Config::flags`: only processes in the `PIDS` map.
-pub const FILTER_PID: u32 = 1 << 5;
+pub const FILTER_PID: u64 = 1 << 5;
 /// `Config::flags`: only threads in the `TIDS` map.
-pub const FILTER_TID: u32 = 1 << 6;
+pub const FILTER_TID: u64 = 1 << 6;
 /// `Config::flags`: only users in the `UIDS` map.
-pub const FILTER_UID: u32 = 1 << 7;
+pub const FILTER_UID: u64 = 1 << 7;
 /// `Config::flags`: only thread names that match `COMM`.
-pub const FILTER_COMM: u32 = 1 << 8;
+pub const FILTER_COMM: u64 = 1 << 8;
 /// `Config::flags`: only devices in the `DISKS` map.
-pub const FILTER_DISK: u32 = 1 << 9;
+pub const FILTER_DISK: u64 = 1 << 9;
 /// `Config::flags`: only operations that failed.
-pub const FILTER_FAILED: u32 = 1 << 10;
+pub const FILTER_FAILED: u64 = 1 << 10;
 /// `Config::flags`: children of processes in `PIDS` join it.
-pub const FOLLOW: u32 = 1 << 11;
+pub const FOLLOW: u64 = 1 << 11;
 /// `Config::flags`: some 32-bit system call is traced.
-pub const COMPAT: u32 = 1 << 12;
+pub const COMPAT: u64 = 1 << 12;
 
 /// `Config::flags`: not the processes in the `IGNORED` map.
-pub const IGNORE: u32 = 1 << 13;
+pub const IGNORE: u64 = 1 << 13;
 
 /// `Config::flags`: opens count.
-pub const OPENS: u32 = 1 << 14;
+pub const OPENS: u64 = 1 << 14;
 
 /// `Config::flags`: the kernel has `bpf_get_current_task_btf` (Linux 5.11).
-pub const TASK_BTF: u32 = 1 << 15;
+pub const TASK_BTF: u64 = 1 << 15;
 
 /// `Config::flags`: the kernel has `bpf_task_pt_regs` (Linux 5.15).
-pub const TASK_REGS: u32 = 1 << 16;
+pub const TASK_REGS: u64 = 1 << 16;
 
 /// `Config::flags`: io_uring's completions do not tell the request (until 5.15).
-pub const URING_BY_DATA: u32 = 1 << 17;
+pub const URING_BY_DATA: u64 = 1 << 17;
 
 /// `Config::flags`: reads count.
-pub const READS: u32 = 1 << 18;
+pub const READS: u64 = 1 << 18;
 /// `Config::flags`: writes count.
-pub const WRITES: u32 = 1 << 19;
+pub const WRITES: u64 = 1 << 19;
 /// `Config::flags`: syncs count.
-pub const SYNCS: u32 = 1 << 20;
+pub const SYNCS: u64 = 1 << 20;
 
 /// `Config::flags`: 32-bit tasks are not traced, as their calls have other numbers (arm64).
-pub const ONLY_64_BIT: u32 = 1 << 21;
+pub const ONLY_64_BIT: u64 = 1 << 21;
 
 /// `Config::flags`: the kernel can be told what is at an address (`bpf_rdonly_cast`, Linux 6.2).
-pub const CAST: u32 = 1 << 22;
+pub const CAST: u64 = 1 << 22;
 
 /// `Config::flags`: times do not count, and calls are looked at when they end, where their arguments are at hand then.
-pub const AT_END: u32 = 1 << 23;
+pub const AT_END: u64 = 1 << 23;
 
 /// `Config::flags`: calls that give or take names count.
-pub const NAMING: u32 = 1 << 24;
+pub const NAMING: u64 = 1 << 24;
 
+/// `Config::flags`: copy-ups of overlayfs are looked for.
+pub const COPY_UPS: u64 = 1 << 26;
+/// `Config::flags`: send a record for each copy-up.
+pub const STREAM_COPY_UPS: u64 = 1 << 27;
 /// `Config::flags`: some setting says which threads count.
-pub const FILTER_THREAD: u32 = 1 << 25;
+pub const FILTER_THREAD: u64 = 1 << 28;
 /// `Config::flags`: some setting says which results count, or how long an operation must take.
-pub const FILTER_RESULT: u32 = 1 << 26;
+pub const FILTER_RESULT: u64 = 1 << 32;
 
 /// `Config::flags`: failures are counted by their errno.
-pub const ERRNOS: u32 = 1 << 30;
+pub const ERRNOS: u64 = 1 << 30;
 /// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].
-pub const FAILED_OPENS: u32 = 1 << 31;
+pub const FAILED_OPENS: u64 = 1 << 31;
 
 /// Settings of one run.
 #[repr(C)]
@@ -82,7 +86,7 @@ pub struct Config {
     /// Block operations that count: bit per `cmd_flags & 0xff`.
     pub block_ops: u64,
     /// What to do: [`SUM`] and the others.
-    pub flags: u32,
+    pub flags: u64,
     /// iotrace's own process: never traced.
     pub self_pid: u32,
     /// File types that count: [`crate::file::kind_bit`].
@@ -97,6 +101,8 @@ pub struct Config {
     pub wake_bytes: u32,
     /// Flags that together mark a page of the swap cache (`PG_swapcache` and `PG_swapbacked`); 0 when not known.
     pub page_swap: u32,
+    /// Flag of a request of io_uring that is not finished, and carried out once more (`REQ_F_REISSUE`); 0 when not known.
+    pub uring_again: u32,
     /// Address of the function at the end of direct I/O of files (`iomap_dio_bio_end_io`), 0 when not known.
     pub end_direct: u64,
     /// The same of the part of a bio that was split (`bio_chain_endio`).
@@ -105,10 +111,6 @@ pub struct Config {
     pub end_buffer: u64,
     /// The same of a bio of btrfs (`btrfs_simple_end_io`).
     pub end_btrfs: u64,
-    /// Flag of a request of io_uring that is not finished, and carried out once more (`REQ_F_REISSUE`); 0 when not known.
-    pub uring_again: u32,
-    /// Nothing.
-    pub _pad: u32,
 }
 
 /// A glob over thread names as a bit-parallel automaton: state `i` means that `i` tokens have matched.

@@ -10,8 +10,8 @@ pub const ABSENT: u32 = u32::MAX;
 pub struct Field {
     /// Name of the field of [`KernelLayout`].
     pub name: &'static str,
-    /// Alternatives, first hit wins: `struct.member.member`, `[N]` for an array element, N a number or an enumerator; or the name of
-    /// a structure, for the number of its type.
+    /// Alternatives, first hit wins: `struct.member.member`, `[N]` for an array element, N a number or an enumerator; the difference of
+    /// two such, with ` - ` between them; `sizeof struct`; or the name of a structure, for the number of its type.
     pub members: &'static [&'static str],
     /// Without it nothing works.
     pub required: bool,
@@ -53,6 +53,8 @@ layout! {
     inode_ino: required ["inode.i_ino"];
     /// `struct inode`: generation.
     inode_generation: required ["inode.i_generation"];
+    /// `struct inode`: bytes.
+    inode_size: required ["inode.i_size"];
     /// `struct inode`: type and permissions.
     inode_mode: required ["inode.i_mode"];
     /// `struct inode`: S_ flags.
@@ -77,6 +79,8 @@ layout! {
     dentry_hash_pprev: required ["dentry.d_hash.pprev"];
     /// `struct dentry` -> `struct inode *`.
     dentry_inode: required ["dentry.d_inode"];
+    /// `struct vfsmount` -> `struct super_block *`.
+    vfsmount_sb: required ["vfsmount.mnt_sb"];
     /// `struct vfsmount` -> root dentry.
     vfsmount_root: required ["vfsmount.mnt_root"];
     /// `struct mount`: the `struct vfsmount` inside.
@@ -301,6 +305,17 @@ layout! {
     btrfs_bio_inode: optional ["btrfs_bio.inode"];
     /// `struct btrfs_inode`: the `struct inode` in it.
     btrfs_inode: optional ["btrfs_inode.vfs_inode"];
+    /// `struct inode` of an overlay -> `struct dentry *` in the upper directory, null before the copy-up. Where overlayfs is a module its
+    /// types are not at hand: the member has stood behind the `struct inode` since 4.13.
+    ovl_upper: optional ["ovl_inode.__upperdentry - ovl_inode.vfs_inode", "sizeof inode"];
+    /// `struct inode` of an overlay -> `struct ovl_entry *` (since 6.5).
+    ovl_entry: optional ["ovl_inode.oe - ovl_inode.vfs_inode"];
+    /// `struct ovl_entry`: lower layers that have the file.
+    ovl_lowers: optional ["ovl_entry.__numlower"];
+    /// `struct ovl_entry`: `struct ovl_path`s of these.
+    ovl_lower: optional ["ovl_entry.__lowerstack"];
+    /// `struct ovl_path` -> `struct dentry *`.
+    ovl_path_dentry: optional ["ovl_path.dentry"];
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 pub mod block;
 pub mod call;
 pub mod config;
+pub mod copyup;
 pub mod errno;
 pub mod file;
 pub mod io;

@@ -32,6 +32,8 @@ pub struct OpenRecord {
     pub ret: i64,
     /// The O_ flags that were asked for; the length, of a truncate.
     pub open_flags: u64,
+    /// Time that a copy-up of overlayfs took in it, nanoseconds; 0 when there was none, or nobody looked for it.
+    pub copy_up_ns: u64,
     /// The permission bits that were asked for.
     pub open_mode: u32,
     /// Device, as in [`crate::file::FileKey::dev`].

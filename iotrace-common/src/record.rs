@@ -17,6 +17,8 @@ pub const BLOCK: u32 = 5;
 pub const BLOCK_PART: u32 = 6;
 /// [`Header::kind`] of a [`crate::naming::NamingRecord`].
 pub const NAMING: u32 = 7;
+/// [`Header::kind`] of a [`crate::copyup::CopyUpRecord`].
+pub const COPY_UP: u32 = 9;
 
 /// First eight bytes of every record.
 #[repr(C)]

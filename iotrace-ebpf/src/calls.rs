@@ -1,7 +1,7 @@
 //! System calls: what they do is in the tables of `iotrace_common::call`.
 
 use crate::{
-    aio,
+    aio, copyup,
     file::{self, Place},
     filter, io,
     kernel::{Pointer, current, load, now, offset, present, read},
@@ -164,6 +164,7 @@ fn begin<const FIND: bool, const TYPED: bool, const WHOLE: bool>(
     thread.side[WRITE_SIDE].wanted = 0;
     match member!(spec.action) {
         call::OPEN | call::TRUNCATE_NAMED | call::REAP | call::UNLINK | call::RENAME | call::LINK => {}
+        call::CHANGE | call::CHANGE_OPEN => {}
         call::SUBMIT if WHOLE => return None,
         call::SUBMIT => {
             aio::aio_submit(thread.args[1], thread.args[2]);
@@ -298,14 +299,19 @@ fn end(thread: &mut Thread, spec: Spec, ret: i64, end_ns: u64) -> Option<()> {
         }
         _ => {}
     }
+    let action = member!(spec.action);
+    let copy_up_ns = if enabled!(COPY_UPS) && call::copies_up(action) {
+        copyup::copy_up_ended(thread.number, ret, end_ns)
+    } else {
+        0
+    };
     let latency_ns = end_ns.saturating_sub(thread.begin_ns);
     if !filter::result_wanted(latency_ns, ret < 0) {
         return None;
     }
     // Without opens the verifier need not look at their path walk.
-    let action = member!(spec.action);
     if enabled!(OPENS) && (action == call::OPEN || action == call::TRUNCATE_NAMED) {
-        open::named_ends(thread.number, ret, latency_ns);
+        open::named_ends(thread.number, ret, latency_ns, copy_up_ns);
         return Some(());
     }
     if enabled!(NAMING) && call::is_naming(action) {

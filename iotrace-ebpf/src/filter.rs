@@ -5,15 +5,12 @@ use crate::{
     task,
 };
 use core::arch::asm;
-use iotrace_common::config::{CommFilter, FILTER_COMM, FILTER_PID, FILTER_TID, FILTER_UID};
-
-/// Which settings depend on the thread.
-const BY_THREAD: u32 = FILTER_PID | FILTER_TID | FILTER_UID | FILTER_COMM;
+use iotrace_common::config::CommFilter;
 
 /// Whether requests of some threads count, and others do not.
 #[inline(always)]
 pub fn by_thread() -> bool {
-    config!(flags) & BY_THREAD != 0
+    enabled!(FILTER_PID) || enabled!(FILTER_TID) || enabled!(FILTER_UID) || enabled!(FILTER_COMM)
 }
 
 /// Whether requests of the current thread count: those of iotrace itself do, unless threads are filtered.

@@ -13,6 +13,7 @@ use iotrace_common::{
     block::{Charges, Dirtier, PageKey, RequestState},
     call::CallTable,
     config::{CommFilter, Config},
+    copyup::CopyUp,
     errno::ErrnoKey,
     file::{FileKey, SeenFile},
     latency::{Extremes, Histogram, HistogramKey},
@@ -139,6 +140,14 @@ pub static DIRTY_PAGES: LruHashMap<PageKey, Dirtier> = LruHashMap::with_max_entr
 #[map]
 pub static DIRTY_FILES: LruHashMap<u64, Dirtier> = LruHashMap::with_max_entries(16384, 0);
 
+/// Copy-ups of calls in flight, by thread.
+#[map]
+pub static COPY_UPS: LruHashMap<u32, CopyUp> = LruHashMap::with_max_entries(4096, 0);
+
+/// One zeroed copy-up: too large for the stack.
+#[map]
+pub static NEW_COPY_UP: Array<CopyUp> = Array::with_max_entries(1, 0);
+
 /// When all programs were attached, nanoseconds of CLOCK_MONOTONIC; 0 before.
 #[map]
 pub static BEGAN: Array<u64> = Array::with_max_entries(1, 0);
@@ -184,7 +193,7 @@ pub struct Scratch(pub [u8; SCRATCH_LEN]);
 
 /// Scratch buffers: [`SCRATCH_ENTER`] and the others, so that programs that may interrupt each other do not share one.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(9, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(10, 0);
 /// Paths, at the begin of a call.
 pub const SCRATCH_ENTER: u32 = 0;
 /// Paths, at the end of a call.
@@ -197,6 +206,8 @@ pub const SCRATCH_OTHER: u32 = 3;
 pub const SCRATCH_INSERT: u32 = 7;
 /// Paths and processes, where a request is given to the device.
 pub const SCRATCH_ISSUE: u32 = 8;
+/// Paths and processes of copy-ups.
+pub const SCRATCH_COPY_UP: u32 = 9;
 
 /// Bytes for a record of two names: its head, the longest names, and what the verifier must allow for.
 pub const NAMING_LEN: usize = 12288;

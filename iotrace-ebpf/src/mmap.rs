@@ -6,6 +6,7 @@ use crate::{
     filter,
     kernel::{Pointer, current, load, now, offset, present, read},
     maps::{ADDING, EVENTS, WHO_DIRTY, WHO_FAULT, config, count, enabled, scratch_of, wakeup},
+    overlay::is_of_overlay,
     sum, task,
 };
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
@@ -25,8 +26,6 @@ const PF_KERNEL: u32 = 0x10 | 0x0020_0000;
 const THREAD_SIZE: usize = 16384;
 /// Number of `fault` in `iotrace_common::call::NAMES`.
 const CALL: u8 = 32;
-/// `overlay` as the first eight bytes of a file system's name.
-const OVERLAY: u64 = u64::from_le_bytes(*b"overlay\0");
 
 /// A folio is being added to the page cache; whether it will be is not known yet.
 #[inline(always)]
@@ -182,15 +181,12 @@ fn is_other(thread: &Thread, index: usize, inode: Pointer) -> bool {
         return true;
     }
     let own: Pointer = read(side.address as Pointer, offset!(file_inode));
-    let sb: Pointer = read(own, offset!(inode_sb));
-    let kind: Pointer = read(sb, offset!(sb_type));
-    let name: Pointer = read(kind, offset!(fs_name));
-    own != inode && read::<u64>(name, 0) != OVERLAY
+    own != inode && !is_of_overlay(own)
 }
 
 /// Pages of a folio.
 #[inline(always)]
-fn pages(folio: Pointer) -> u64 {
+pub fn pages(folio: Pointer) -> u64 {
     let flags: u64 = read(folio, offset!(folio_flags));
     if present!(folio_pages) && flags & 1 << (config!(page_head) & 63) != 0 {
         return read::<u32>(folio, offset!(folio_pages)) as u64;

@@ -5,7 +5,6 @@
 use crate::{
     calls::{Spec, argument, member},
     file::{self, AT_FDCWD, Place},
-    filter,
     maps::{EVENTS, NAMING_LEN, SCRATCH_EXIT, SCRATCH_NAMING, count, wakeup},
     task,
 };
@@ -50,10 +49,8 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
     // SAFETY: the buffer is this CPU's own and has room for a head and two longest names: `spot` writes at most `NAME_MAX` bytes
     // from a position that is below `NAME_MAX`.
     unsafe {
-        let (spot, dev) = spot(buffer.add(HEAD), argument(thread, name), directory_of(thread, directory));
-        if !filter::device_wanted(dev) {
-            return None;
-        }
+        // On which disk the file is, the directory from which a long name counts does not tell.
+        let spot = spot(buffer.add(HEAD), argument(thread, name), directory_of(thread, directory));
         (*record).name = spot;
         let mut first = spot.length as usize;
         asm!("{0} &= 4095", inout(reg) first);
@@ -63,7 +60,7 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
             let step = if directory == NONE { 1 } else { 2 };
             let directory = if directory == NONE { NONE } else { directory + step };
             let from = buffer.add(HEAD + first);
-            (*record).other = self::spot(from, argument(thread, name + step), directory_of(thread, directory)).0;
+            (*record).other = self::spot(from, argument(thread, name + step), directory_of(thread, directory));
             second = (*record).other.length as usize;
         } else {
             (*record).other = NameSpot { base: 0, directory: 0, length: 0, state: 0 };
@@ -99,13 +96,13 @@ fn directory_of(thread: &Thread, index: u8) -> i32 {
     if index == NONE { AT_FDCWD } else { argument(thread, index) as i32 }
 }
 
-/// Reads a name, and finds the directory from which it counts; and the device of that.
+/// Reads a name, and finds the directory from which it counts.
 ///
 /// # Safety
 ///
 /// `to` must have room for [`NAME_MAX`] bytes.
 #[inline(always)]
-unsafe fn spot(to: *mut u8, address: u64, directory: i32) -> (NameSpot, u32) {
+unsafe fn spot(to: *mut u8, address: u64, directory: i32) -> NameSpot {
     // SAFETY: the caller's promise. The kernel has read the name before, so it is in memory; where another thread has unmapped it
     // since, the read fails.
     let length =
@@ -119,12 +116,10 @@ unsafe fn spot(to: *mut u8, address: u64, directory: i32) -> (NameSpot, u32) {
         length: if readable { (length - 1) as u32 } else { 0 },
         state: if readable { 0 } else { UNREADABLE },
     };
-    let mut dev = 0;
     if let Some(place) = Place::of_names(directory, absolute) {
         let key = place.key();
-        dev = key.dev;
         spot.base = file::number(&key, place, SCRATCH_EXIT);
         spot.directory = place.dentry as u64;
     }
-    (spot, dev)
+    spot
 }

@@ -28,22 +28,22 @@ const _: () = assert!(HEAD + NAME_MAX <= SCRATCH_LEN);
 /// O_CREAT | O_WRONLY | O_TRUNC of include/uapi/asm-generic/fcntl.h: what creat() means.
 const CREAT: u64 = 0o100 | 0o1 | 0o1000;
 
-/// An open, or a truncate by name, ends. `number`: `Thread::number`.
+/// An open, or a truncate by name, ends. `number`: `Thread::number`; `copy_up_ns`: time that it copied a file up.
 ///
 /// A global function that takes numbers only, so that the verifier looks at it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn named_ends(number: u32, ret: i64, latency_ns: u64) -> u64 {
+pub extern "C" fn named_ends(number: u32, ret: i64, latency_ns: u64, copy_up_ns: u64) -> u64 {
     let thread = task::find(bpf_get_current_pid_tgid() as u32);
     if let (Some(thread), Some(spec)) = (thread, Spec::of(number)) {
         // SAFETY: the map returned a valid pointer, and only this thread writes there.
-        end(unsafe { &*thread }, spec, ret, latency_ns);
+        end(unsafe { &*thread }, spec, ret, latency_ns, copy_up_ns);
     }
     0
 }
 
 #[inline(always)]
-fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
+fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64, copy_up_ns: u64) -> Option<()> {
     let open = member!(spec.action) == call::OPEN;
     if enabled!(FAILED_OPENS) && open && (ret >= 0 || !tells_of_the_disk(ret.wrapping_neg() as u64)) {
         return None;
@@ -118,6 +118,7 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
         (*record).ino = ino;
         (*record).ret = ret;
         (*record).open_flags = open_flags;
+        (*record).copy_up_ns = copy_up_ns;
         (*record).open_mode = open_mode as u32;
         (*record).dev = file_dev;
         (*record).mode = mode;

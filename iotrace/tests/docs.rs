@@ -48,7 +48,7 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
 
 #[test]
 fn every_column_is_in_its_commands_page() {
-    let tables: [(&str, &[Column]); 9] = [
+    let tables: [(&str, &[Column]); 11] = [
         ("top", cli::top::COLUMNS),
         ("fsync", cli::fsync::COLUMNS),
         ("fsync", cli::fsync::TRACE_COLUMNS),
@@ -58,6 +58,8 @@ fn every_column_is_in_its_commands_page() {
         ("disk", cli::disk::COLUMNS),
         ("block", cli::block::COLUMNS),
         ("block", cli::block::SUMMARY_COLUMNS),
+        ("copyup", cli::copyup::COLUMNS),
+        ("copyup", cli::copyup::SUMMARY_COLUMNS),
     ];
     for (command, columns) in tables {
         let text = page_of(command);
@@ -119,6 +121,7 @@ fn every_field_of_json_is_described() {
             "IoLine" | "NamingLine" => page_of("events"),
             "LifeLine" | "LifeEndLine" => page_of("life"),
             "BlockLine" | "BlockFile" | "Cause" | "Issuer" | "BlockSumLine" => page_of("block"),
+            "CopyUpLine" | "CopyUpSumLine" => page_of("copyup"),
             "OpenLine" => page_of("open"),
             "TopLine" => page_of("top"),
             "FindingLine" | "FailureLine" => page_of("diagnose"),

@@ -5,6 +5,7 @@
 pub(crate) mod agent;
 pub(crate) mod container;
 pub(crate) mod healthy;
+pub(crate) mod words;
 
 use iotrace_tests::harness::{Iotrace, LoopDisk};
 use serde_json::Value;

@@ -81,7 +81,7 @@ fn key_of_event(event: &Value) -> String {
 
 #[test]
 fn top_has_every_row() {
-    need!(bpf);
+    need!(user_mechanism);
     let scene = Scene::new(WORKLOAD);
     let run = beside(&scene, "calls", user("top").json().args(["-a", "-r", "0"]));
     assert_rows(&scene, &scene.log(), &run.rows, |_| true);
@@ -89,7 +89,7 @@ fn top_has_every_row() {
 
 #[test]
 fn fsync_has_every_row() {
-    need!(bpf);
+    need!(user_mechanism);
     let scene = Scene::new(WORKLOAD);
     let run = beside(&scene, "fsyncs", user("fsync").json());
     let sums = truth_by(&scene.log(), |op| Some(process_and_path(op)));
@@ -105,7 +105,7 @@ fn fsync_has_every_row() {
 
 #[test]
 fn open_has_every_event() {
-    need!(bpf);
+    need!(user_mechanism);
     let scene = Scene::new(WORKLOAD);
     let run = beside(&scene, "opens", user("open").json());
     let of_op = |op: &Op| (op.kind == Kind::Open).then(|| key_of_op(op));
@@ -114,7 +114,7 @@ fn open_has_every_event() {
 
 #[test]
 fn events_has_every_event() {
-    need!(bpf);
+    need!(user_mechanism);
     let scene = Scene::new(WORKLOAD);
     let run = beside(&scene, "opens", user("events").args(["--buffer", "64MiB"]));
     compare(&scene, &run, |op| Some(key_of_op(op)), |event| (event["type"] != "block").then(|| key_of_event(event)));
@@ -197,7 +197,7 @@ fn assert_given_up(pid: u32, main_thread_keeps: u64) {
 
 #[test]
 fn capabilities_are_given_up_once_it_traces_and_rows_still_come() {
-    need!(bpf);
+    need!(user_mechanism);
     for run in [Iotrace::new("top"), user("top")] {
         let scene = Scene::new(WORKLOAD);
         let mut run = run.json().args(["-r", "0", "-d", "50s"]).start();
@@ -222,7 +222,7 @@ fn root_keeps_its_number_and_no_right_to_get_more() {
 
 #[test]
 fn program_has_all_that_the_user_had() {
-    need!(bpf);
+    need!(user_mechanism);
     let own = |text: &str| text.lines().filter(|line| line.starts_with("Cap")).map(String::from).collect::<Vec<_>>();
     let here = own(&fs::read_to_string("/proc/self/status").unwrap());
     let script = ["sh", "-c", "cat /proc/self/status"];
@@ -257,7 +257,7 @@ impl Drop for Idle {
 
 #[test]
 fn hidden_processes_take_cap_sys_ptrace_which_then_stays() {
-    need!(bpf);
+    need!(user_mechanism);
     const HIDE: &str = "mount -t proc -o hidepid=2 proc /proc"; // since Linux 5.8 it is for this mount alone
     let other = Idle(Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap());
     let pid = other.0.id().to_string();
@@ -272,6 +272,19 @@ fn hidden_processes_take_cap_sys_ptrace_which_then_stays() {
     assert!(refused.exited(1).stderr.contains("CAP_SYS_PTRACE"));
     let check = doctor.rows.iter().find(|row| row["check"] == "CAP_SYS_PTRACE").unwrap();
     assert!(check["detail"].as_str().unwrap().contains("hidepid"), "{check}");
+}
+
+#[test]
+fn probes_that_are_kept_to_root_are_named_with_the_setting() {
+    need!(bpf);
+    let Err(_) = user_mechanism() else { return };
+    let run = user("top").args(["-d", "100ms"]).run().exited(1);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("kernel.perf_event_paranoid") && run.stderr.contains("CAP_SYS_ADMIN"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

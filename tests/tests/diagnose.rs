@@ -1,7 +1,11 @@
 //! `iotrace diagnose`: the right cause comes first, and nothing else is named.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
 
-use iotrace_tests::{harness::*, need};
+use iotrace_tests::{
+    harness::*,
+    need,
+    workload::lives::{MANY, MANY_BYTES},
+};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
 
@@ -94,6 +98,41 @@ fn records_without_a_buffer_are_named() {
     let evidence = &rows[0]["evidence"][0];
     assert_eq!((&evidence["writes"], &evidence["write_bytes"]), (&json!(500_009), &json!(500_009 * 58)));
     assert_eq!(rows[0]["path"], json!(log.to_str().unwrap()));
+}
+
+#[test]
+fn a_thread_that_makes_and_removes_files_is_named_with_their_pattern() {
+    need!(bpf, loop_devices);
+    let (disk, noise) = (LoopDisk::new(64), tempfile::tempdir().unwrap());
+    let scene = Scene::on(env!("CARGO_BIN_EXE_workload"), disk.dir());
+    let command: Vec<String> =
+        scene.command("lives-of-many", &[]).into_iter().map(|word| word.into_string().unwrap()).collect();
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let rows = diagnosed(noise.path(), disk.name(), &words);
+    assert_eq!(rules(&rows), ["temp-file-churn"], "{rows:#?}");
+    let evidence = &rows[0]["evidence"][0];
+    let counts =
+        ["files", "created", "deleted", "write_bytes", "read_bytes"].map(|name| evidence[name].as_u64().unwrap());
+    let (many, bytes) = (MANY as u64, (MANY * MANY_BYTES) as u64);
+    assert_eq!(counts, [many, many, many, bytes, bytes]);
+    let pattern = disk.dir().join("<uuid>/<n>.txt");
+    assert_eq!((&rows[0]["comm"], &rows[0]["path"]), (&json!("workload"), &json!(pattern.to_str().unwrap())));
+}
+
+#[test]
+fn a_log_that_is_opened_for_each_line_is_named() {
+    need!(bpf, loop_devices);
+    let (disk, noise) = (LoopDisk::new(64), tempfile::tempdir().unwrap());
+    let log = disk.dir().join("app.log");
+    let script = "i=0; while [ $i -lt 5003 ]; do echo 'a line of text' >> \"$0\"; i=$((i+1)); done";
+    let rows = diagnosed(noise.path(), disk.name(), &["sh", "-c", script, log.to_str().unwrap()]);
+    assert_eq!(rules(&rows), ["reopened-per-write"], "{rows:#?}");
+    assert_eq!((&rows[0]["comm"], &rows[0]["path"]), (&json!("sh"), &json!(log.to_str().unwrap())));
+    assert!(rows[0]["details"][0].as_str().unwrap().starts_with("5003 opens for writing, "), "{}", rows[0]);
+    assert_eq!(
+        (&rows[0]["evidence"][0]["writes"], &rows[0]["evidence"][0]["write_bytes"]),
+        (&json!(5003), &json!(5003 * 15))
+    );
 }
 
 #[test]

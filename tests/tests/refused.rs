@@ -116,6 +116,17 @@ fn a_kernel_on_which_no_mechanism_works() {
 }
 
 #[test]
+fn a_kernel_that_is_locked_down() {
+    need!(confidentiality);
+    for command in COMMANDS {
+        let run = Command::new(binary()).args([command, "-d", "1s"]).output().unwrap();
+        assert_refused(&run, &["lockdown", "confidentiality"]);
+    }
+    let doctor = Iotrace::new("doctor").json().run().exited(1);
+    assert!(doctor.summary["problems"][0].as_str().unwrap().contains("confidentiality"), "{}", doctor.summary);
+}
+
+#[test]
 fn capabilities_of_a_user_namespace_are_none() {
     need!(bpf);
     let words = ["--user", "--map-root-user", "--", binary().to_str().unwrap(), "top", "-d", "1s"].map(String::from);

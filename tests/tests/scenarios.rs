@@ -5,7 +5,7 @@
 mod scenarios;
 
 use iotrace_tests::{harness::*, need};
-use scenarios::{Diagnosis, agent, alone, container, healthy};
+use scenarios::{Diagnosis, agent, alone, container, healthy, words};
 use serde_json::json;
 
 #[test]
@@ -89,6 +89,33 @@ fn j4_a_slow_node_is_slow_for_one_of_five_reasons() {
         assert!(first["path"].as_str().unwrap().ends_with("/meta.db"), "{found}");
         found.only(&["runtime-metadata"]);
     }
+}
+
+#[test]
+fn j5_a_thread_makes_and_removes_a_thousand_files_for_a_request() {
+    need!(bpf, loop_devices);
+    let _alone = alone();
+    let app = words::Words::start();
+    let before = app.written_by_the_main_thread();
+    let asking = std::sync::atomic::AtomicBool::new(true);
+    let found = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while asking.load(std::sync::atomic::Ordering::Relaxed) {
+                app.ask();
+            }
+        });
+        let found = std::panic::catch_unwind(|| Diagnosis::of(Iotrace::new("diagnose"), &app.disk, 4));
+        asking.store(false, std::sync::atomic::Ordering::Relaxed);
+        found.unwrap()
+    });
+    // Whoever looks at the main thread sees nothing of it.
+    assert_eq!(app.written_by_the_main_thread(), before);
+    let first = found.first("temp-file-churn");
+    let named = (&first["pid"], &first["comm"], &first["disk"]);
+    assert_eq!(named, (&json!(app.program.pid()), &json!("python3"), &json!(app.disk.name())), "{found}");
+    let path = first["path"].as_str().unwrap();
+    assert_eq!(path, format!("{}/<uuid>/<n>.txt", app.disk.dir().display()), "{found}");
+    found.only(&["temp-file-churn"]);
 }
 
 /// Nothing that costs something is found in two seconds of a program on a disk of its own.

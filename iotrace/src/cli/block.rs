@@ -205,7 +205,8 @@ fn op_cell(block: &Block, facts: &BlockFacts) -> String {
     if letters.is_empty() { op.to_owned() } else { format!("{op} {letters}") }
 }
 
-fn container_cell(container: Option<&Container>) -> String {
+/// A container in a table.
+pub fn container_cell(container: Option<&Container>) -> String {
     container.map_or_else(|| "-".to_owned(), |container| escape(container.label().as_bytes()).into_owned())
 }
 

@@ -40,6 +40,8 @@ pub struct World {
     pub clock: Clock,
     /// Filters that need names.
     pub selection: Selection,
+    /// The devices of `--disk`.
+    pub devices: Option<Vec<u32>>,
     /// How this kernel numbers block operations.
     pub block: BlockFacts,
     /// What the ends of bios say.

@@ -5,6 +5,7 @@ use crate::{
         Exit, Misused,
         command::{Command, Interval, Setup, World},
         host::locate,
+        life::{named, opened},
         lines::{selected, timestamp, truncate_place},
         options::{Common, Timing},
         run::run,
@@ -21,11 +22,14 @@ use crate::{
     },
     resolve::{Waited, waited_for_io},
     view::{
+        life::{self, Lives},
+        opens::Opens,
         top::{By, Differences, Sort, rows},
         truncates::Truncates,
     },
 };
 use anyhow::Result;
+use iotrace_common::errno::tells_of_the_disk;
 use std::{io::Write, time::Duration};
 
 mod blocks;
@@ -88,22 +92,26 @@ impl Args {
             sizing: Sizing::default(),
             blocks: Blocks::new(filters)?,
             failures: Failures::default(),
+            lives: (!filters.by_result()).then(|| Lives::new(life::By::default(), filters.selection())),
+            opens: Opens::default(),
             // Before the others give up what it needs.
             holders: Holders::start(),
             waited: None,
             filtered: filters.by_operation() || filters.device()?.is_some() || !self.common.program.program.is_empty(),
             found: false,
         };
+        // Where filters hide opens, those are left that fail because of the disk.
+        let all_opens = diagnose.lives.is_some();
         let setup = Setup {
             command: "diagnose",
             stream: false,
             everyone: false,
             host_paths: true,
             plan: Plan {
-                files: FileOps { open: true, ..FileOps::FILES },
+                files: if all_opens { FileOps::ALL } else { FileOps { open: true, ..FileOps::FILES } },
+                failed_opens: !all_opens,
                 sum: true,
                 errnos: true,
-                failed_opens: true,
                 kinds: REGULAR,
                 stream_block: true,
                 histogram: Some(Grouping::Operation),
@@ -136,6 +144,9 @@ struct Diagnose {
     sizing: Sizing,
     blocks: Blocks,
     failures: Failures,
+    /// Files that come and go; `None` where filters hide parts of their lives.
+    lives: Option<Lives>,
+    opens: Opens,
     holders: Option<Holders>,
     /// What had been waited for I/O when tracing began.
     waited: Option<Waited>,
@@ -161,6 +172,13 @@ impl Diagnose {
         });
         let growth = self.sizing.growth();
         let mut facts = Facts { length: interval.length, rows, growth, pressure, ..Facts::default() };
+        facts.opens = self.opens.take();
+        let others = self.opens.others;
+        facts.unseen.extend((others > 0).then(|| format!("how often files were opened, of {others} opens")));
+        if let (Some(sums), Some(lives)) = (&tracer.sums, &mut self.lives) {
+            lives.moved_bytes(sums.iter());
+            facts.lives = lives.rows(None);
+        }
         facts.failures = self.failures.report(&failed, &facts.rows, tracer, world)?;
         self.blocks.report(&mut facts, tracer, world)?;
         if let Some(holders) = &self.holders {
@@ -195,13 +213,29 @@ impl Command for Diagnose {
     }
 
     fn sample(&mut self, tracer: &mut Tracer, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+        if let (Some(sums), Some(lives)) = (&tracer.sums, &mut self.lives) {
+            lives.moved_bytes(sums.iter());
+        }
         self.sizing.measure(tracer, world)
     }
 
     fn event(&mut self, event: Event, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
         match event {
             Event::Block(block) => self.blocks.add(&block, world),
-            Event::Open(open) => self.failures.open(&open, world),
+            Event::Open(open) => {
+                self.opens.add(&open);
+                if let Some(lives) = &mut self.lives {
+                    opened(lives, &open, world);
+                }
+                if open.result.is_err_and(|errno| tells_of_the_disk(errno.unsigned_abs().into())) {
+                    self.failures.open(&open, world);
+                }
+            }
+            Event::Naming(naming) => {
+                if let Some(lives) = &mut self.lives {
+                    named(lives, &naming, world);
+                }
+            }
             Event::Truncate(truncate) => {
                 let (path, base) = truncate_place(&truncate, world);
                 if let Some(process) = selected(world, &truncate.task, path.as_deref()) {

@@ -5,6 +5,7 @@ use crate::{
         Exit,
         block_lines::block_line,
         command::{Command, Setup, World},
+        copyup_lines::copy_up_line,
         lines::{io_line, open_line, truncate_line},
         naming_lines::naming_line,
         options::{Common, Timing},
@@ -30,7 +31,8 @@ pub struct Args {
     /// Trace for so long [default: until Ctrl-C, or PROGRAM ends]
     #[arg(short, long, value_name = "TIME", value_parser = crate::parse::duration)]
     duration: Option<Duration>,
-    /// Only these: read, write, fsync, open, fallocate, truncate, mmap, unlink, rename, link, block
+    /// Only these: read, write, fsync, open, fallocate, truncate, mmap, unlink, rename, link, block; copyup, which needs to be
+    /// asked for
     #[arg(long, value_name = "OP,...", value_delimiter = ',')]
     op: Vec<EventOp>,
     /// Print the JSON Schema of all lines, and end
@@ -45,18 +47,21 @@ pub struct Args {
 enum EventOp {
     File(FileOp),
     Block,
+    CopyUp,
 }
 
 impl FromStr for EventOp {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "block" {
-            return Ok(Self::Block);
+        match text {
+            "block" => return Ok(Self::Block),
+            "copyup" => return Ok(Self::CopyUp),
+            _ => {}
         }
         text.parse().map(Self::File).map_err(|_| {
             let names = FileOp::ALL.map(FileOp::name).join(", ");
-            format!("no event named {text}: one of {names}, block")
+            format!("no event named {text}: one of {names}, block, copyup")
         })
     }
 }
@@ -80,7 +85,7 @@ impl Args {
             .iter()
             .filter_map(|op| match op {
                 EventOp::File(op) => Some(*op),
-                EventOp::Block => None,
+                EventOp::Block | EventOp::CopyUp => None,
             })
             .collect();
         let all = FileOps::ALL;
@@ -89,13 +94,25 @@ impl Args {
             (false, true) => FileOps::default(),
             (false, false) => super::top::file_ops(&named, all)?,
         };
+        // They need calls to be traced that nothing else needs, so only who asks for them gets them; opens tell of theirs.
+        let stream_copy_ups = self.op.contains(&EventOp::CopyUp);
+        let files = FileOps { copy_up: stream_copy_ups, ..files };
+        let copy_ups = stream_copy_ups || files.open;
         let stream_block = self.op.is_empty() || self.op.contains(&EventOp::Block);
         let setup = Setup {
             command: "events",
             stream: true,
             everyone: false,
             host_paths: false,
-            plan: Plan { files, stream_io: true, stream_block, kinds: ALL_KINDS, ..Plan::default() },
+            plan: Plan {
+                files,
+                stream_io: true,
+                stream_block,
+                copy_ups,
+                stream_copy_ups,
+                kinds: ALL_KINDS,
+                ..Plan::default()
+            },
             timing: &Timing::stream(self.duration),
             common: &self.common,
         };
@@ -111,6 +128,7 @@ impl Command for Events {
             Event::Io(io) => io_line(&io, world, out),
             Event::Open(open) => open_line(&open, world, out),
             Event::Truncate(truncate) => truncate_line(&truncate, world, out),
+            Event::CopyUp(copy_up) => copy_up_line(copy_up, world, out),
             Event::Naming(naming) => naming_line(&naming, world, out),
             Event::Block(block) => block_line(&block, world, out),
             Event::File(_) | Event::Process(_) | Event::BlockPart(_) => Ok(()),

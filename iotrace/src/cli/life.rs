@@ -6,7 +6,7 @@ use crate::{
         command::{Command, Interval, Setup, World},
         life_lines::{cell, end_line, end_row, life_line},
         lines::timestamp,
-        naming_lines::spot_path,
+        naming_lines::{is_on_disk, spot_path},
         options::{Common, Timing},
         run::run,
         tables::{shown, table},
@@ -178,8 +178,10 @@ pub(super) fn named(lives: &mut Lives, naming: &Naming, world: &mut World) {
     let from = spot_path(&naming.name, world);
     let to = naming.other.as_ref().and_then(|other| spot_path(other, world));
     let directory = world.names.file(naming.name.base).cloned();
+    // A file that is known is on the disk that is asked for.
+    let known_only = !is_on_disk(directory.as_deref(), world);
     let process = world.names.process(naming.task.pid, None);
-    lives.named(naming, from, to, directory, process);
+    lives.named(naming, (from, to), directory, process, known_only);
 }
 
 impl LifeTable<'_> {

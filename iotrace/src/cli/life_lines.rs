@@ -45,12 +45,17 @@ fn time(ns: Option<u64>) -> String {
 ///
 /// See [`append`].
 pub fn life_line(life: &LifeRow, ts: &str, out: &mut Vec<u8>) -> Result<()> {
+    Ok(append(out, &life_of(life, ts))?)
+}
+
+/// A row as JSON has it.
+pub(super) fn life_of<'a>(life: &'a LifeRow, ts: &'a str) -> LifeLine<'a> {
     let (row, stats) = (&life.row, &life.stats);
     let known = (stats.unknown_bytes < stats.files || stats.files == 0).then_some(stats.bytes);
     let (_, least, most) = stats.life_ns;
     let lived = stats.lives != 0;
     let example = life.example.as_deref();
-    let line = LifeLine {
+    LifeLine {
         kind: "life",
         ts,
         owner: owner(row),
@@ -74,8 +79,8 @@ pub fn life_line(life: &LifeRow, ts: &str, out: &mut Vec<u8>) -> Result<()> {
         life_min_ns: lived.then_some(least),
         life_max_ns: lived.then_some(most),
         span_ns: stats.length_ns(),
-    };
-    Ok(append(out, &line)?)
+        time_ns: stats.time_ns,
+    }
 }
 
 /// How a file ended.

@@ -29,7 +29,7 @@ fn lives(world: &mut World, by: By) -> Lives {
             result: Ok(0),
             flags: 0,
         };
-        lives.named(&naming, Some(path.to_vec()), None, None, process.clone());
+        lives.named(&naming, (Some(path.to_vec()), None), None, process.clone(), false);
     };
     for number in 0..31 {
         removed(format!("/tmp/job/{number}.tmp").as_bytes(), 1_000_000_000 + number);

@@ -224,6 +224,7 @@ pub fn open_line(open: &Open, world: &mut World, out: &mut Vec<u8>) -> Result<()
         name_bytes: exact(name),
         place: place(path, &host, dev, file.as_deref(), open.inode.map(|(ino, _)| ino)),
         latency_ns: open.latency_ns,
+        copy_up_ns: open.copy_up_ns,
         created: world.created.judge(open),
     };
     Ok(append(out, &line)?)

@@ -3,6 +3,8 @@
 pub mod block;
 pub mod block_lines;
 pub mod command;
+pub mod copyup;
+pub mod copyup_lines;
 pub mod diagnose;
 pub mod disk;
 pub mod doctor;
@@ -46,6 +48,8 @@ enum Command {
     Latency(latency::Args),
     Disk(disk::Args),
     Block(block::Args),
+    #[command(name = "copyup")]
+    CopyUp(copyup::Args),
     Life(life::Args),
     Events(events::Args),
     Diagnose(diagnose::Args),
@@ -69,6 +73,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Latency(args) => args.run(),
         Command::Disk(args) => args.run(),
         Command::Block(args) => args.run(),
+        Command::CopyUp(args) => args.run(),
         Command::Life(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Diagnose(args) => args.run(),

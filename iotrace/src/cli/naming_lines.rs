@@ -8,6 +8,7 @@ use crate::{
     },
     event::naming::{Change, Naming, Spot},
     output::json::{NamingLine, Text, append, exact},
+    resolve::names::FileInfo,
 };
 use anyhow::Result;
 
@@ -35,6 +36,12 @@ pub fn spot_path(spot: &Spot, world: &World) -> Option<Vec<u8>> {
     spot.absolute(base.and_then(|base| base.file.path.as_deref()))
 }
 
+/// Whether the directory from which a name counts is on the disk that is asked for.
+pub fn is_on_disk(directory: Option<&FileInfo>, world: &World) -> bool {
+    let dev = directory.map(|directory| directory.file.key.dev);
+    world.devices.as_ref().is_none_or(|devices| dev.is_some_and(|dev| devices.contains(&dev)))
+}
+
 /// Appends an unlink, rename or link; nothing when neither of its names passes the selection.
 ///
 /// # Errors
@@ -47,6 +54,9 @@ pub fn naming_line(naming: &Naming, world: &mut World, out: &mut Vec<u8>) -> Res
     let passing = passes.unwrap_or(&path).clone();
     let Some(process) = selected(world, &naming.task, passing.as_deref()) else { return Ok(()) };
     let base = world.names.file(naming.name.base).cloned();
+    if !is_on_disk(base.as_deref(), world) {
+        return Ok(());
+    }
     let nowhere = OnHost::default();
     let dev = base.as_ref().map(|base| base.file.key.dev);
     let name = naming.name.name.as_deref();

@@ -64,7 +64,12 @@ impl Args {
             stream: true,
             everyone: false,
             host_paths: false,
-            plan: Plan { files: FileOps { open: true, ..FileOps::default() }, kinds: ALL_KINDS, ..Plan::default() },
+            plan: Plan {
+                files: FileOps { open: true, ..FileOps::default() },
+                copy_ups: true,
+                kinds: ALL_KINDS,
+                ..Plan::default()
+            },
             timing: &Timing::stream(self.duration),
             common: &self.common,
         };
@@ -86,6 +91,8 @@ impl Opens<'_> {
         }
         let flags =
             if self.args.extended { open_flags(open.flags as u32).join("|") } else { format!("{:08o}", open.flags) };
+        // At the end, where nothing is cut.
+        let copied = if open.copy_up_ns.is_some() { " (copied up)" } else { "" };
         let row = self.table.stream_row(&[
             world.clock.hms(open.begin_ns),
             open.task.pid.to_string(),
@@ -93,7 +100,7 @@ impl Opens<'_> {
             open.result.map_or_else(|_| "-".to_owned(), |fd| fd.to_string()),
             errno(open.result).map_or_else(|| "-".to_owned(), |name| name.into_owned()),
             flags,
-            path_cell(path.as_deref(), true, "-"),
+            path_cell(path.as_deref(), true, "-") + copied,
         ]);
         out.extend_from_slice(row.as_bytes());
     }

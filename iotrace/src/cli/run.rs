@@ -96,7 +96,8 @@ impl<'a> Session<'a> {
             filters.ignored = pipeline(io::stdout().as_fd());
         }
         setup.plan.filters = filters;
-        let (mut tracer, ring) = Tracer::start(&setup.plan).map_err(|error| doctor::cause().unwrap_or(error))?;
+        let explain = |error| doctor::cause(setup.plan.mechanism).unwrap_or(error);
+        let (mut tracer, ring) = Tracer::start(&setup.plan).map_err(explain)?;
         follow_families(&mut tracer, &setup.common.filters)?;
         // PROGRAM is a process of its own by now, and keeps what the user has.
         access::restrict(|| tracer.losses().is_ok())?;
@@ -106,6 +107,7 @@ impl<'a> Session<'a> {
         let world = World {
             names,
             clock: Clock::now(),
+            devices: setup.plan.filters.disks.clone(),
             selection: setup.common.filters.selection(),
             block: tracer.block.clone(),
             endings: tracer.endings.clone(),

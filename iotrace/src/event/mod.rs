@@ -1,6 +1,7 @@
 //! Bytes from the ring buffer to typed events. Decoding is total: any bytes give an event or an error.
 
 pub mod block;
+pub mod copyup;
 pub mod file;
 pub mod io;
 pub mod naming;
@@ -48,6 +49,8 @@ pub enum Event {
     Naming(naming::Naming),
     /// A block request.
     Block(block::Block),
+    /// A copy-up of overlayfs.
+    CopyUp(copyup::CopyUp),
     /// A part of a block request's shares.
     BlockPart(block::Part),
 }
@@ -66,6 +69,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         record::OPEN => open::decode(bytes)?,
         record::NAMING => Event::Naming(naming::Naming::decode(bytes)?),
         record::BLOCK => Event::Block(block::Block::decode(bytes)?),
+        record::COPY_UP => Event::CopyUp(copyup::CopyUp::decode(bytes)?),
         record::BLOCK_PART => Event::BlockPart(block::Part::decode(bytes)?),
         kind => return Err(DecodeError::Unknown(kind)),
     })
@@ -134,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_an_event_or_an_error(kind in 0u32..9, bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn any_bytes_give_an_event_or_an_error(kind in 0u32..16, bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let _ = decode(&bytes);
             let mut known = kind.to_le_bytes().to_vec();
             known.extend(bytes);

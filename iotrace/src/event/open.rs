@@ -30,6 +30,8 @@ pub struct Open {
     pub flags: u64,
     /// The permission bits asked for.
     pub mode: u32,
+    /// Time of it in which overlayfs copied the file up.
+    pub copy_up_ns: Option<u64>,
     /// The name asked for; `None` when there was none or it could not be read.
     pub name: Option<Vec<u8>>,
     /// FMODE_ flags of the opened file.
@@ -102,6 +104,7 @@ impl Open {
             result: result(wire.ret),
             flags: wire.open_flags,
             mode: wire.open_mode,
+            copy_up_ns: (wire.copy_up_ns != 0).then_some(wire.copy_up_ns),
             name,
             file_mode: wire.file_mode,
             namespace: wire.namespace,

@@ -4,6 +4,8 @@ use crate::view::{
     block,
     disk::{self, Counted},
     latency,
+    life::LifeRow,
+    opens::Opened,
     top::Row,
 };
 use std::{collections::HashMap, time::Duration};
@@ -143,6 +145,10 @@ pub struct Facts {
     pub blocks: Vec<block::Row>,
     /// Reads that reached a disk, by process and path.
     pub reads: HashMap<(u32, Vec<u8>), DiskReads>,
+    /// Files that came and went, by process and pattern, as `life` has them.
+    pub lives: Vec<LifeRow>,
+    /// Opens for writing, by process, device and inode.
+    pub opens: HashMap<(u32, u32, u64), Opened>,
     /// Operations that failed, by process, file and errno.
     pub failures: Vec<Failure>,
     /// Deleted files on file systems that are nearly full, by mount point, the largest first.

@@ -12,6 +12,7 @@ mod missing_read_ahead;
 mod nothing_wrong;
 mod one_byte_reads;
 mod read_again;
+mod reopened_per_write;
 mod runaway_log;
 mod runtime;
 mod runtime_metadata;
@@ -19,6 +20,7 @@ mod small_writes;
 mod space;
 mod sync_per_file;
 mod sync_per_write;
+mod temp_file_churn;
 mod words;
 
 pub use facts::{DiskReads, DiskUse, Facts, Failure, Growth, Held, Pressure, are_of};
@@ -43,6 +45,8 @@ pub const RULES: &[Rule] = &[
     sync_per_write::RULE,
     sync_per_file::RULE,
     small_writes::RULE,
+    reopened_per_write::RULE,
+    temp_file_churn::RULE,
     one_byte_reads::RULE,
     read_again::RULE,
     missing_read_ahead::RULE,

@@ -3,7 +3,12 @@ use super::*;
 use crate::{
     event::Comm,
     resolve::Free,
-    view::{block, top::Row},
+    view::{
+        block,
+        life::{Bytes, LifeRow, Stats},
+        opens::Opened,
+        top::Row,
+    },
 };
 use iotrace_common::sum::Counters;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -245,6 +250,69 @@ fn what_fails_for_want_of_room_is_told_by_file() {
     );
     assert_eq!(found[1].evidence, ["7 write, 1 fsync failed with ENOSPC: no room is left"]);
     assert_eq!(names(&failed(vec![failure("/log", "write", libc::EAGAIN, 7)])), []);
+}
+
+fn life(stats: Stats) -> Facts {
+    let row = Row { ino: None, ..row("/tmp/<uuid>/<n>.txt", Counters::default()) };
+    let life = LifeRow { row, is_pattern: true, example: Some(b"/tmp/u/7.txt".to_vec()), stats };
+    Facts { lives: vec![life], ..facts(Vec::new()) }
+}
+
+#[test]
+fn files_that_are_made_and_removed() {
+    let stats = |lives, mean_ns: u64, time_ns| Stats {
+        files: lives,
+        created: lives,
+        deleted: lives,
+        lives,
+        life_ns: (lives * mean_ns, mean_ns, mean_ns),
+        opens: 2 * lives,
+        time_ns,
+        bytes: Bytes { read: 2 << 30, written: 2 << 30, ns: 0 },
+        span_ns: Some((0, 3_100_000_000)),
+        ..Stats::default()
+    };
+    let found = all(&life(stats(1009, 250_000_000, SECOND)));
+    assert_eq!((found[0].rule, found[0].severity), ("temp-file-churn", Severity::Warning));
+    assert_eq!(found[0].headline, "app (4711) makes and removes 1009 files /tmp/<uuid>/<n>.txt");
+    assert_eq!(
+        found[0].evidence,
+        [
+            "1009 files made and removed within 3.1s, 250ms old on average",
+            "2GiB written, 2GiB read, 2.0 opens each; 10 % of the time in these calls",
+            "for example /tmp/u/7.txt"
+        ]
+    );
+    assert_eq!(names(&life(stats(1009, 250_000_000, SECOND / 100))), [("temp-file-churn", Severity::Info)]);
+    assert_eq!(names(&life(stats(503, 250_000_000, SECOND / 100))), []);
+    assert_eq!(names(&life(stats(97, 250_000_000, SECOND))), [], "a few");
+    assert_eq!(names(&life(stats(1009, 11 * SECOND, SECOND))), [], "a spool");
+    let replaced = Stats { replaced: 1009, ..stats(1009, 250_000_000, SECOND) };
+    assert_eq!(names(&life(replaced)), [], "files that are replaced safely");
+}
+
+#[test]
+fn a_file_that_is_opened_for_each_write() {
+    let facts = |opens, writes, ns| {
+        let counters = Counters { writes, write_bytes: writes * 58, write_ns: ns / 2, ..Counters::default() };
+        let opened = Opened { count: opens, ns: ns / 2 };
+        Facts { opens: [((4711, 1, 8), opened)].into(), ..facts(vec![row("/app.log", counters)]) }
+    };
+    assert_eq!(names(&facts(1009, 1009, SECOND)), [("reopened-per-write", Severity::Warning)]);
+    assert_eq!(names(&facts(2003, 2003, SECOND / 100)), [("reopened-per-write", Severity::Info)]);
+    assert_eq!(names(&facts(1009, 1009, SECOND / 100)), []);
+    assert_eq!(names(&facts(97, 97, SECOND)), [], "a few");
+    assert_eq!(names(&facts(1009, 9001, SECOND)), [], "many writes for each open");
+    assert_eq!(names(&facts(1009, 101, SECOND)), [], "opened for something else");
+    assert_eq!(names(&facts(20_011, 20_011, 2 * SECOND)).len(), 1, "nothing is said of small writes");
+    let found = all(&facts(1009, 1009, SECOND));
+    assert_eq!(
+        found[0].evidence,
+        [
+            "1009 opens for writing, 101 a second, and 1009 writes of 58B",
+            "10 % of the time in them: 496us for an open, 496us for a write"
+        ]
+    );
 }
 
 #[test]

@@ -199,6 +199,13 @@ pub fn subject(
                 attached.held.push((Stage::of(entry.place), Held::Link(link::attach(&program)?)));
                 attached.programs.push(program);
             }
+            Place::Begin(names) if mechanism == Mechanism::Fentry => {
+                let name = names.first().copied().unwrap_or_default();
+                trampoline(object, &mut attached, entry, kernel, name, Kind::Fentry)?;
+            }
+            Place::End(name) if mechanism == Mechanism::Fentry => {
+                trampoline(object, &mut attached, entry, kernel, name, Kind::Fexit)?;
+            }
             Place::CallBegin if mechanism == Mechanism::Kprobe => probes(object, &mut attached, entry, calls(), false)?,
             Place::CallEnd { .. } if mechanism == Mechanism::Kprobe => {
                 probes(object, &mut attached, entry, calls(), true)?;
@@ -215,6 +222,22 @@ pub fn subject(
         }
     }
     Ok(attached)
+}
+
+/// Puts a program at one function.
+fn trampoline(
+    object: &Object,
+    attached: &mut Attached,
+    entry: &Entry,
+    kernel: &Kernel<'_>,
+    function: &str,
+    kind: fn(u32) -> Kind,
+) -> Result<(), Refused> {
+    let function = kernel.btf.function(function).ok_or_else(|| Refused::no_place(entry.program, function))?;
+    let program = object.load(entry.program, kind(function.id))?;
+    attached.slow_links.push(link::attach(&program)?);
+    attached.programs.push(program);
+    Ok(())
 }
 
 /// Puts one program at all functions, through programs that go on with it: the verifier looks at it once.

@@ -25,10 +25,12 @@ pub struct FileOps {
     pub rename: bool,
     /// link.
     pub link: bool,
+    /// Calls in which overlayfs may copy a file up.
+    pub copy_up: bool,
 }
 
 impl FileOps {
-    /// All of them.
+    /// All of them. Calls in which only copy-ups count are no operations of their own.
     pub const ALL: Self = Self { open: true, unlink: true, rename: true, link: true, ..Self::FILES };
 
     /// Those on files that are open or mapped, and truncates by name.
@@ -43,6 +45,7 @@ impl FileOps {
         unlink: false,
         rename: false,
         link: false,
+        copy_up: false,
     };
 
     /// Whether calls count that give or take names.
@@ -58,6 +61,12 @@ impl FileOps {
 
 /// SYS_io_pgetevents, which libc lacks (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h).
 const IO_PGETEVENTS: libc::c_long = if cfg!(target_arch = "x86_64") { 333 } else { 292 };
+
+/// Calls that libc lacks; since 5.8 numbers are the same everywhere (scripts/syscall.tbl).
+const FCHMODAT2: libc::c_long = 452;
+const SETXATTRAT: libc::c_long = 463;
+const REMOVEXATTRAT: libc::c_long = 466;
+const FILE_SETATTR: libc::c_long = 469;
 
 /// System call numbers of this architecture.
 const NATIVE: &[(libc::c_long, &str)] = &[
@@ -93,6 +102,42 @@ const NATIVE: &[(libc::c_long, &str)] = &[
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_creat, "creat"),
     (libc::SYS_open_by_handle_at, "open_by_handle_at"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, "chmod"),
+    (libc::SYS_fchmod, "fchmod"),
+    (libc::SYS_fchmodat, "fchmodat"),
+    (FCHMODAT2, "fchmodat2"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chown, "chown"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_lchown, "lchown"),
+    (libc::SYS_fchown, "fchown"),
+    (libc::SYS_fchownat, "fchownat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_utime, "utime"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_utimes, "utimes"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_futimesat, "futimesat"),
+    (libc::SYS_utimensat, "utimensat"),
+    (libc::SYS_setxattr, "setxattr"),
+    (libc::SYS_lsetxattr, "lsetxattr"),
+    (libc::SYS_fsetxattr, "fsetxattr"),
+    (SETXATTRAT, "setxattrat"),
+    (libc::SYS_removexattr, "removexattr"),
+    (libc::SYS_lremovexattr, "lremovexattr"),
+    (libc::SYS_fremovexattr, "fremovexattr"),
+    (REMOVEXATTRAT, "removexattrat"),
+    (FILE_SETATTR, "file_setattr"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mkdir, "mkdir"),
+    (libc::SYS_mkdirat, "mkdirat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, "mknod"),
+    (libc::SYS_mknodat, "mknodat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_symlink, "symlink"),
+    (libc::SYS_symlinkat, "symlinkat"),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_unlink, "unlink"),
     (libc::SYS_unlinkat, "unlinkat"),
@@ -148,6 +193,34 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (378, "preadv2"),
     (379, "pwritev2"),
     (437, "openat2"),
+    (14, "mknod"),
+    (15, "chmod"),
+    (30, "utime"),
+    (39, "mkdir"),
+    (83, "symlink"),
+    (94, "fchmod"),
+    (198, "lchown"),
+    (207, "fchown"),
+    (212, "chown"),
+    (226, "setxattr"),
+    (227, "lsetxattr"),
+    (228, "fsetxattr"),
+    (235, "removexattr"),
+    (236, "lremovexattr"),
+    (237, "fremovexattr"),
+    (271, "utimes"),
+    (296, "mkdirat"),
+    (297, "mknodat"),
+    (298, "fchownat"),
+    (299, "futimesat"),
+    (304, "symlinkat"),
+    (306, "fchmodat"),
+    (320, "utimensat"),
+    (412, "utimensat"),
+    (FCHMODAT2, "fchmodat2"),
+    (SETXATTRAT, "setxattrat"),
+    (REMOVEXATTRAT, "removexattrat"),
+    (FILE_SETATTR, "file_setattr"),
 ];
 /// On other architectures 32-bit tasks are not told apart yet.
 #[cfg(not(target_arch = "x86_64"))]
@@ -242,13 +315,22 @@ fn select(mut spec: CallSpec, ops: FileOps) -> CallSpec {
         }
         call::ALLOCATE => ops.allocate,
         call::TRUNCATE | call::TRUNCATE_NAMED => ops.truncate,
+        call::CHANGE => ops.copy_up,
         call::UNLINK => ops.unlink,
         call::RENAME => ops.rename,
         call::LINK => ops.link,
         call::SUBMIT | call::REAP => ops.read || ops.write || ops.sync,
         _ => ops.sync,
     };
-    if counts { spec } else { CallSpec::UNTRACED }
+    if counts {
+        return spec;
+    }
+    // What it does else does not count.
+    match spec.action {
+        call::OPEN if ops.copy_up => CallSpec { action: call::CHANGE_OPEN, ..spec },
+        action if ops.copy_up && call::copies_up(action) => CallSpec { action: call::CHANGE, ..spec },
+        _ => CallSpec::UNTRACED,
+    }
 }
 
 /// 32-bit tasks pass a position in two arguments, and arrays of another shape.
@@ -304,5 +386,16 @@ mod tests {
         assert_eq!((sendfile.read_fd, sendfile.write_fd), (1, NONE));
         assert_eq!(table.native[usize::try_from(libc::SYS_write).unwrap()], CallSpec::UNTRACED);
         assert_eq!(table.native[usize::try_from(libc::SYS_fsync).unwrap()], CallSpec::UNTRACED);
+    }
+
+    #[test]
+    fn of_copy_ups_alone_nothing_else_of_a_call_counts() {
+        let action = |ops, number: libc::c_long| table(ops).0.native[usize::try_from(number).unwrap()].action;
+        let copy_ups = FileOps { copy_up: true, ..FileOps::default() };
+        assert_eq!(action(copy_ups, libc::SYS_openat), call::CHANGE_OPEN);
+        assert_eq!(action(copy_ups, libc::SYS_truncate), call::CHANGE);
+        assert_eq!(action(copy_ups, libc::SYS_ftruncate), 0);
+        assert_eq!(action(FileOps { open: true, ..copy_ups }, libc::SYS_openat), call::OPEN);
+        assert_eq!(action(FileOps { open: true, ..FileOps::default() }, libc::SYS_fchmod), 0);
     }
 }

@@ -28,8 +28,9 @@ const OTHER_NAMES: &[(&str, &[&str])] = &[
     ("sync", &["__x64_sys_sync", "__arm64_sys_sync", "__do_sys_sync"]),
 ];
 
-/// Calls that a kernel may be built without (CONFIG_AIO).
-const CONFIGURABLE: [&str; 3] = ["io_submit", "io_getevents", "io_pgetevents"];
+/// Calls that a kernel may be built without (CONFIG_AIO), or is too old for.
+const CONFIGURABLE: [&str; 7] =
+    ["io_submit", "io_getevents", "io_pgetevents", "fchmodat2", "setxattrat", "removexattrat", "file_setattr"];
 
 /// A function of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]

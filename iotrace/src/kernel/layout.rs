@@ -62,13 +62,24 @@ pub fn missing_optional(layout: &KernelLayout) -> Vec<&'static str> {
 fn find(btf: &Btf, field: &'static Field) -> Result<u32, MissingField> {
     let mut tried = Vec::new();
     for member in field.members {
-        let found = if member.contains('.') { btf.byte_offset(member) } else { btf.structure(member) };
-        match found {
+        match number(btf, member) {
             Ok(offset) => return Ok(offset),
             Err(error) => tried.push((*member, error)),
         }
     }
     Err(MissingField { field: field.name, tried })
+}
+
+fn number(btf: &Btf, member: &str) -> Result<u32, BtfError> {
+    if let Some(structure) = member.strip_prefix("sizeof ") {
+        btf.structure_size(structure)
+    } else if let Some((member, from)) = member.split_once(" - ") {
+        Ok(btf.byte_offset(member)?.wrapping_sub(btf.byte_offset(from)?))
+    } else if member.contains('.') {
+        btf.byte_offset(member)
+    } else {
+        btf.structure(member)
+    }
 }
 
 fn release() -> String {
@@ -121,6 +132,17 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with(&format!("Linux {} lacks", error.release)), "{text}");
         assert!(text.contains("file_inode: tried file.f_inode (no struct file)"), "{text}");
+    }
+
+    #[test]
+    fn differences_and_sizes_are_numbers_too() {
+        let mut blob = Blob::default();
+        let int = blob.int("int", 4);
+        blob.structure("pair", 12, &[("first", int, 32), ("second", int, 64)]);
+        let btf = blob.btf();
+        assert_eq!(number(&btf, "pair.second - pair.first").unwrap(), 4);
+        assert_eq!(number(&btf, "sizeof pair").unwrap(), 12);
+        assert!(number(&btf, "sizeof trio").is_err());
     }
 
     #[test]

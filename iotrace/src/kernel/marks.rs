@@ -105,7 +105,7 @@ impl Constants {
         let word = match imm as u32 & HIGH {
             mark::LAYOUT => word(bytemuck::bytes_of(&self.layout), place),
             mark::CONFIG => word(bytemuck::bytes_of(&self.config), place),
-            mark::FLAG => Some((self.config.flags >> place.min(31) & 1) as i32),
+            mark::FLAG => Some((self.config.flags >> place.min(63) & 1) as i32),
             _ => None,
         };
         word.unwrap_or(imm)

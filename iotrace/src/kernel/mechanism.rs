@@ -46,19 +46,29 @@ pub enum Subject {
     Uring,
     /// Pages of mapped files.
     Mmap,
+    /// Copy-ups of overlayfs.
+    CopyUps,
 }
 
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
-    pub const ALL: [Self; 7] =
-        [Self::Processes, Self::Children, Self::Dirtiers, Self::Block, Self::Files, Self::Uring, Self::Mmap];
+    pub const ALL: [Self; 8] = [
+        Self::Processes,
+        Self::Children,
+        Self::Dirtiers,
+        Self::Block,
+        Self::CopyUps,
+        Self::Files,
+        Self::Uring,
+        Self::Mmap,
+    ];
 
     /// The ways to it, the best first. `preempted`: programs at tracepoints can be preempted, and then miss what happens meanwhile
     /// ([`crate::kernel::preemption::of_tracepoints`]); probes cannot. Tracepoints of block requests, and of pages that become dirty,
     /// are in places where the kernel does not preempt.
     pub fn mechanisms(self, preempted: bool) -> &'static [Mechanism] {
         match self {
-            Self::Files => &Mechanism::ALL,
+            Self::Files | Self::CopyUps => &Mechanism::ALL,
             Self::Processes | Self::Children | Self::Uring | Self::Mmap if preempted => {
                 &[Mechanism::Kprobe, Mechanism::Tracepoint]
             }
@@ -93,6 +103,7 @@ impl fmt::Display for Subject {
             Self::Children => "children",
             Self::Uring => "io_uring",
             Self::Mmap => "mmap",
+            Self::CopyUps => "copy-up",
         })
     }
 }
@@ -133,9 +144,9 @@ pub enum Place {
         /// The program for functions with a second parameter; none is needed where the result is in the same place.
         numbered: Option<&'static str>,
     },
-    /// With probes to the beginning of those of these functions that the kernel has.
+    /// With probes to the beginning of those of these functions that the kernel has, with a trampoline to the first.
     Begin(&'static [&'static str]),
-    /// With probes to the end of this function.
+    /// To the end of this function.
     End(&'static str),
 }
 
@@ -186,7 +197,7 @@ pub fn quick(place: Place, kind: QuickKind) -> Option<&'static str> {
     }
 }
 
-const fn probes(program: &'static str, place: Place) -> Entry {
+const fn at(program: &'static str, place: Place) -> Entry {
     Entry { program, place, when: When::Always }
 }
 
@@ -203,6 +214,12 @@ const PREPARE: &[&str] = &[
     "io_fsync_prep",
     "io_sfr_prep",
 ];
+
+/// Called once for each file that overlayfs copies up, with its dentry (fs/overlayfs/copy_up.c, ovl_prep_cu_creds). Overlayfs may be a
+/// module, where this is not; it is there where the kernel was built with CONFIG_SECURITY.
+const COPY_UP: &[&str] = &["security_inode_copy_up"];
+/// What overlayfs syncs a copy with (fs/sync.c).
+const SYNC: &str = "vfs_fsync_range";
 
 /// The programs that carry a subject. Ends come before begins, so that no call is seen to begin whose end is not seen.
 pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
@@ -259,28 +276,26 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
         (Subject::Processes, Mechanism::Kprobe) => {
             const {
                 &[
-                    probes("process_exit", Place::Begin(&["exit_files"])),
-                    probes("process_exec", Place::Begin(&["setup_new_exec"])),
+                    at("process_exit", Place::Begin(&["exit_files"])),
+                    at("process_exec", Place::Begin(&["setup_new_exec"])),
                 ]
             }
         }
-        (Subject::Children, Mechanism::Kprobe) => {
-            const { &[probes("process_fork", Place::Begin(&["wake_up_new_task"]))] }
-        }
+        (Subject::Children, Mechanism::Kprobe) => const { &[at("process_fork", Place::Begin(&["wake_up_new_task"]))] },
         (Subject::Uring, Mechanism::Kprobe) => {
             const {
                 &[
-                    probes("io_uring_flush", Place::Begin(&["__io_submit_flush_completions"])),
-                    probes("io_uring_work_done", Place::Begin(&["io_wq_free_work"])),
-                    probes("io_uring_prepare", Place::Begin(PREPARE)),
+                    at("io_uring_flush", Place::Begin(&["__io_submit_flush_completions"])),
+                    at("io_uring_work_done", Place::Begin(&["io_wq_free_work"])),
+                    at("io_uring_prepare", Place::Begin(PREPARE)),
                 ]
             }
         }
         (Subject::Mmap, Mechanism::Kprobe) => {
             const {
                 &[
-                    probes("filemap_added", Place::End("__filemap_add_folio")),
-                    probes("filemap_adding", Place::Begin(&["__filemap_add_folio"])),
+                    at("filemap_added", Place::End("__filemap_add_folio")),
+                    at("filemap_adding", Place::Begin(&["__filemap_add_folio"])),
                     tracepoint("writeback_dirty_folio", "writeback_dirty_folio", When::Always),
                 ]
             }
@@ -311,6 +326,43 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                     tracepoint("mm_filemap_add_to_page_cache", "mm_filemap_add_to_page_cache", When::Always),
                     tracepoint("writeback_dirty_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("writeback_dirty_page", "writeback_dirty_page", When::IfPresent),
+                ]
+            }
+        }
+        (Subject::CopyUps, Mechanism::Fentry) => {
+            const {
+                &[
+                    at("copy_up_sync_fexit", Place::End(SYNC)),
+                    at("copy_up_sync_fentry", Place::Begin(&[SYNC])),
+                    tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
+                    tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
+                    at("copy_up_fentry", Place::Begin(COPY_UP)),
+                ]
+            }
+        }
+        (Subject::CopyUps, Mechanism::Kprobe) => {
+            const {
+                &[
+                    at("copy_up_sync_kretprobe", Place::End(SYNC)),
+                    at("copy_up_sync_kprobe", Place::Begin(&[SYNC])),
+                    tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
+                    tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
+                    at("copy_up_kprobe", Place::Begin(COPY_UP)),
+                ]
+            }
+        }
+        (Subject::CopyUps, Mechanism::Tracepoint) => {
+            const {
+                &[
+                    tracepoint("copy_up_sync_exit", "ext4_sync_file_exit", When::IfPresent),
+                    tracepoint("copy_up_sync_enter", "ext4_sync_file_enter", When::IfPresent),
+                    tracepoint("copy_up_sync_enter", "xfs_file_fsync", When::IfPresent),
+                    tracepoint("copy_up_sync_enter", "btrfs_sync_file", When::IfPresent),
+                    tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
+                    tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
+                    tracepoint("copy_up_took_over", "inode_set_ctime_to_ts", When::Always),
+                    tracepoint("copy_up_made", "ctime_ns_xchg", When::Always),
+                    tracepoint("copy_up_made", "ctime_xchg_skip", When::Always),
                 ]
             }
         }

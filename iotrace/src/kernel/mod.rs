@@ -6,6 +6,7 @@ pub mod background;
 pub mod block;
 pub mod btf;
 pub mod calls;
+pub mod copyup;
 pub mod doctor;
 pub mod endings;
 pub mod errnos;

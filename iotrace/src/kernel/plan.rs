@@ -20,6 +20,10 @@ pub struct Plan {
     pub stream_io: bool,
     /// Send each sync, and each write that syncs by itself.
     pub stream_sync: bool,
+    /// Look for copy-ups of overlayfs: an open tells of its own.
+    pub copy_ups: bool,
+    /// Send each of them.
+    pub stream_copy_ups: bool,
     /// Send each block request.
     pub stream_block: bool,
     /// Add block requests up; the value says what tells histograms of a disk apart.

@@ -6,6 +6,7 @@ use crate::kernel::{
     block::BlockFacts,
     btf::Btf,
     calls::{self, QuickKind},
+    copyup,
     endings::{Ending, Endings},
     errnos::Errnos,
     functions::{self, Function},
@@ -102,6 +103,7 @@ impl Tracer {
             ("ERRNOS", plan.errnos),
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
+            ("COPY_UPS", plan.copy_ups),
             ("DIRTY_PAGES", plan.stream_block),
             ("DIRTY_FILES", plan.stream_block),
             ("HISTOGRAMS", plan.histogram.is_some()),
@@ -148,11 +150,14 @@ impl Tracer {
             Subject::Mmap => plan.counts_mappings(),
             Subject::Children => plan.filters.follow,
             Subject::Block => plan.block(),
+            Subject::CopyUps => plan.copy_ups,
         });
         let subjects: Vec<Subject> = subjects.collect();
         let ways = if plan.files.any() { ways(plan, &functions) } else { Ways::default() };
         object.load_ahead(subjects.iter().flat_map(|subject| match subject {
             Subject::Files => ways.programs(&kernel),
+            // Which way is taken is found out by trying.
+            Subject::CopyUps => Vec::new(),
             other => wanted::programs(*other, best(*other, preempted), &kernel),
         }));
         for subject in subjects {
@@ -161,11 +166,14 @@ impl Tracer {
                 mechanism = used;
                 new
             } else {
-                let new =
-                    other(&object, subject, preempted, &kernel).with_context(|| format!("cannot trace {subject}"));
-                if let (Err(error), true) =
-                    (&new, matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers))
-                {
+                let new = match subject {
+                    Subject::CopyUps => copyup::attach(&object, plan.mechanism, &layout, &kernel),
+                    _ => other(&object, subject, preempted, &kernel).map_err(Into::into),
+                };
+                let new = new.with_context(|| format!("cannot trace {subject}"));
+                let optional = matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers)
+                    || subject == Subject::CopyUps && !plan.stream_copy_ups;
+                if let (Err(error), true) = (&new, optional) {
                     // The rest is worth having: `iotrace doctor` says what is missing, and why.
                     eprintln!("iotrace: not seen: {subject}: {:#}", error.root_cause());
                     continue;
@@ -326,8 +334,13 @@ pub fn unfit(mechanism: Mechanism, missing: Option<&str>) -> Option<String> {
     if let Some(call) = missing {
         return Some(format!("this kernel has no function of its own for the system call {call}"));
     }
+    if mechanism == Mechanism::Fentry { unfit_for_functions() } else { None }
+}
+
+/// Why trampolines would miss calls.
+pub fn unfit_for_functions() -> Option<String> {
     let preemption = preemption::read(Path::new("/"));
-    (mechanism == Mechanism::Fentry && preemption.possible).then(|| {
+    preemption.possible.then(|| {
         format!("this kernel may preempt programs there (preempt: {}), and calls would be missed", preemption.mode)
     })
 }
@@ -363,6 +376,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (plan.stream_sync, config::STREAM_SYNC),
         (plan.stream_io, config::STREAM_IO),
         (plan.stream_block, config::STREAM_BLOCK),
+        (plan.copy_ups, config::COPY_UPS),
+        (plan.stream_copy_ups, config::STREAM_COPY_UPS),
         (plan.histogram.is_some(), config::HISTOGRAM),
         (plan.errnos, config::ERRNOS),
         (plan.failed_opens, config::FAILED_OPENS),
@@ -408,7 +423,6 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         end_buffer: endings.address(Ending::Buffer),
         end_btrfs: endings.address(Ending::Btrfs),
         uring_again: value("REQ_F_REISSUE"),
-        _pad: 0,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Runtimes,
     host_paths::Free,
-    mount_table::MountTable,
+    mount_table::{MountTable, below, join},
     overlay::{Found, Layers},
     volume::volume,
 };
@@ -101,6 +101,39 @@ impl Finder {
         let size = metadata(&path).ok().map(|found| (found.len(), Instant::now()));
         let mount = self.own().covering(&path).map(|mount| mount.id);
         Some(HostPath { volume: volume(&path), path, size, lower, mount })
+    }
+
+    /// Where a file of an overlay lies in the first lower layer that has it.
+    pub(super) fn find_below(&mut self, file: &Question) -> Option<HostPath> {
+        if !self.tables.contains_key(&file.who) {
+            self.read(&file.who, file.pid, file.start_ns);
+        }
+        let of = |table: &MountTable| {
+            let mount = table.covering(&file.path).filter(|mount| mount.dev == file.dev && mount.fs == b"overlay");
+            mount.and_then(|mount| Some((Layers::of(mount, &self.bases), mount.inside(&file.path)?)))
+        };
+        let (own, theirs) = (self.own.as_ref(), self.tables.get(&file.who));
+        let theirs = theirs.and_then(|(_, table)| of(table));
+        let (layers, inside) = theirs.or_else(|| own.and_then(|(_, table)| of(table)))?;
+        // Another namespace's names may lead to other files here.
+        let seen = own.is_some_and(|(_, own)| own.any_place(file.dev).is_some());
+        let path = layers.find_below(&inside, file.kind).filter(|_| seen || layers.have(&inside, file.ino))?;
+        Some(HostPath { volume: None, path, size: None, lower: true, mount: None })
+    }
+
+    /// The path under which a process sees a file of an overlay's upper directory, from its path on the host.
+    pub(super) fn find_above(&mut self, who: &Who, pid: u32, start_ns: u64, path: &[u8]) -> Option<Vec<u8>> {
+        if !self.tables.contains_key(who) {
+            self.read(who, pid, start_ns);
+        }
+        let theirs = self.tables.get(who).map(|(_, table)| table);
+        // One that is gone, and was in no container, most likely had the mounts that are here.
+        let ours = self.own.as_ref().filter(|_| matches!(who, Who::Process(..)));
+        let table = theirs.or_else(|| ours.map(|(_, table)| table))?;
+        table.overlays().find_map(|mount| {
+            let inside = Layers::of(mount, &self.bases).inside_upper(path)?.to_vec();
+            Some(join(&mount.place, below(&inside, &mount.root)?))
+        })
     }
 
     fn place(&mut self, file: &Question) -> Option<Found> {

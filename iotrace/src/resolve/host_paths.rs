@@ -88,10 +88,6 @@ impl HostPaths {
         writes: bool,
         now: Instant,
     ) -> Option<Arc<HostPath>> {
-        let key = &file.file.key;
-        // What was done by name has no inode.
-        let known = key.mode() != 0 && key.state & STATE_DELETED == 0;
-        let path = file.file.path.as_ref().filter(|path| known && path.starts_with(b"/"))?;
         if let Some((asked, answer)) = self.files.get(&file.file.id) {
             let may_have_moved =
                 writes && answer.now().is_some_and(|found| found.as_ref().is_some_and(|host| host.lower));
@@ -99,15 +95,30 @@ impl HostPaths {
                 return answer.get().cloned().flatten();
             }
         }
+        let question = question(file, process)?;
         if self.files.len() >= FILES_MAX {
             self.files.clear();
         }
-        let (who, pid, start_ns) = user(process);
-        let question =
-            Question { who, pid, start_ns, path: path.clone(), dev: key.dev, ino: key.ino, kind: key.mode() };
         let finder = self.finder.clone();
         let answer = self.reader.ask(move || lock(&finder).find(&question).map(Arc::new));
         self.files.insert(file.file.id, (now, answer.clone()));
+        answer.get().cloned().flatten()
+    }
+
+    /// Where a file that was copied up lies in the layer that it comes from. Waits likewise; it is asked once for each copy-up, so
+    /// nothing is remembered.
+    pub(super) fn find_below(&mut self, file: &FileInfo, process: &ProcessInfo) -> Option<HostPath> {
+        let question = question(file, process)?;
+        let finder = self.finder.clone();
+        let answer = self.reader.ask(move || lock(&finder).find_below(&question));
+        answer.get().cloned().flatten()
+    }
+
+    /// The path under which a process sees a file of an overlay's upper directory. Waits likewise.
+    pub(super) fn find_above(&mut self, upper: &FileInfo, process: &ProcessInfo) -> Option<Vec<u8>> {
+        let path = upper.file.path.clone().filter(|path| path.starts_with(b"/"))?;
+        let (finder, (who, pid, start_ns)) = (self.finder.clone(), user(process));
+        let answer = self.reader.ask(move || lock(&finder).find_above(&who, pid, start_ns, &path));
         answer.get().cloned().flatten()
     }
 
@@ -131,6 +142,16 @@ impl HostPaths {
 
 fn lock(finder: &Mutex<Finder>) -> std::sync::MutexGuard<'_, Finder> {
     finder.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What to ask for a file; `None` where it is none that lies somewhere.
+fn question(file: &FileInfo, process: &ProcessInfo) -> Option<Question> {
+    let key = &file.file.key;
+    // What was done by name has no inode.
+    let known = key.mode() != 0 && key.state & STATE_DELETED == 0;
+    let path = file.file.path.clone().filter(|path| known && path.starts_with(b"/"))?;
+    let (who, pid, start_ns) = user(process);
+    Some(Question { who, pid, start_ns, path, dev: key.dev, ino: key.ino, kind: key.mode() })
 }
 
 /// Whose mounts count: those of a container or service are the same for all its processes.

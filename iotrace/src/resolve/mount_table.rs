@@ -44,6 +44,11 @@ impl MountTable {
         seen.min_by_key(Vec::len)
     }
 
+    /// The mounts of overlays.
+    pub(super) fn overlays(&self) -> impl Iterator<Item = &Mount> {
+        self.mounts.iter().filter(|mount| mount.fs == b"overlay")
+    }
+
     /// Any place of a file system.
     pub(super) fn any_place(&self, dev: u32) -> Option<Vec<u8>> {
         self.mounts.iter().find(|mount| mount.dev == dev).map(|mount| mount.place.clone())

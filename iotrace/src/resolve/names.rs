@@ -151,6 +151,16 @@ impl Names {
         self.host_paths.find(file, process, writes, Instant::now())
     }
 
+    /// Where a file of an overlay lies in the layer below the upper directory, from which it was copied up. Waits likewise.
+    pub fn lower_path(&mut self, file: &FileInfo, process: &ProcessInfo) -> Option<HostPath> {
+        self.host_paths.find_below(file, process)
+    }
+
+    /// The path under which a process sees a file of an upper directory. Waits likewise.
+    pub fn path_above(&mut self, upper: &FileInfo, process: &ProcessInfo) -> Option<Vec<u8>> {
+        self.host_paths.find_above(upper, process)
+    }
+
     /// Where the file system with this device number is mounted, and what is free of it; `host`: where a file of it lies. Waits
     /// likewise.
     pub fn free(&mut self, dev: u32, host: Option<&HostPath>) -> Option<Arc<Free>> {

@@ -1,6 +1,6 @@
 //! Where a file of overlayfs really lies: in the upper directory, or in the first lower one that has it.
 
-use super::mount_table::{Mount, join, plain};
+use super::mount_table::{Mount, below, join, plain};
 use std::{
     ffi::OsStr,
     fs::{self, Metadata},
@@ -88,6 +88,24 @@ impl Layers {
 }
 
 impl Layers {
+    /// The path inside the overlay of a file in the upper directory.
+    pub(super) fn inside_upper<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        below(path, self.upper.as_ref()?.as_os_str().as_bytes())
+    }
+
+    /// The file in the first lower layer that has it, by its path inside the overlay and its type.
+    pub(super) fn find_below(&self, inside: &[u8], kind: u32) -> Option<Vec<u8>> {
+        for layer in &self.lower {
+            let path = join(layer.as_os_str().as_bytes(), inside);
+            match fs::symlink_metadata(Path::new(OsStr::from_bytes(&path))) {
+                Ok(found) => return Some(path).filter(|_| found.mode() & libc::S_IFMT == kind),
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
     /// Whether a file by its path inside the overlay has this inode number in some layer: the overlay keeps the number of the
     /// layer that the file was first in.
     pub(super) fn have(&self, inside: &[u8], ino: u64) -> bool {
@@ -189,6 +207,9 @@ mod tests {
         assert_eq!(find("/d/lower", 1), None, "another file");
         assert_eq!(find("/deep", ino("b/deep")), found("b/deep", true));
         assert_eq!(find("/gone", 1), None);
+        assert_eq!(layers.find_below(b"/both", libc::S_IFREG).unwrap(), at("a/both").into_os_string().into_vec());
+        assert_eq!(layers.find_below(b"/both", libc::S_IFDIR), None);
+        assert_eq!(layers.find_below(b"/kind", libc::S_IFREG), None);
         for (name, layer) in [("/both", "u"), ("/both", "a"), ("/deep", "b")] {
             assert!(layers.have(name.as_bytes(), ino(&format!("{layer}{name}"))), "{name}");
         }

@@ -40,6 +40,7 @@ fn open(at_ns: u64) -> Open {
         result: Ok(3),
         flags: 0,
         mode: 0,
+        copy_up_ns: None,
         name: None,
         file_mode: 0,
         namespace: NAMESPACE,
@@ -77,7 +78,7 @@ impl World {
 
     fn call(&mut self, change: Change, from: &str, to: Option<&str>, at_ns: u64) {
         let naming = naming(change, from, to, at_ns);
-        self.0.named(&naming, Some(from.into()), to.map(Into::into), None, None);
+        self.0.named(&naming, (Some(from.into()), to.map(Into::into)), None, None, false);
     }
 
     fn unlink(&mut self, path: &str, at_ns: u64) {
@@ -94,7 +95,8 @@ impl World {
 
 fn sum(slot: u32, ino: u64, generation: u32, read_bytes: u64, write_bytes: u64) -> (u32, Sum) {
     let file = FileKey { ino, generation, dev: 1, state: libc::S_IFREG, ..FileKey::default() };
-    let counters = Counters { reads: 1, writes: 1, read_bytes, write_bytes, ..Counters::default() };
+    let counters =
+        Counters { reads: 1, writes: 1, read_bytes, write_bytes, read_ns: 1, write_ns: 2, ..Counters::default() };
     (slot, Sum { key: SumKey { born_ns: 1, tid: 1, way: 0, file }, counters, ..Sum::default() })
 }
 
@@ -113,7 +115,7 @@ fn a_directory_is_the_same_by_whatever_path() {
     world.make("/d/a", 1, 100);
     let mut unlink = naming(Change::Unlink, "/d/a", None, 200);
     unlink.namespace = 8;
-    world.0.named(&unlink, Some(b"/bound/a".to_vec()), None, None, None);
+    world.0.named(&unlink, (Some(b"/bound/a".to_vec()), None), None, None, false);
     let life = world.0.gone(true).remove(0);
     assert_eq!((life.inode.map(|inode| inode.ino), life.end.unwrap().matched), (Some(1), Some(Matched::Directory)));
 }
@@ -125,10 +127,10 @@ fn a_path_counts_in_its_own_namespace_only() {
     let mut unlink = naming(Change::Unlink, "/d/a", None, 200);
     unlink.name = Spot { directory: 1, name: Some(b"d/a".to_vec()), base: 0 };
     unlink.namespace = 8;
-    world.0.named(&unlink, Some(b"/d/a".to_vec()), None, None, None);
+    world.0.named(&unlink, (Some(b"/d/a".to_vec()), None), None, None, false);
     assert_eq!(world.gone(), [("/d/a".into(), How::Unlinked, None)], "a file that was there before");
     unlink.namespace = NAMESPACE;
-    world.0.named(&unlink, Some(b"/d/a".to_vec()), None, None, None);
+    world.0.named(&unlink, (Some(b"/d/a".to_vec()), None), None, None, false);
     assert_eq!(world.gone(), [("/d/a".into(), How::Unlinked, Some(100))]);
 }
 
@@ -137,10 +139,21 @@ fn what_failed_and_directories_do_not_count() {
     let mut world = World::new();
     world.make("/d/a", 1, 100);
     let failed = Naming { result: Err(1), ..naming(Change::Unlink, "/d/a", None, 200) };
-    world.0.named(&failed, Some(b"/d/a".to_vec()), None, None, None);
+    world.0.named(&failed, (Some(b"/d/a".to_vec()), None), None, None, false);
     let rmdir = Naming { call: "rmdir", ..naming(Change::Unlink, "/d", None, 200) };
-    world.0.named(&rmdir, Some(b"/d".to_vec()), None, None, None);
+    world.0.named(&rmdir, (Some(b"/d".to_vec()), None), None, None, false);
     assert_eq!(world.gone(), []);
+}
+
+#[test]
+fn of_files_on_other_disks_those_that_are_known_count() {
+    let mut world = World::new();
+    world.make("/d/a", 1, 100);
+    for path in ["/d/a", "/d/b"] {
+        let unlink = naming(Change::Unlink, path, None, 200);
+        world.0.named(&unlink, (Some(path.into()), None), None, None, true);
+    }
+    assert_eq!(world.gone(), [("/d/a".into(), How::Unlinked, Some(100))]);
 }
 
 #[test]
@@ -175,7 +188,7 @@ fn files_of_a_renamed_directory_are_found() {
     world.call(Change::Rename, "/d/sub", Some("/e/sub"), 150);
     let mut unlink = naming(Change::Unlink, "/e/sub/a", None, 200);
     unlink.name = Spot { directory: 1, name: Some(b"e/sub/a".to_vec()), base: 0 };
-    world.0.named(&unlink, Some(b"/e/sub/a".to_vec()), None, None, None);
+    world.0.named(&unlink, (Some(b"/e/sub/a".to_vec()), None), None, None, false);
     assert_eq!(world.gone(), [("/e/sub/a".into(), How::Unlinked, Some(100))]);
     world.unlink("/d/subs", 300);
     assert_eq!(world.gone().len(), 1);
@@ -187,7 +200,7 @@ fn two_names_change_places() {
     world.make("/d/a", 1, 100);
     world.make("/d/b", 2, 200);
     let exchange = Naming { flags: 2, ..naming(Change::Rename, "/d/a", Some("/d/b"), 300) };
-    world.0.named(&exchange, Some(b"/d/a".to_vec()), Some(b"/d/b".to_vec()), None, None);
+    world.0.named(&exchange, (Some(b"/d/a".to_vec()), Some(b"/d/b".to_vec())), None, None, false);
     world.unlink("/d/a", 400);
     assert_eq!(world.gone(), [("/d/a".into(), How::Unlinked, Some(200))]);
 }
@@ -214,7 +227,7 @@ fn a_file_without_a_name_may_get_one() {
     }
     let mut link = naming(Change::Link, "/x/2", Some("/d/named"), 200);
     link.name.name = Some(b"/proc/self/fd/2".to_vec());
-    world.0.named(&link, Some(b"/proc/self/fd/2".to_vec()), Some(b"/d/named".to_vec()), None, None);
+    world.0.named(&link, (Some(b"/proc/self/fd/2".to_vec()), Some(b"/d/named".to_vec())), None, None, false);
     assert!(world.0.gone(false).is_empty());
     world.unlink("/d/named", 300);
     let gone: Vec<(How, Option<u64>)> = world.gone().into_iter().map(|(_, how, length)| (how, length)).collect();
@@ -228,7 +241,7 @@ fn bytes_are_those_of_the_inode_by_whatever_thread() {
     world.0.moved_bytes([sum(1, 1, 1, 10, 20), sum(2, 1, 1, 3, 4), sum(3, 2, 1, 99, 99)].into_iter());
     world.0.moved_bytes([sum(1, 1, 1, 11, 20), sum(2, 1, 1, 3, 4)].into_iter());
     world.unlink("/d/a", 200);
-    assert_eq!(world.0.gone(true)[0].bytes, Some(Bytes { read: 14, written: 24 }));
+    assert_eq!(world.0.gone(true)[0].bytes, Some(Bytes { read: 14, written: 24, ns: 6 }));
 }
 
 #[test]
@@ -258,6 +271,7 @@ fn rows_fold_many_files_into_one() {
     assert_eq!(many.row.path.as_deref(), Some(&b"/d/<n>.txt"[..]));
     let stats = &many.stats;
     assert_eq!((stats.files, stats.created, stats.deleted, stats.bytes.written), (1009, 1009, 1009, 10_090));
+    assert_eq!(stats.time_ns, 1009 * (1 + 3 + 1), "open, read and write, unlink");
     assert_eq!((stats.mean_ns(), stats.length_ns()), (Some(50), Some(100_900 + 50 - 100)));
     assert_eq!((one.row.path.as_deref(), one.stats.created, one.stats.deleted), (Some(&b"/d/left"[..]), 1, 0));
     assert_eq!(world.0.rows(None).len(), 0, "each file is told once");

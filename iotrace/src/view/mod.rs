@@ -1,6 +1,7 @@
 //! Aggregators, one per command: events and sums in, rows out. No kernel, no terminal, no clock of their own.
 
 pub mod block;
+pub mod copyup;
 mod differences;
 pub mod disk;
 pub mod folding;
@@ -9,6 +10,7 @@ mod group;
 pub mod heatmap;
 pub mod latency;
 pub mod life;
+pub mod opens;
 pub mod pattern;
 pub mod select;
 pub mod top;

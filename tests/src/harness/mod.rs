@@ -10,6 +10,7 @@ mod image;
 mod iotrace;
 mod loopdisk;
 mod need;
+mod overlay;
 mod partition;
 mod peers;
 mod peers_output;
@@ -27,9 +28,10 @@ pub use image::IMAGE;
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
 pub use need::{
-    aio, bpf, btrfs, containers, fio, io_uring, iostat, kernel_before, loop_devices, note_skip, overlayfs, partitions,
-    peers, podman, postgresql, root, sqlite, tmux, xfs,
+    aio, bpf, btrfs, confidentiality, containers, fio, io_uring, iostat, kernel_before, loop_devices, note_skip,
+    overlayfs, partitions, peers, podman, postgresql, root, sqlite, tmux, user_mechanism, xfs,
 };
+pub use overlay::Overlay;
 pub use partition::Partition;
 pub use peers::{Peer, share_one_processor};
 pub use peers_output::{Counted, Opened, Requested, histogram_sum, maps};

@@ -57,6 +57,32 @@ pub fn bpf() -> Result<(), String> {
     if btf.exists() { Ok(()) } else { Err(format!("needs {}", btf.display())) }
 }
 
+/// What [`bpf`] is, and a mechanism that an ordinary user with capabilities may use.
+///
+/// # Errors
+/// The reason why not.
+pub fn user_mechanism() -> Result<(), String> {
+    bpf()?;
+    let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap();
+    // Probes at many functions at once are no perf events.
+    let one_by_one =
+        std::env::var("IOTRACE_TEST_MECHANISM").is_ok_and(|forced| forced == "kprobe") && kernel_before((5, 18));
+    if one_by_one && paranoid.trim().parse::<i32>().unwrap() > 2 {
+        return Err(format!("probes are kept to CAP_SYS_ADMIN: kernel.perf_event_paranoid is {}", paranoid.trim()));
+    }
+    Ok(())
+}
+
+/// A kernel that keeps its memory from root.
+///
+/// # Errors
+/// The reason why not.
+pub fn confidentiality() -> Result<(), String> {
+    bpf()?;
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    if lockdown.contains("[confidentiality]") { Ok(()) } else { Err("needs lockdown=confidentiality".into()) }
+}
+
 /// Root, with loop devices and mkfs.ext4.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub mod block;
 pub mod calls;
 pub mod changes;
 pub mod copies;
+pub mod copyups;
 pub mod flood;
 pub mod fsyncs;
 pub mod interrupts;
@@ -137,6 +138,7 @@ pub fn main() {
         "mmap-inside-calls" => mmap::run_inside_calls(&mut rec, &args),
         "overlay" => overlay::run(&mut rec, &args),
         "changes" => changes::run(&mut rec, &args),
+        "copyups" => copyups::run(&mut rec, &args),
         "copies" => copies::run(&mut rec, &args),
         "uring" => uring::run(&mut rec, &args),
         "uring-polled" => uring::run_polled(&mut rec, &args),

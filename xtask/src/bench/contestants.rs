@@ -34,6 +34,8 @@ const DATA: &[Operation] = &[Getppid, Pwrite, Pread, ManyFiles];
 const OPENS: &[Operation] = &[Getppid, OpenClose, Create];
 const SYNCS: &[Operation] = &[Getppid, Pwrite, WriteFsync];
 const DISK: &[Operation] = &[Getppid, DirectRead];
+/// What `top` is about, opens, and what `disk` is about: it must not cost more than `top`, `open` and `disk` together.
+const DIAGNOSE: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync, DirectRead];
 
 /// In the order of the report.
 pub(crate) const CONTESTANTS: &[Contestant] = &[
@@ -50,6 +52,8 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     iotrace("open", &["open"], FILES),
     iotrace("events", &["events", "-o", "/dev/null"], FILES),
     iotrace("latency", &["latency"], DISK),
+    iotrace("disk", &["disk"], DISK),
+    iotrace("diagnose", &["diagnose"], DIAGNOSE),
     floor("empty fentry and fexit", Floor::Fentry, CALLS),
     floor("empty kprobe and kretprobe", Floor::Kprobe, CALLS),
     floor("empty sys_enter and sys_exit", Floor::Calls, CALLS),

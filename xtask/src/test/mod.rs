@@ -38,15 +38,18 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         ebpf::check(workspace)?;
     }
     let built = ebpf::build(workspace)?;
+    let machines = args.filters.is_empty() && !args.no_vm;
+    // What the machines run is built once, and runs here too.
+    let profile = if machines { vm::PROFILE } else { "--profile=dev" };
 
     let skips = workspace.target.join("skips.txt");
     fs::write(&skips, "").with_context(|| format!("create {}", skips.display()))?;
-    build_programs(workspace, &built.object)?;
-    let (mut counts, mut all_passed) = cargo_test(workspace, &args.filters, &built.object, &skips)?;
+    build_programs(workspace, &built.object, profile)?;
+    let (mut counts, mut all_passed) = cargo_test(workspace, &args.filters, &built.object, profile, &skips)?;
     if !all_passed && !counts.doubtful().is_empty() {
         let names = [&["--exact".to_owned()], counts.doubtful()].concat();
         println!("once more, alone: {}", counts.doubtful().join(" "));
-        let (again, passed) = cargo_test(workspace, &names, &built.object, &skips)?;
+        let (again, passed) = cargo_test(workspace, &names, &built.object, profile, &skips)?;
         all_passed = passed && counts.settle(&again);
     }
     let mut skips = skips::read(&skips)?;
@@ -63,7 +66,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if is_ci() {
         skips::refuse_unknown(&skips)?;
     }
-    if args.filters.is_empty() && !args.no_vm { run_machines(workspace) } else { Ok(()) }
+    if machines { run_machines(workspace) } else { Ok(()) }
 }
 
 /// Runs the tests on other kernels, where those can be had.
@@ -92,9 +95,9 @@ fn require_packages(workspace: &Workspace) -> Result<()> {
 }
 
 /// The end-to-end tests run the program, which `cargo test` builds only for a package's own integration tests.
-fn build_programs(workspace: &Workspace, object: &Path) -> Result<()> {
+fn build_programs(workspace: &Workspace, object: &Path, profile: &str) -> Result<()> {
     let status = Command::new(&workspace.cargo)
-        .args(["build", "--package", "iotrace", "--locked"])
+        .args(["build", "--package=iotrace", profile, "--locked"])
         .current_dir(&workspace.root)
         .env("CARGO_TARGET_DIR", &workspace.target)
         .env("IOTRACE_BPF_OBJECT", object)
@@ -105,8 +108,14 @@ fn build_programs(workspace: &Workspace, object: &Path) -> Result<()> {
 }
 
 /// Shows cargo's output as it comes and counts the results in it; false if cargo was not content.
-fn cargo_test(workspace: &Workspace, filters: &[String], object: &Path, skips: &Path) -> Result<(Counts, bool)> {
-    let mut args = vec![OsStr::new("test"), "--workspace".as_ref(), "--locked".as_ref(), "--no-fail-fast".as_ref()];
+fn cargo_test(
+    workspace: &Workspace,
+    filters: &[String],
+    object: &Path,
+    profile: &str,
+    skips: &Path,
+) -> Result<(Counts, bool)> {
+    let mut args: Vec<_> = ["test", "--workspace", profile, "--locked", "--no-fail-fast"].map(OsStr::new).into();
     args.push("--".as_ref());
     args.extend(filters.iter().map(OsStr::new));
     let mut child = Command::new(&workspace.cargo)

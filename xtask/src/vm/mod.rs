@@ -31,10 +31,12 @@ use self::arch::Arch;
 use self::image::Image;
 use self::kernels::Kernel;
 use self::report::Run;
+use self::suite::Tests;
 use crate::packages;
 use crate::workspace::Workspace;
 
 pub(crate) use self::matrix::prepare;
+pub(crate) use self::suite::PROFILE;
 
 /// What iotrace can be told to use, the best first.
 const MECHANISMS: &[&str] = &["fentry", "kprobe", "tracepoint"];
@@ -67,6 +69,9 @@ pub(crate) struct Args {
     /// Mechanisms, one after the other; "auto" is what iotrace chooses [default: fentry,kprobe,tracepoint]
     #[arg(long, value_name = "MECHANISM", value_delimiter = ',')]
     mechanism: Vec<String>,
+    /// More words for the kernel's command line, such as lockdown=confidentiality
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    append: Vec<String>,
     /// Print what the kernel's verifier says of each program, instead of running tests
     #[arg(long)]
     verifier: bool,
@@ -104,6 +109,10 @@ struct Job {
     once: &'static [&'static str],
     /// Groups of tests that run with each mechanism, if not all do.
     each: &'static [&'static str],
+    /// Tests of these that run with one mechanism all the same.
+    first: &'static [&'static str],
+    /// Words for the kernel's command line.
+    append: Vec<String>,
     /// So many at a time.
     machines: usize,
     /// None takes longer.
@@ -136,11 +145,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         mode: if args.verifier { VERIFIER } else { TEST },
         mechanisms: if args.mechanism.is_empty() { mechanisms() } else { args.mechanism.clone() },
         filters,
+        append: args.append.clone(),
         machines: args.jobs,
         limit: args.limit,
         ..if args.quick { matrix::job() } else { Job { once: ONCE, ..Job::default() } }
     };
-    let runs = machines(workspace, &kernels, &job)?;
+    let tests = if args.verifier { Tests::None } else { Tests::WithPeers };
+    let runs = machines(workspace, &kernels, &job, tests)?;
     if args.verifier {
         return verifier::show(&runs);
     }
@@ -155,8 +166,8 @@ fn mechanisms() -> Vec<String> {
 }
 
 /// Builds what the machines run, and runs them.
-fn machines(workspace: &Workspace, kernels: &[Kernel], job: &Job) -> Result<Vec<Run>> {
-    let suite = suite::build(workspace, job.arch, job.mode == TEST)?;
+fn machines(workspace: &Workspace, kernels: &[Kernel], job: &Job, tests: Tests) -> Result<Vec<Run>> {
+    let suite = suite::build(workspace, job.arch, tests)?;
     let image = Image::build(workspace, &suite, job.arch)?;
     qemu::run_all(workspace, &image, kernels, job)
 }

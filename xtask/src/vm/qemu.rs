@@ -112,10 +112,12 @@ fn command(job: &Job, kernel: &Kernel, image: &Image, initrd: &Path) -> Command 
         ("EXCEPT", job.except.join(",")),
         ("ONCE", job.once.join(",")),
         ("EACH", job.each.join(",")),
+        ("FIRST", job.first.join(",")),
         ("SLOWDOWN", job.arch.slowdown().to_string()),
     ] {
         words += &format!(" {name}={value}");
     }
+    words.extend(job.append.iter().flat_map(|word| [" ", word]));
     command.args(["-append", &words]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command

@@ -75,7 +75,7 @@ fn image(workspace: &Workspace, guest: &Guest) -> Result<Image> {
         stage.script(&format!("guest/peers/bin/{name}"), PEER)?;
     }
     OWN_PEERS.iter().filter_map(|name| find(name)).try_for_each(|program| stage.add_in_place(&program))?;
-    let suite = suite::build(workspace, Arch::Amd64, false)?;
+    let suite = suite::build(workspace, Arch::Amd64, suite::Tests::None)?;
     stage.add(&suite.iotrace, Path::new(guest.iotrace))?;
     for (file, name) in &guest.files {
         stage.add(file, Path::new(name))?;

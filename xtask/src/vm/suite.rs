@@ -11,16 +11,8 @@ use super::cross;
 use crate::ebpf;
 use crate::workspace::Workspace;
 
-/// How it is built: as a release, since the guest is slow, but without what takes long to build and gains little there.
-const PROFILE: &[&str] = &[
-    "--profile=guest",
-    "--config=profile.guest.inherits='release'",
-    "--config=profile.guest.opt-level=1",
-    "--config=profile.guest.lto=false",
-    "--config=profile.guest.codegen-units=16",
-    "--config=profile.guest.debug=false",
-    "--config=profile.guest.strip=true",
-];
+/// How it is built.
+pub(crate) const PROFILE: &str = "--profile=guest";
 
 /// The programs, built.
 pub(crate) struct Suite {
@@ -35,8 +27,15 @@ pub(crate) struct Suite {
 /// A line that cargo prints for what it has built; other lines have other fields.
 #[derive(Deserialize)]
 struct Artifact {
+    package_id: String,
     target: Target,
+    profile: Profile,
     executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
 }
 
 #[derive(Deserialize)]
@@ -45,22 +44,31 @@ struct Target {
     kind: Vec<String>,
 }
 
+/// What is built besides iotrace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tests {
+    /// The tests, and those beside peers.
+    #[default]
+    WithPeers,
+    /// Without those, and all in one go with those of the other packages: `cargo xtask test` has done that already.
+    OfWorkspace,
+    /// None.
+    None,
+}
+
 /// Builds iotrace, and what tests it if asked for.
-pub(crate) fn build(workspace: &Workspace, arch: Arch, with_tests: bool) -> Result<Suite> {
+pub(crate) fn build(workspace: &Workspace, arch: Arch, tests: Tests) -> Result<Suite> {
     let object = ebpf::build(workspace)?.object;
     let artifacts = |words: &[&str]| artifacts(cargo(workspace, arch)?, &object, words);
     let iotrace = named(&artifacts(&["build", "--package=iotrace"])?, "bin", "iotrace")?;
-    if !with_tests {
-        return Ok(Suite { iotrace, workload: None, tests: Vec::new() });
-    }
-    let tests = artifacts(&["test", "--package=iotrace-tests", "--no-run", "--features=peers"])?;
-    // The workload is there twice: as itself and as tests of its own, of which there are none.
-    let workload = artifacts(&["build", "--package=iotrace-tests", "--bins", "--features=peers"])?;
-    Ok(Suite {
-        iotrace,
-        workload: Some(named(&workload, "bin", "workload")?),
-        tests: of_kind(&tests, "test").map(|(name, path)| (name.to_owned(), path.to_owned())).collect(),
-    })
+    let built = match tests {
+        Tests::None => return Ok(Suite { iotrace, workload: None, tests: Vec::new() }),
+        Tests::WithPeers => artifacts(&["test", "--package=iotrace-tests", "--no-run", "--features=peers"])?,
+        Tests::OfWorkspace => artifacts(&["test", "--workspace", "--no-run"])?,
+    };
+    let tests = of_kind(&built, "test").filter(|artifact| artifact.package_id.contains("iotrace-tests"));
+    let tests = tests.filter_map(|artifact| Some((artifact.target.name.clone(), artifact.executable.clone()?)));
+    Ok(Suite { iotrace, workload: Some(named(&built, "bin", "workload")?), tests: tests.collect() })
 }
 
 /// A cargo that builds for the architecture.
@@ -79,8 +87,7 @@ fn cargo(workspace: &Workspace, arch: Arch) -> Result<Command> {
 fn artifacts(mut cargo: Command, object: &Path, words: &[&str]) -> Result<Vec<Artifact>> {
     let output = cargo
         .args(words)
-        .args(PROFILE)
-        .args(["--locked", "--message-format=json-render-diagnostics"])
+        .args([PROFILE, "--locked", "--message-format=json-render-diagnostics"])
         .env("IOTRACE_BPF_OBJECT", object)
         .stderr(Stdio::inherit())
         .output()
@@ -90,12 +97,13 @@ fn artifacts(mut cargo: Command, object: &Path, words: &[&str]) -> Result<Vec<Ar
     Ok(lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-fn of_kind<'a>(artifacts: &'a [Artifact], kind: &'static str) -> impl Iterator<Item = (&'a str, &'a Path)> {
-    let of_kind = artifacts.iter().filter(move |artifact| artifact.target.kind.iter().any(|k| k == kind));
-    of_kind.filter_map(|artifact| Some((artifact.target.name.as_str(), artifact.executable.as_deref()?)))
+fn of_kind<'a>(artifacts: &'a [Artifact], kind: &'static str) -> impl Iterator<Item = &'a Artifact> {
+    artifacts.iter().filter(move |artifact| artifact.target.kind.iter().any(|k| k == kind))
 }
 
+/// A program itself, and not the tests in it.
 fn named(artifacts: &[Artifact], kind: &'static str, name: &str) -> Result<PathBuf> {
-    let found = of_kind(artifacts, kind).find(|(found, _)| *found == name);
-    Ok(found.with_context(|| format!("cargo built no {name}"))?.1.to_owned())
+    let is_wanted = |artifact: &&Artifact| artifact.target.name == name && !artifact.profile.test;
+    let found = of_kind(artifacts, kind).filter(is_wanted).find_map(|artifact| artifact.executable.clone());
+    found.with_context(|| format!("cargo built no {name}"))
 }

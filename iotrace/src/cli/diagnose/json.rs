@@ -5,6 +5,7 @@ use crate::{
         block_lines::block_sum,
         command::World,
         disk::line,
+        life_lines::life_of,
         lines::{owner, row_place, top_of},
     },
     findings::{Finding, Proof},
@@ -50,6 +51,7 @@ fn proof_line<'a>(proof: &'a Proof, ts: &'a str, world: &mut World) -> EvidenceL
         Proof::Top(row) => EvidenceLine::Top(top_of(row, ts, true)),
         Proof::Disk(row, interval_ns) => EvidenceLine::Disk(line::line(row, ts, *interval_ns, world)),
         Proof::Block(row) => EvidenceLine::Block(block_sum(row, ts, world)),
+        Proof::Life(life) => EvidenceLine::Life(life_of(life, ts)),
         Proof::Failure(failure) => EvidenceLine::Failure(FailureLine {
             kind: "failure",
             owner: owner(&failure.row),

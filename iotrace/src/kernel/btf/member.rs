@@ -27,6 +27,16 @@ impl Btf {
         found.next().map(|ty| ty.id()).ok_or_else(|| BtfError::NoStruct(name.to_owned()))
     }
 
+    /// Bytes of a structure.
+    ///
+    /// # Errors
+    ///
+    /// [`BtfError::NoStruct`].
+    pub fn structure_size(&self, name: &str) -> Result<u32, BtfError> {
+        let mut found = self.types_named(name).filter(|ty| ty.kind() == kind::STRUCT);
+        found.next().map(|ty| ty.size_or_type()).ok_or_else(|| BtfError::NoStruct(name.to_owned()))
+    }
+
     /// Offset of a member from the start of a structure or union, bytes.
     ///
     /// `path` is `struct.member`, or goes on through members of members: `file.f_path.dentry`. `[N]` selects an

@@ -11,7 +11,7 @@ use crate::kernel::mechanism::{Mechanism, Subject};
 const MAIN: [Subject; 2] = [Subject::Files, Subject::Processes];
 
 /// Subjects that a kernel may not have.
-const OPTIONAL: [Subject; 3] = [Subject::Uring, Subject::Mmap, Subject::Dirtiers];
+const OPTIONAL: [Subject; 4] = [Subject::Uring, Subject::Mmap, Subject::Dirtiers, Subject::CopyUps];
 
 /// What is made of the facts.
 pub fn report(facts: &Facts) -> Report {
@@ -55,6 +55,15 @@ pub fn cause(facts: &Facts) -> Option<String> {
     let Some(check) = checks.iter().find(failed) else { return nothing_works(facts) };
     let what = denied(facts.rights).into_iter().next().unwrap_or_else(|| check.detail.clone());
     Some(check.advice.iter().fold(what, |what, advice| format!("{what}; {advice}")))
+}
+
+/// Why a mechanism is kept from this user, though others are not, in one sentence.
+pub fn denial(facts: &Facts, wanted: Mechanism) -> Option<String> {
+    let mut trials = facts.trials.iter().filter(|trial| trial.subject == Subject::Files);
+    let attempt = explain::attempt(trials.find(|trial| trial.mechanism == wanted)?, facts);
+    let denied = matches!(attempt.errno, Some(libc::EPERM | libc::EACCES));
+    let what = denied.then(|| format!("{wanted} cannot be used: {}", attempt.detail))?;
+    Some(attempt.advice.iter().fold(what, |what, advice| format!("{what}; {advice}")))
 }
 
 /// Why each mechanism is refused, where that is so for all.

@@ -20,8 +20,10 @@ fn the_best_mechanism_that_works_is_used() {
         assert!(report.ok);
         assert_eq!(report.mechanism(), Some(mechanism));
         assert!(report.problems.is_empty() && report.advice.is_empty(), "{:?} {:?}", report.problems, report.advice);
-        for subject in Subject::ALL.into_iter().filter(|subject| *subject != Subject::Files) {
-            assert_eq!(report.used(subject), Some(Mechanism::Tracepoint), "{subject}");
+        for subject in Subject::ALL {
+            let only_tracepoints = subject.mechanisms(false).len() == 1;
+            let expected = if only_tracepoints { Mechanism::Tracepoint } else { mechanism };
+            assert_eq!(report.used(subject), Some(expected), "{subject}");
         }
     }
 }
@@ -124,7 +126,7 @@ fn when_nothing_needed_is_missing_the_refusals_are_the_problem() {
     assert_eq!(
         report.problems,
         [format!(
-            "process, children, dirty pages, block, read/write/fsync/open, io_uring, mmap cannot be traced: {reason}"
+            "process, children, dirty pages, block, copy-up, read/write/fsync/open, io_uring, mmap cannot be traced: {reason}"
         )]
     );
     assert_eq!(report.advice, ["look for the refusal in the kernel's log: dmesg, or the audit log"]);
@@ -144,6 +146,21 @@ fn the_cause_is_one_sentence_and_none_where_it_works() {
     let sentence = "the kernel has no ring buffers: they came with Linux 5.8; run Linux 5.10 or newer";
     assert_eq!(cause(&facts).as_deref(), Some(sentence));
     assert!(cause(&ordinary_user()).is_some_and(|sentence| sentence.starts_with("needs CAP_BPF and CAP_PERFMON, ")));
+}
+
+#[test]
+fn a_mechanism_that_is_kept_from_the_user_is_denied_with_the_setting() {
+    let mut facts = distribution();
+    assert_eq!(denial(&facts, Mechanism::Kprobe), None);
+    facts.rights.capabilities = Some(1 << 39 | 1 << 38);
+    facts.rights.root = false;
+    facts.trials = trials(Ok(()), Err(refused("call_kprobe", Step::Attach, libc::EACCES)), Ok(()));
+    let sentence = "kprobe cannot be used: kernel.perf_event_paranoid is above 2: this kernel keeps perf events to CAP_SYS_ADMIN; \
+                    sysctl kernel.perf_event_paranoid=2";
+    assert_eq!(denial(&facts, Mechanism::Kprobe).as_deref(), Some(sentence));
+    assert_eq!(denial(&facts, Mechanism::Fentry), None);
+    facts.trials = trials(Ok(()), Err(Refusal::NoProbes), Ok(()));
+    assert_eq!(denial(&facts, Mechanism::Kprobe), None, "nobody may use what is not there");
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub mod trial;
 
 pub use report::{Attempt, Check, Report, State};
 
-use crate::kernel::preemption;
+use crate::kernel::{mechanism::Mechanism, preemption};
 use facts::{Facts, Rights, Settings, Types};
 use std::path::Path;
 
@@ -22,9 +22,11 @@ pub fn examine() -> Report {
     judge::report(&facts())
 }
 
-/// Why nothing can be traced here, where that is known: what the kernel or the machine lacks, and what to do about it.
-pub fn cause() -> Option<anyhow::Error> {
-    judge::cause(&facts()).map(anyhow::Error::msg)
+/// Why nothing can be traced here, or not with the mechanism that was asked for, where that is known: what the kernel or the machine
+/// lacks, and what to do about it.
+pub fn cause(wanted: Option<Mechanism>) -> Option<anyhow::Error> {
+    let facts = facts();
+    judge::cause(&facts).or_else(|| judge::denial(&facts, wanted?)).map(anyhow::Error::msg)
 }
 
 fn facts() -> Facts {

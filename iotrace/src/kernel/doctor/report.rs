@@ -113,6 +113,13 @@ impl Report {
         if !seen(Subject::Dirtiers) {
             unseen.push("who made pages dirty that block requests write");
         }
+        match self.used(Subject::CopyUps) {
+            Some(Mechanism::Fentry | Mechanism::Kprobe) => {}
+            Some(Mechanism::Tracepoint) => {
+                unseen.push("copy-ups of overlayfs that fail, or that ioctl or io_uring cause")
+            }
+            None => unseen.push("copy-ups of overlayfs"),
+        }
         unseen
     }
 }

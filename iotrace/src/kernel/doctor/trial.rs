@@ -9,7 +9,7 @@ use crate::kernel::{
     background,
     block::BlockFacts,
     calls::{self, FileOps},
-    functions,
+    copyup, functions,
     marks::Constants,
     mechanism::{Mechanism, Place, Subject, entries},
     object::{Object, Settings},
@@ -75,7 +75,12 @@ pub fn mechanisms(known: Option<&KnownTypes>) -> Vec<Trial> {
 fn object(known: Option<&KnownTypes>) -> Result<Object, Words> {
     let (calls, compat) = calls::table(FileOps::ALL);
     let mut flags = config::SUM | config::STREAM_SYNC | config::STREAM_IO | config::STREAM_BLOCK | config::HISTOGRAM;
-    flags |= config::FILTER_PID | config::FOLLOW | config::OPENS;
+    flags |= config::FILTER_THREAD
+        | config::FILTER_PID
+        | config::FOLLOW
+        | config::OPENS
+        | config::COPY_UPS
+        | config::STREAM_COPY_UPS;
     if known.is_some_and(|known| known.btf.function_exists("bpf_get_current_task_btf")) {
         flags |= config::TASK_BTF;
     }
@@ -102,6 +107,11 @@ fn trial(object: &Object, subject: Subject, mechanism: Mechanism, known: &KnownT
     {
         return Err(Refusal::Unfit(reason));
     }
+    if subject == Subject::CopyUps
+        && let Some(reason) = copyup::unfit(mechanism, &known.layout)
+    {
+        return Err(Refusal::Unfit(reason));
+    }
     let functions = functions.unwrap_or_default();
     let kernel = Kernel {
         btf: &known.btf,
@@ -122,7 +132,7 @@ fn tracepoints(subject: Subject) -> &'static [&'static [&'static str]] {
         Subject::Uring => &[&["io_uring_complete"], &["io_uring_submit_req", "io_uring_submit_sqe"]],
         Subject::Mmap => &[&["mm_filemap_add_to_page_cache"], &["writeback_dirty_folio", "writeback_dirty_page"]],
         Subject::Dirtiers => &[&["writeback_dirty_folio", "writeback_dirty_page"]],
-        Subject::Files | Subject::Block | Subject::Processes | Subject::Children => &[],
+        Subject::Files | Subject::Block | Subject::Processes | Subject::Children | Subject::CopyUps => &[],
     }
 }
 

@@ -131,6 +131,8 @@ pub struct OpenLine<'a> {
     pub place: Place<'a>,
     /// From entry to return.
     pub latency_ns: u64,
+    /// Time of it in which overlayfs copied the file up; `null` where it did not, or that cannot be seen.
+    pub copy_up_ns: Option<u64>,
     /// Whether it made the file; `null` where that cannot be told.
     pub created: Option<bool>,
 }

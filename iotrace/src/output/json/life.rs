@@ -57,6 +57,8 @@ pub struct LifeLine<'a> {
     pub life_max_ns: Option<u64>,
     /// From the first birth or end to the last.
     pub span_ns: Option<u64>,
+    /// Time in opens, reads, writes, syncs that are traced, and calls that took or gave names.
+    pub time_ns: u64,
 }
 
 /// A file that is gone.

@@ -2,6 +2,7 @@
 //!
 //! Fields are added, never renamed. [`schema`] describes every line; `docs/json.md` says what each field means.
 
+mod copyup;
 mod disk;
 mod event;
 mod finding;
@@ -9,6 +10,7 @@ mod life;
 mod row;
 mod summary;
 
+pub use copyup::{CopyUpLine, CopyUpSumLine};
 pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
 pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, NamingLine, OpenLine, Place};
 pub use finding::{EvidenceLine, FailureLine, FindingLine};
@@ -53,6 +55,10 @@ pub enum Line<'a> {
     Block(BlockLine<'a>),
     /// A row of `block --summary`.
     BlockSum(BlockSumLine<'a>),
+    /// A copy-up of overlayfs.
+    CopyUp(CopyUpLine<'a>),
+    /// A row of `copyup --summary`.
+    CopyUpSum(CopyUpSumLine<'a>),
     /// A row of `top`.
     Top(TopLine<'a>),
     /// A row of the sync ledger.

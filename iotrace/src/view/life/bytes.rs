@@ -7,13 +7,15 @@ use std::collections::HashMap;
 /// Most files whose bytes are kept before those go that nobody asks for.
 const KEPT_MAX: usize = 1 << 18;
 
-/// Bytes that calls returned.
+/// Bytes that calls returned, and the time in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bytes {
     /// Of reads.
     pub read: u64,
     /// Of writes.
     pub written: u64,
+    /// Time in these calls, and in syncs that are traced, nanoseconds.
+    pub ns: u64,
 }
 
 /// Bytes of a file, and at which look it was first seen.
@@ -42,12 +44,14 @@ impl Totals {
         }
         self.looks += 1;
         for (slot, sum) in sums.filter(|(_, sum)| sum.key.way & WAY_MAPPED == 0) {
-            let now = Bytes { read: sum.counters.read_bytes, written: sum.counters.write_bytes };
+            let counters = &sum.counters;
+            let now = Bytes { read: counters.read_bytes, written: counters.write_bytes, ns: counters.total_ns() };
             let before = self.before.insert(slot, (sum.key, now)).filter(|(key, _)| *key == sum.key);
             let before = before.map(|(_, before)| before).unwrap_or_default();
             let more = Bytes {
                 read: now.read.saturating_sub(before.read),
                 written: now.written.saturating_sub(before.written),
+                ns: now.ns.saturating_sub(before.ns),
             };
             if more == Bytes::default() {
                 continue;
@@ -56,6 +60,7 @@ impl Totals {
             let total = &mut self.files.entry(Inode::of(&sum.key.file)).or_insert(new).bytes;
             total.read += more.read;
             total.written += more.written;
+            total.ns += more.ns;
         }
     }
 

@@ -106,6 +106,8 @@ pub struct Life {
     pub renames: u64,
     /// What was read and written; `None` when it is not known.
     pub bytes: Option<Bytes>,
+    /// Time in opens of it, and in calls that took or gave its names, nanoseconds.
+    pub call_ns: u64,
     /// The descriptor of a file without a name, in its process: it may get one by that.
     descriptor: Option<u64>,
     /// Another file has had this inode, and nothing tells the bytes of both apart.
@@ -193,6 +195,7 @@ impl Lives {
             opens: 1,
             renames: 0,
             bytes: None,
+            call_ns: open.latency_ns,
             descriptor: open.result.ok().filter(|_| unnamed),
             mixed,
             told: false,
@@ -206,6 +209,7 @@ impl Lives {
     fn opened_again(&mut self, id: u64, open: &Open, file: &Arc<FileInfo>, asked: Option<Vec<u8>>, unnamed: bool) {
         let Some(life) = self.lives.get_mut(&id) else { return };
         life.opens += 1;
+        life.call_ns += open.latency_ns;
         if unnamed || life.end.is_some() {
             return;
         }
@@ -229,24 +233,26 @@ impl Lives {
         true
     }
 
-    /// A name was taken away or given. `from`, `to`: the absolute paths that were asked for.
+    /// A name was taken away or given. `paths`: the absolute paths that were asked for. `directory`: from which the first counts.
+    /// `known_only`: files that were not seen before do not count.
     pub fn named(
         &mut self,
         naming: &Naming,
-        from: Option<Vec<u8>>,
-        to: Option<Vec<u8>>,
-        file: Option<Arc<FileInfo>>,
+        paths: (Option<Vec<u8>>, Option<Vec<u8>>),
+        directory: Option<Arc<FileInfo>>,
         process: Option<Arc<ProcessInfo>>,
+        known_only: bool,
     ) {
         if naming.result.is_err() || naming.is_of_directory() {
             return;
         }
-        let old = Name::of_spot(&naming.name, naming.namespace, from);
-        let new = naming.other.as_ref().map(|other| Name::of_spot(other, naming.namespace, to));
+        let old = Name::of_spot(&naming.name, naming.namespace, paths.0);
+        let new = naming.other.as_ref().map(|other| Name::of_spot(other, naming.namespace, paths.1));
         match (naming.change, new) {
             (Change::Unlink, _) | (_, None) => match self.index.find(&old) {
                 Some(found) => self.lost(&found, How::Unlinked, naming),
-                None => self.unknown(old, naming, file, process),
+                None if known_only => {}
+                None => self.unknown(old, naming, directory, process),
             },
             (Change::Rename, Some(new)) if naming.is_exchange() => self.exchanged(&old, &new),
             (Change::Rename, Some(new)) => self.renamed(&old, new, naming),
@@ -261,10 +267,12 @@ impl Lives {
 
     /// A name of a file is gone.
     fn lost(&mut self, found: &Found, how: How, naming: &Naming) {
-        if self.index.remove(found) != 0 {
-            return;
+        let left = self.index.remove(found);
+        let Some(life) = self.lives.get_mut(&found.id) else { return };
+        if how == How::Unlinked {
+            life.call_ns += naming.latency_ns;
         }
-        if let Some(life) = self.lives.get_mut(&found.id) {
+        if left == 0 {
             let (at_ns, matched) = (naming.end_ns(), Some(found.matched));
             life.end = Some(End { at_ns, how, matched, task: naming.task.clone() });
         }
@@ -284,6 +292,7 @@ impl Lives {
             opens: 0,
             renames: 0,
             bytes: None,
+            call_ns: naming.latency_ns,
             descriptor: None,
             mixed: false,
             told: false,
@@ -304,6 +313,9 @@ impl Lives {
         match source {
             Some(source) => {
                 self.index.remove(&source);
+                if let Some(life) = self.lives.get_mut(&source.id) {
+                    life.call_ns += naming.latency_ns;
+                }
                 self.moved(source.id, new);
             }
             // A directory, perhaps: what is below it has another path now.
@@ -450,7 +462,7 @@ impl Lives {
             }
         }
         let mut rows = settled.rows(self.by);
-        rows.extend(others.map(|(read, written)| LifeRow::of_others(Bytes { read, written })));
+        rows.extend(others.map(|(read, written)| LifeRow::of_others(Bytes { read, written, ns: 0 })));
         rows
     }
 

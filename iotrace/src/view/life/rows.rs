@@ -79,6 +79,8 @@ pub struct Stats {
     pub bytes: Bytes,
     /// Files of which that is not known.
     pub unknown_bytes: u64,
+    /// Time in opens, reads, writes, syncs that are traced, and calls that took or gave names, nanoseconds.
+    pub time_ns: u64,
     /// Files whose lifetime is known.
     pub lives: u64,
     /// Their lifetimes together, the shortest and the longest, nanoseconds.
@@ -103,6 +105,7 @@ impl Stats {
             renames: life.renames,
             bytes: life.bytes.unwrap_or_default(),
             unknown_bytes: life.bytes.is_none().into(),
+            time_ns: life.call_ns + life.bytes.map_or(0, |bytes| bytes.ns),
             lives: length.is_some().into(),
             life_ns: length.map_or((0, u64::MAX, 0), |length| (length, length, length)),
             span_ns: times.into_iter().flatten().min().zip(times.into_iter().flatten().max()),
@@ -132,6 +135,8 @@ impl Merge for Stats {
         self.renames += other.renames;
         self.bytes.read += other.bytes.read;
         self.bytes.written += other.bytes.written;
+        self.bytes.ns += other.bytes.ns;
+        self.time_ns += other.time_ns;
         self.unknown_bytes += other.unknown_bytes;
         self.lives += other.lives;
         let ((sum, min, max), (others, least, most)) = (self.life_ns, other.life_ns);

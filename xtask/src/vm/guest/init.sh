@@ -5,6 +5,7 @@ bb=/bin/busybox
 export PATH=/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sys /sys
+$bb mount -t securityfs security /sys/kernel/security
 $bb mount -t debugfs debug /sys/kernel/debug
 $bb mount -t tracefs trace /sys/kernel/tracing
 $bb mount -t cgroup2 cgroup /sys/fs/cgroup
@@ -37,7 +38,12 @@ skips=
 for name in $(echo "$EXCEPT" | $bb tr , ' '); do
     [ -e "/guest/tests/$name" ] || skips="$skips --skip $name"
 done
-unset MODE MECHANISMS FILTERS EXCEPT ONCE EACH SLOWDOWN
+first=  # tests that do not run again with another mechanism
+for name in $(echo "$FIRST" | $bb tr , ' '); do
+    first="$first --skip $name"
+done
+ran=,
+unset MODE MECHANISMS FILTERS EXCEPT ONCE EACH FIRST SLOWDOWN
 
 seconds() { $bb cut -d . -f 1 /proc/uptime; }
 
@@ -82,10 +88,13 @@ for mechanism in $mechanisms; do
         for filter in $filters; do # the name of a group stands for all its tests
             [ "$filter" != "$group" ] || names=
         done
+        left=$skips
+        case $ran in *,$group,*) left=$skips$first ;; esac
+        ran=$ran$group,
         : >"$IOTRACE_SKIPS"
         echo "@@ group $group"
         # shellcheck disable=SC2086
-        "$executable" --test-threads 1 $skips $names </dev/null 2>/run/stderr | $bb tee /run/stdout
+        "$executable" --test-threads 1 $left $names </dev/null 2>/run/stderr | $bb tee /run/stdout
         status=$?
         echo # ends the line of a test that was killed
         $bb sed 's/^/@@ skip /' "$IOTRACE_SKIPS"

@@ -1,0 +1,46 @@
+//! Which way copy-ups of overlayfs are seen.
+
+use crate::kernel::{
+    attach::{self, Attached, Kernel},
+    mechanism::{Mechanism, Subject},
+    object::Object,
+    tracer::unfit_for_functions,
+};
+use anyhow::{Result, bail};
+use iotrace_common::layout::{ABSENT, KernelLayout};
+
+/// Why a mechanism is not even tried.
+pub fn unfit(mechanism: Mechanism, layout: &KernelLayout) -> Option<String> {
+    match mechanism {
+        Mechanism::Fentry => unfit_for_functions(),
+        Mechanism::Kprobe => None,
+        // Without the function that tells of a copy-up, the inodes themselves must.
+        Mechanism::Tracepoint => (layout.ovl_entry == ABSENT || layout.ovl_lowers == ABSENT)
+            .then(|| "overlayfs is no part of this kernel but a module, whose types are not known".to_owned()),
+    }
+}
+
+/// Attaches what traces copy-ups, with the first mechanism that works, or the one that is asked for.
+///
+/// # Errors
+///
+/// Why each does not.
+pub fn attach(
+    object: &Object,
+    wanted: Option<Mechanism>,
+    layout: &KernelLayout,
+    kernel: &Kernel<'_>,
+) -> Result<Attached> {
+    let mut refusals = Vec::new();
+    for mechanism in Mechanism::ALL.into_iter().filter(|one| wanted.is_none_or(|wanted| wanted == *one)) {
+        if let Some(reason) = unfit(mechanism, layout) {
+            refusals.push(format!("{mechanism}: {reason}"));
+            continue;
+        }
+        match attach::subject(object, Subject::CopyUps, mechanism, kernel) {
+            Ok(attached) => return Ok(attached),
+            Err(refused) => refusals.push(format!("{mechanism}: {refused}")),
+        }
+    }
+    bail!("{}", refusals.join("; "))
+}

@@ -1,7 +1,9 @@
 //! Reading the kernel's structures at offsets that the loader looked up.
 
+mod rounds;
 mod view;
 
+pub use self::rounds::{exhausted, unknown_zero};
 pub(crate) use self::view::{View, view};
 
 use aya_ebpf::{cty::c_void, helpers::generated};

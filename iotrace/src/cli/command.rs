@@ -46,6 +46,8 @@ pub struct World {
     pub endings: Endings,
     /// The form of the output.
     pub form: Form,
+    /// Where the path is put together that an open asked for.
+    pub asked: Vec<u8>,
 }
 
 /// A part of the time traced.

@@ -110,6 +110,7 @@ impl<'a> Session<'a> {
             block: tracer.block.clone(),
             endings: tracer.endings.clone(),
             form: Form::new(&setup.common.output),
+            asked: Vec::new(),
         };
         if !setup.common.output.quiet {
             eprintln!("iotrace: tracing with {}; ctrl-c to stop", tracer.mechanism);

@@ -26,7 +26,7 @@ mod volume;
 pub use container::Container;
 pub use containers::{Containers, Resident};
 pub use devices::{Device, Devices};
-pub use disk::{Disk, Disks, UnknownDisk, dev_of_rdev, dev_text};
+pub use disk::{DevNumber, Disk, Disks, UnknownDisk, dev_of_rdev, dev_text};
 pub use diskstats::{Completed, DiskLine, DiskStat, read_diskstats};
 pub use host_finder::HostPath;
 pub use host_paths::Free;

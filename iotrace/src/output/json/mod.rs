@@ -14,7 +14,7 @@ pub use finding::FindingLine;
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, LatencyOwner, Owner, TopLine};
 pub use summary::SummaryLine;
 
-use crate::output::lossy;
+use crate::{output::lossy, resolve::DevNumber};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
@@ -28,6 +28,28 @@ pub struct Text<'a>(#[schemars(with = "String")] pub &'a [u8]);
 impl Serialize for Text<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&lossy(self.0).0)
+    }
+}
+
+/// A device in the kernel's encoding, as `MAJOR:MINOR`.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(transparent)]
+pub struct Dev(#[schemars(with = "String")] pub u32);
+
+impl Serialize for Dev {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&DevNumber(self.0))
+    }
+}
+
+/// Permission bits, octal.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(transparent)]
+pub struct Mode(#[schemars(with = "String")] pub u32);
+
+impl Serialize for Mode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:04o}", self.0 & 0o7777))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         lines::{finding_line, timestamp},
         options::{Common, Timing},
         run::run,
-        tables::look,
+        tables::{keep_names, look},
     },
     event::Event,
     findings::{Facts, Finding, Growth, RULES, Severity, all},
@@ -170,6 +170,10 @@ impl Diagnose {
 }
 
 impl Command for Diagnose {
+    fn keep_names(&mut self, tracer: &mut Tracer, world: &mut World) {
+        keep_names(&mut self.differences, tracer, world);
+    }
+
     fn duration(&self) -> Duration {
         DURATION
     }

@@ -100,6 +100,7 @@ pub(in crate::cli) fn world(form: Form) -> World {
         block,
         endings: Endings::default(),
         form,
+        folded: 0,
         asked: Vec::new(),
     }
 }

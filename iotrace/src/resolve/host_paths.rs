@@ -13,8 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Most files remembered; when it is reached, all are forgotten.
-const FILES_MAX: usize = 1 << 16;
 /// How long an answer is good: a file may move meanwhile, and file systems fill up.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -29,6 +27,8 @@ const TRIES: u32 = 16;
 /// Paths on the host by the numbers of files, and the free space of file systems.
 #[derive(Debug, Default)]
 pub(super) struct HostPaths {
+    /// Most files remembered; when it is reached, all are forgotten.
+    most: usize,
     reader: Reader,
     finder: Arc<Mutex<Finder>>,
     tables: HashMap<String, Table>,
@@ -59,6 +59,11 @@ pub struct Free {
 }
 
 impl HostPaths {
+    /// That remembers so many files.
+    pub(super) fn limited(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
     /// Has the mount table of a container's process remembered, since the process may be gone when it is needed.
     pub(super) fn remember(&mut self, process: &ProcessInfo, now: Instant) {
         let (Who::Group(group), pid, start_ns) = user(process) else { return };
@@ -99,7 +104,7 @@ impl HostPaths {
                 return answer.get().cloned().flatten();
             }
         }
-        if self.files.len() >= FILES_MAX {
+        if self.files.len() >= self.most {
             self.files.clear();
         }
         let (who, pid, start_ns) = user(process);

@@ -10,10 +10,25 @@ use crate::{
 use iotrace_common::record::COMM_LEN;
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-/// Most files remembered; the oldest half goes when it is reached.
-const FILES_MAX: usize = 1 << 17;
-/// Most processes remembered; likewise.
-const PROCESSES_MAX: usize = 1 << 16;
+/// Bytes of what is remembered of a file, without its path.
+const FILE: usize = size_of::<FileInfo>() + 64;
+
+/// How much is remembered; the older half goes when it is reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of files and their paths.
+    pub files: usize,
+    /// Processes.
+    pub processes: usize,
+    /// Files of which is known where they lie on the host.
+    pub host_paths: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { files: 1 << 25, processes: 1 << 16, host_paths: 1 << 16 }
+    }
+}
 
 /// A file under one name, with what user space found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +65,10 @@ impl ProcessInfo {
 /// Names by number.
 #[derive(Debug, Default)]
 pub struct Names {
+    limits: Limits,
     files: HashMap<u64, Arc<FileInfo>>,
+    /// Bytes of these.
+    bytes: usize,
     processes: HashMap<u32, Arc<ProcessInfo>>,
     /// Processes whose number another one has now.
     former: HashMap<(u32, u64), Arc<ProcessInfo>>,
@@ -65,9 +83,19 @@ pub struct Names {
 }
 
 impl Names {
+    /// With these limits.
+    pub fn limited(limits: Limits) -> Self {
+        Self { limits, host_paths: HostPaths::limited(limits.host_paths), ..Self::default() }
+    }
+
     /// Keeps from now on what is on disk of a container only while it lives.
     pub fn watch(&self) {
         self.containers.watch();
+    }
+
+    /// Whether others have to be forgotten to remember a file.
+    pub fn is_full_for(&self, file: &File) -> bool {
+        self.bytes + bytes_of(file) > self.limits.files
     }
 
     /// Remembers a file.
@@ -76,20 +104,24 @@ impl Names {
             let dev = file.key.dev;
             file.place_below(|inside| self.points.absolute(dev, inside, Instant::now()));
         }
-        if self.files.len() >= FILES_MAX {
+        self.bytes += bytes_of(&file);
+        if self.bytes > self.limits.files && self.files.len() > 1 {
             // Numbers grow with time: the smaller half is the older one.
             let mut numbers: Vec<u64> = self.files.keys().copied().collect();
             let middle = numbers.len() / 2;
             let (_, &mut oldest_kept, _) = numbers.select_nth_unstable(middle);
             self.files.retain(|number, _| *number >= oldest_kept);
+            self.bytes = bytes_of(&file) + self.files.values().map(|known| bytes_of(&known.file)).sum::<usize>();
         }
         let disk = self.disk(file.key.dev);
-        self.files.insert(file.id, Arc::new(FileInfo { file, disk }));
+        if let Some(before) = self.files.insert(file.id, Arc::new(FileInfo { file, disk })) {
+            self.bytes -= bytes_of(&before.file);
+        }
     }
 
     /// Remembers a process.
     pub fn add_process(&mut self, process: Process) {
-        if self.processes.len() + self.former.len() >= PROCESSES_MAX {
+        if self.processes.len() + self.former.len() >= self.limits.processes && !self.processes.is_empty() {
             self.former.clear();
             let mut starts: Vec<u64> = self.processes.values().map(|known| known.process.start_ns).collect();
             let middle = starts.len() / 2;
@@ -169,10 +201,15 @@ impl Names {
     }
 }
 
+fn bytes_of(file: &File) -> usize {
+    FILE + file.path.as_ref().map_or(0, Vec::len)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use iotrace_common::file::FileKey;
 
     fn process(pid: u32, start_ns: u64, name: u8) -> Process {
         let mut comm = [0; COMM_LEN];
@@ -190,6 +227,23 @@ mod tests {
         assert_eq!(name(&mut names, Some(2)), b'b');
         assert_eq!(name(&mut names, None), b'b');
         assert_eq!(names.process(u32::MAX, Some(3)), None);
+    }
+
+    #[test]
+    fn files_and_processes_are_forgotten_when_there_are_too_many_the_oldest_first() {
+        let mut names = Names::limited(Limits { files: 100 * FILE, processes: 50, host_paths: 1 });
+        for id in 1..1009 {
+            let path = Some(vec![b'/'; if id % 97 == 0 { 4096 } else { 7 }]);
+            let key = FileKey { dev: 254 << 20, ..FileKey::default() };
+            names.add_file(File { id, key, fs: "ext4".into(), path, cut: false, inside_fs: false });
+            assert!(names.bytes <= 100 * FILE && names.file(id).is_some(), "{id}: {}", names.bytes);
+            let held: usize = names.files.values().map(|known| bytes_of(&known.file)).sum();
+            assert_eq!(held, names.bytes);
+            // Numbers that /proc does not have.
+            names.add_process(process(u32::MAX - id as u32, id, b'a'));
+            assert!(names.processes.len() <= 50);
+        }
+        assert!(names.file(1).is_none() && names.file(1007).is_some());
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod disk;
 pub mod fsync;
 mod group;
 pub mod heatmap;
+mod latencies;
 pub mod latency;
 pub mod select;
 pub mod top;

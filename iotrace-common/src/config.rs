@@ -63,6 +63,11 @@ pub const AT_END: u32 = 1 << 23;
 /// `Config::flags`: the kernel ends loops by itself (`may_goto`, Linux 6.9), so that the verifier need not look at each round.
 pub const MAY_GOTO: u32 = 1 << 24;
 
+/// `Config::flags`: failures are counted by their errno.
+pub const ERRNOS: u32 = 1 << 30;
+/// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].
+pub const FAILED_OPENS: u32 = 1 << 31;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
@@ -95,6 +100,10 @@ pub struct Config {
     pub end_buffer: u64,
     /// The same of a bio of btrfs (`btrfs_simple_end_io`).
     pub end_btrfs: u64,
+    /// Flag of a request of io_uring that is not finished, and carried out once more (`REQ_F_REISSUE`); 0 when not known.
+    pub uring_again: u32,
+    /// Nothing.
+    pub _pad: u32,
 }
 
 /// A glob over thread names as a bit-parallel automaton: state `i` means that `i` tokens have matched.

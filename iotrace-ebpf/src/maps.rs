@@ -13,6 +13,7 @@ use iotrace_common::{
     block::{Charges, Dirtier, PageKey, RequestState},
     call::CallTable,
     config::{CommFilter, Config},
+    errno::ErrnoKey,
     file::FileKey,
     latency::{Extremes, Histogram, HistogramKey},
     loss,
@@ -84,9 +85,17 @@ pub static CPU_SUMS: PerCpuArray<FreeSlots> = PerCpuArray::with_max_entries(WHO_
 #[map]
 pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(WHO_COUNT, 0);
 
+/// Failures of sums by what they said.
+#[map]
+pub static ERRNOS: HashMap<ErrnoKey, u64> = HashMap::with_max_entries(4096, 0);
+
 /// Asynchronous operations between submission and completion.
 #[map]
 pub static PENDING: HashMap<PendingKey, Pending> = HashMap::with_max_entries(16384, 0);
+
+/// What a thread is adding to the page cache, by thread: where the addition is seen to begin and to end.
+#[map]
+pub static ADDING: HashMap<u32, u64> = HashMap::with_max_entries(4096, 0);
 
 /// Where such an operation is put together: [`WHO_CALL`] and the others.
 #[map]

@@ -1,7 +1,7 @@
 //! Processes: announced when first seen, followed over fork, forgotten at exit.
 
 use crate::{
-    kernel::{Pointer, current, exhausted, load, offset, present, read, read_name, unknown_zero},
+    kernel::{Pointer, current, exhausted, offset, present, read, read_name, unknown_zero},
     maps::{EVENTS, PIDS, PROCESSES, SCRATCH, count, enabled},
     task,
 };
@@ -137,8 +137,7 @@ pub fn forked(parent: Pointer, child: Pointer) {
     if !enabled!(FOLLOW) {
         return;
     }
-    // SAFETY: both are arguments of the tracepoint.
-    let (parent, child): (u32, u32) = unsafe { (load(parent, offset!(task_tgid)), load(child, offset!(task_tgid))) };
+    let (parent, child): (u32, u32) = (read(parent, offset!(task_tgid)), read(child, offset!(task_tgid)));
     if child != parent && PIDS.get_ptr(parent).is_some() && PIDS.insert(child, 1u8, 0).is_err() {
         count(loss::FOLLOWED_FULL);
     }
@@ -147,8 +146,7 @@ pub fn forked(parent: Pointer, child: Pointer) {
 /// A task runs another program: its name is a new one, so it is announced again.
 #[inline(always)]
 pub fn executed(task: Pointer) {
-    // SAFETY: an argument of the tracepoint.
-    let (pid, tid): (u32, u32) = unsafe { (load(task, offset!(task_tgid)), load(task, offset!(task_pid))) };
+    let (pid, tid): (u32, u32) = (read(task, offset!(task_tgid)), read(task, offset!(task_pid)));
     task::forget(tid);
     let _ = PROCESSES.remove(pid);
 }
@@ -156,8 +154,7 @@ pub fn executed(task: Pointer) {
 /// A thread ends; with the last of a process, the process.
 #[inline(always)]
 pub fn exited(task: Pointer) {
-    // SAFETY: an argument of the tracepoint.
-    let (pid, tid): (u32, u32) = unsafe { (load(task, offset!(task_tgid)), load(task, offset!(task_pid))) };
+    let (pid, tid): (u32, u32) = (read(task, offset!(task_tgid)), read(task, offset!(task_pid)));
     task::forget(tid);
     let signal: Pointer = read(task, offset!(task_signal));
     // do_exit() of kernel/exit.c takes the thread off this count before the tracepoint.

@@ -118,7 +118,7 @@ fn every_field_of_json_is_described() {
             "BlockLine" | "BlockFile" | "Cause" | "Issuer" | "BlockSumLine" => page_of("block"),
             "OpenLine" => page_of("open"),
             "TopLine" => page_of("top"),
-            "FindingLine" => page_of("diagnose"),
+            "FindingLine" | "FailureLine" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
             "LatencyLine" | "LatencyOwner" | "Distribution" | "Bucket" => page_of("latency"),
             "DiskLine" | "DiskCause" | "DeviceCounts" | "KindCounts" | "Requests" | "OpRequests" => page_of("disk"),

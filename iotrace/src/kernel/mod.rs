@@ -9,6 +9,7 @@ pub mod budget;
 pub mod calls;
 pub mod doctor;
 pub mod endings;
+pub mod errnos;
 pub mod functions;
 pub mod histograms;
 pub mod layout;

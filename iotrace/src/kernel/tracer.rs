@@ -8,6 +8,7 @@ use crate::kernel::{
     budget::{self, Shares},
     calls,
     endings::{Ending, Endings},
+    errnos::Errnos,
     functions::{self, Function},
     histograms::Histograms,
     layout::kernel_layout,
@@ -18,6 +19,7 @@ use crate::kernel::{
     object::{Object, Settings, Wanted},
     plan::Plan,
     preemption,
+    program::Refused,
     sums::Sums,
     wanted,
 };
@@ -54,6 +56,8 @@ pub struct Tracer {
     pub shares: Shares,
     /// Sums by thread and file, when the plan asks for them.
     pub sums: Option<Sums>,
+    /// Failures by errno, when the plan asks for them.
+    pub errnos: Option<Errnos>,
     /// Block latency, when the plan asks for it.
     pub histograms: Option<Histograms>,
     /// What the kernel side could not tell.
@@ -103,7 +107,9 @@ impl Tracer {
             ("THREADS", plan.files.any()),
             ("PLACE_OWNERS", plan.files.any()),
             ("PENDING", plan.files.any()),
+            ("ADDING", plan.counts_mappings()),
             ("RECENT", plan.sum),
+            ("ERRNOS", plan.errnos),
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
         ] {
@@ -118,6 +124,7 @@ impl Tracer {
 
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
         let sums = if plan.sum { Some(Sums::new(&mut object, &shares)?) } else { None };
+        let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
         let losses = LossReader::new(&mut object)?;
         fill(&mut object, "IGNORED", Some(&plan.filters.ignored))?;
@@ -132,6 +139,8 @@ impl Tracer {
 
         let functions = if plan.files.any() { call_functions(plan, &btf) } else { Ok(Vec::new()) };
         let kernel = Kernel { btf: &btf, block: &block, functions: &[] };
+        let asked_for = plan.mechanism == Some(Mechanism::Tracepoint);
+        let preempted = !asked_for && preemption::of_tracepoints(&btf, Path::new("/"));
         let (mut attached, mut mechanism) = (Attached::default(), Mechanism::Tracepoint);
         let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
             Subject::Files => plan.files.any(),
@@ -146,7 +155,7 @@ impl Tracer {
         let ways = if plan.files.any() { ways(plan, &functions) } else { Ways::default() };
         object.load_ahead(subjects.iter().flat_map(|subject| match subject {
             Subject::Files => ways.programs(&kernel),
-            other => wanted::programs(*other, Mechanism::Tracepoint, &kernel),
+            other => wanted::programs(*other, best(*other, preempted), &kernel),
         }));
         for subject in subjects {
             let new = if subject == Subject::Files {
@@ -154,8 +163,8 @@ impl Tracer {
                 mechanism = used;
                 new
             } else {
-                let new = attach::subject(&object, subject, Mechanism::Tracepoint, &kernel)
-                    .with_context(|| format!("cannot trace {subject}"));
+                let new =
+                    other(&object, subject, preempted, &kernel).with_context(|| format!("cannot trace {subject}"));
                 if let (Err(error), true) =
                     (&new, matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers))
                 {
@@ -177,6 +186,7 @@ impl Tracer {
                 unmatched,
                 shares,
                 sums,
+                errnos,
                 histograms,
                 losses,
                 pids,
@@ -290,6 +300,20 @@ fn files(object: &Object, ways: &Ways<'_>, kernel: &Kernel<'_>) -> Result<(Mecha
     bail!("cannot trace {}: {}", Subject::Files, refusals.join("; "))
 }
 
+/// The best mechanism for anything but files.
+fn best(subject: Subject, preempted: bool) -> Mechanism {
+    subject.mechanisms(preempted).first().copied().unwrap_or(Mechanism::Tracepoint)
+}
+
+/// Attaches what traces anything but files: with probes where tracepoints would miss something and probes work, else with tracepoints.
+fn other(object: &Object, subject: Subject, preempted: bool, kernel: &Kernel<'_>) -> Result<Attached, Refused> {
+    let best = best(subject, preempted);
+    match attach::subject(object, subject, best, kernel) {
+        Err(_) if best != Mechanism::Tracepoint => attach::subject(object, subject, Mechanism::Tracepoint, kernel),
+        result => result,
+    }
+}
+
 /// Why a mechanism is not even tried.
 pub fn unfit(mechanism: Mechanism, missing: Option<&str>) -> Option<String> {
     if mechanism == Mechanism::Tracepoint {
@@ -336,6 +360,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (plan.stream_io, config::STREAM_IO),
         (plan.stream_block, config::STREAM_BLOCK),
         (plan.histogram.is_some(), config::HISTOGRAM),
+        (plan.errnos, config::ERRNOS),
+        (plan.failed_opens, config::FAILED_OPENS),
         (filters.pids.is_some(), config::FILTER_PID),
         (filters.tids.is_some(), config::FILTER_TID),
         (filters.uids.is_some(), config::FILTER_UID),
@@ -355,7 +381,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (completion_arguments(btf) == Some(4), config::URING_BY_DATA),
         (btf.function_exists("bpf_get_current_task_btf"), config::TASK_BTF),
     ];
-    let page_flag = |name| btf.enumerator(name).and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
+    let value = |name| btf.enumerator(name).and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
     Config {
         min_latency_ns: filters.min_latency_ns,
         block_ops: block.mask(filters.block_ops.as_deref()),
@@ -365,8 +391,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         histogram_flags: plan.histogram.map_or(0, |grouping| block.grouping(grouping)),
         wake_bytes: (plan.buffer / 4).min(WAKE_BYTES),
         page_shift: page_size().trailing_zeros(),
-        page_head: page_flag("PG_head"),
-        page_swap: match (page_flag("PG_swapcache"), page_flag("PG_swapbacked")) {
+        page_head: value("PG_head"),
+        page_swap: match (value("PG_swapcache"), value("PG_swapbacked")) {
             (cache @ 1..32, backed @ 1..32) => 1 << cache | 1 << backed,
             _ => 0,
         },
@@ -374,6 +400,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         end_chain: endings.address(Ending::Chain),
         end_buffer: endings.address(Ending::Buffer),
         end_btrfs: endings.address(Ending::Btrfs),
+        uring_again: value("REQ_F_REISSUE"),
+        _pad: 0,
     }
 }
 

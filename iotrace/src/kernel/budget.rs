@@ -6,6 +6,7 @@
 use crate::{kernel::plan::Plan, resolve::names::Limits};
 use iotrace_common::{
     block::{Charges, Dirtier, PageKey, RequestState},
+    errno::ErrnoKey,
     file::FileKey,
     pending::{Pending, PendingKey},
     process::ProcessState,
@@ -24,6 +25,8 @@ pub const LEAST: u64 = 32 << 20;
 const PLACES: u64 = 32768;
 /// Entries of maps of what is under way.
 const UNDER_WAY: u64 = 16384;
+/// Entries of maps of what is seldom.
+const FEW_UNDER_WAY: u64 = 4096;
 /// Bytes of histograms of a disk and operation, with the extremes of each CPU.
 const HISTOGRAM: u64 = 50 << 10;
 
@@ -97,6 +100,8 @@ pub fn divide(plan: &Plan, histograms: u32) -> Shares {
         (true, UNDER_WAY * hash::<u32, u8>() + (1 << 20)),
         (files, PLACES * (size_of::<Thread>() as u64 + hash::<u32, u32>())),
         (files, UNDER_WAY * hash::<PendingKey, Pending>()),
+        (plan.counts_mappings(), FEW_UNDER_WAY * hash::<u32, u64>()),
+        (plan.errnos, FEW_UNDER_WAY * hash::<ErrnoKey, u64>()),
         (plan.block(), UNDER_WAY * hash::<u64, RequestState>()),
         (block, UNDER_WAY * hash::<u64, Charges>()),
     ];
@@ -172,6 +177,18 @@ mod tests {
         assert!(shares[0].rows.is_multiple_of(RUN) && shares[0].rows > 10_000, "{shares:?}");
         assert_eq!((shares[0].dirty_pages, shares[0].histograms, shares[1].rows, shares[2].rows), (1, 1, 1, 1));
         assert_eq!(shares[3].histograms, 64);
+    }
+
+    #[test]
+    fn the_numbers_in_docs_running_md() {
+        let plan = plans().remove(0);
+        for (mib, expected) in
+            [(32, (2_368, 2_430, 607)), (64, (17_024, 17_070, 4_267)), (256, (104_896, 104_909, 26_227))]
+        {
+            let shares = divide(&Plan { max_memory: mib << 20, ..plan.clone() }, 64);
+            assert_eq!((shares.rows, shares.files, shares.processes), expected, "{mib}");
+        }
+        assert_eq!((ROWS.bytes, FILES.bytes, PROCESSES.bytes), (1602, 520, 680));
     }
 
     #[test]

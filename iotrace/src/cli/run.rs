@@ -220,6 +220,7 @@ impl<'a> Session<'a> {
                     }
                 }
                 _ = sample.tick(), if every.is_none() => {
+                    self.world.names.look_at_the_clock();
                     self.command.sample(&mut self.tracer, &mut self.world)?;
                 }
                 _ = beat.tick() => {
@@ -292,6 +293,7 @@ impl<'a> Session<'a> {
 
     /// Handles up to [`BATCH`] records; whether there may be more.
     fn drain(&mut self) -> Result<bool> {
+        self.world.names.look_at_the_clock();
         let ring = self.ring.get_mut();
         for _ in 0..BATCH {
             let Some(record) = ring.next() else { return Ok(false) };
@@ -324,6 +326,7 @@ impl<'a> Session<'a> {
             repeated: self.setup.timing.interval().is_some(),
         };
         self.interval_began = Instant::now();
+        self.world.names.look_at_the_clock();
         self.command.report(interval, &mut self.tracer, &mut self.world, &mut self.out)
     }
 

@@ -4,6 +4,7 @@ use super::{
     Resident,
     host_finder::{Finder, HostPath, Question, Who},
     names::{FileInfo, ProcessInfo},
+    numbers::NumberMap,
     reader::{Answer, Reader},
 };
 use iotrace_common::file::STATE_DELETED;
@@ -32,9 +33,9 @@ pub(super) struct HostPaths {
     reader: Reader,
     finder: Arc<Mutex<Finder>>,
     tables: HashMap<String, Table>,
-    files: HashMap<u64, Asked<Arc<HostPath>>>,
+    files: NumberMap<u64, Asked<Arc<HostPath>>>,
     /// By device, and the mount that files are seen through.
-    free: HashMap<(u32, Option<u64>), Asked<Arc<Free>>>,
+    free: NumberMap<(u32, Option<u64>), Asked<Arc<Free>>>,
 }
 
 /// A container's mount table, and whether it is surely the container's own.

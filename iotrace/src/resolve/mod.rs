@@ -13,6 +13,7 @@ mod host_paths;
 mod mount_table;
 mod mounts;
 pub mod names;
+mod numbers;
 mod overlay;
 mod pipeline;
 mod points;

@@ -4,7 +4,7 @@ use crate::{
     event::{Comm, file::File, process::Process},
     resolve::{
         Container, Containers, Disk, Disks, Free, HostPath, Mounts, Points, Resident, from_proc, host_paths::HostPaths,
-        role::role,
+        numbers::NumberMap, role::role,
     },
 };
 use iotrace_common::record::COMM_LEN;
@@ -62,20 +62,32 @@ impl ProcessInfo {
     }
 }
 
+/// A time.
+#[derive(Clone, Copy, Debug)]
+struct Moment(Instant);
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
 /// Names by number.
 #[derive(Debug, Default)]
 pub struct Names {
     limits: Limits,
-    files: HashMap<u64, Arc<FileInfo>>,
+    files: NumberMap<u64, Arc<FileInfo>>,
     /// Bytes of these.
     bytes: usize,
-    processes: HashMap<u32, Arc<ProcessInfo>>,
+    processes: NumberMap<u32, Arc<ProcessInfo>>,
     /// Processes whose number another one has now.
     former: HashMap<(u32, u64), Arc<ProcessInfo>>,
     containers: Containers,
     host_paths: HostPaths,
     /// Whether host paths are going to be asked for.
     pub wants_host_paths: bool,
+    /// The time, as it was not long ago: whether an answer is old need not be known to the microsecond.
+    now: Moment,
     /// Block devices.
     pub disks: Disks,
     mounts: Mounts,
@@ -91,6 +103,11 @@ impl Names {
     /// Keeps from now on what is on disk of a container only while it lives.
     pub fn watch(&self) {
         self.containers.watch();
+    }
+
+    /// Looks at the clock: before many are asked for.
+    pub fn look_at_the_clock(&mut self) {
+        self.now = Moment::default();
     }
 
     /// Whether others have to be forgotten to remember a file.
@@ -180,13 +197,13 @@ impl Names {
 
     /// Where a file lies on the host that a process uses; `writes`: it did so by writing. Waits a little for the answer.
     pub fn host_path(&mut self, file: &FileInfo, process: &ProcessInfo, writes: bool) -> Option<Arc<HostPath>> {
-        self.host_paths.find(file, process, writes, Instant::now())
+        self.host_paths.find(file, process, writes, self.now.0)
     }
 
     /// Where the file system with this device number is mounted, and what is free of it; `host`: where a file of it lies. Waits
     /// likewise.
     pub fn free(&mut self, dev: u32, host: Option<&HostPath>) -> Option<Arc<Free>> {
-        self.host_paths.free(dev, host, Instant::now())
+        self.host_paths.free(dev, host, self.now.0)
     }
 
     /// Whether a file system on this block device is mounted.

@@ -60,8 +60,11 @@ pub const CAST: u32 = 1 << 22;
 /// `Config::flags`: times do not count, and calls are looked at when they end, where their arguments are at hand then.
 pub const AT_END: u32 = 1 << 23;
 
+/// `Config::flags`: calls that give or take names count.
+pub const NAMING: u32 = 1 << 24;
+
 /// `Config::flags`: the kernel ends loops by itself (`may_goto`, Linux 6.9), so that the verifier need not look at each round.
-pub const MAY_GOTO: u32 = 1 << 24;
+pub const MAY_GOTO: u32 = 1 << 29;
 
 /// `Config::flags`: failures are counted by their errno.
 pub const ERRNOS: u32 = 1 << 30;

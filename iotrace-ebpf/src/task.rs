@@ -1,7 +1,7 @@
 //! Who: the thread's own record, and its process.
 
 use crate::{
-    kernel::{Pointer, now, offset, read},
+    kernel::{Pointer, current, now, offset, read},
     maps::{NEW_THREAD, PLACE_OWNERS, PLACES, THREADS, count},
     process,
 };
@@ -106,6 +106,13 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 #[inline(always)]
 pub fn is_kernel(task: Pointer) -> bool {
     read::<u32>(task, offset!(task_flags)) & PF_KTHREAD != 0
+}
+
+/// Address of the current task's mount namespace.
+#[inline(always)]
+pub fn mounts() -> u64 {
+    let namespaces: Pointer = read(current(), offset!(task_nsproxy));
+    read(namespaces, offset!(nsproxy_mounts))
 }
 
 /// Who runs now, for a record.

@@ -48,11 +48,13 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
 
 #[test]
 fn every_column_is_in_its_commands_page() {
-    let tables: [(&str, &[Column]); 7] = [
+    let tables: [(&str, &[Column]); 9] = [
         ("top", cli::top::COLUMNS),
         ("fsync", cli::fsync::COLUMNS),
         ("fsync", cli::fsync::TRACE_COLUMNS),
         ("open", cli::open::COLUMNS),
+        ("life", cli::life::COLUMNS),
+        ("life", cli::life::TRACE_COLUMNS),
         ("disk", cli::disk::COLUMNS),
         ("block", cli::block::COLUMNS),
         ("block", cli::block::SUMMARY_COLUMNS),
@@ -114,7 +116,8 @@ fn every_field_of_json_is_described() {
     assert!(types.len() >= 9, "the schema has only {types:?}");
     for (ty, names) in types {
         let own = match ty.as_str() {
-            "IoLine" => page_of("events"),
+            "IoLine" | "NamingLine" => page_of("events"),
+            "LifeLine" | "LifeEndLine" => page_of("life"),
             "BlockLine" | "BlockFile" | "Cause" | "Issuer" | "BlockSumLine" => page_of("block"),
             "OpenLine" => page_of("open"),
             "TopLine" => page_of("top"),

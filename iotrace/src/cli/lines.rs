@@ -46,7 +46,7 @@ pub fn selected(world: &mut World, task: &Task, path: Option<&[u8]>) -> Option<O
     world.selection.process(process.as_deref()).then_some(process)
 }
 
-fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'a ProcessInfo>) -> Head<'a> {
+pub(super) fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'a ProcessInfo>) -> Head<'a> {
     Head {
         ts: clock.stamp(begin_ns),
         mono_ns: begin_ns,
@@ -60,7 +60,7 @@ fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'
     }
 }
 
-fn place<'a>(
+pub(super) fn place<'a>(
     path: Option<&'a [u8]>,
     host: &'a OnHost,
     dev: Option<u32>,
@@ -235,6 +235,7 @@ fn open_line_with(open: &Open<'_>, world: &mut World, asked: &mut Vec<u8>, out: 
         name_bytes: exact(name),
         place: place(path, &host, dev, file.as_deref(), open.inode.map(|(ino, _)| ino)),
         latency_ns: open.latency_ns,
+        created: world.created.judge(open),
     };
     Ok(append(out, &line)?)
 }

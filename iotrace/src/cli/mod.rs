@@ -12,7 +12,10 @@ pub mod form;
 pub mod fsync;
 pub mod host;
 pub mod latency;
+pub mod life;
+pub mod life_lines;
 pub mod lines;
+pub mod naming_lines;
 pub mod open;
 pub mod options;
 pub mod program;
@@ -43,6 +46,7 @@ enum Command {
     Latency(latency::Args),
     Disk(disk::Args),
     Block(block::Args),
+    Life(life::Args),
     Events(events::Args),
     Diagnose(diagnose::Args),
     Doctor(doctor::Args),
@@ -65,6 +69,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Latency(args) => args.run(),
         Command::Disk(args) => args.run(),
         Command::Block(args) => args.run(),
+        Command::Life(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Diagnose(args) => args.run(),
         Command::Doctor(args) => args.run(),

@@ -196,7 +196,7 @@ pub fn open_path<'a>(
         Ok(_) => file.and_then(|file| file.file.path.as_deref()),
         Err(_) => {
             let base = world.names.file(open.base).and_then(|base| base.file.path.as_deref());
-            open.absolute(base, asked).then_some(asked.as_slice())
+            open.absolute_into(base, asked).then_some(asked.as_slice())
         }
     }
 }

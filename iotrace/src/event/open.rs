@@ -120,14 +120,24 @@ impl<'a> Open<'a> {
 
     /// Puts the path that was asked for into `path`, made absolute with the path of the directory from which it counts; whether it is
     /// known.
-    pub fn absolute(&self, base: Option<&[u8]>, path: &mut Vec<u8>) -> bool {
-        absolute(self.name, base, path)
+    pub fn absolute_into(&self, base: Option<&[u8]>, path: &mut Vec<u8>) -> bool {
+        absolute_into(self.name, base, path)
+    }
+
+    /// The same path.
+    pub fn absolute(&self, base: Option<&[u8]>) -> Option<Vec<u8>> {
+        absolute(self.name, base)
     }
 }
 
 /// A name, made absolute with the path of the directory from which it counts. Only what cannot change the meaning is taken out: empty
 /// and `.` components.
-pub(super) fn absolute(name: Option<&[u8]>, base: Option<&[u8]>, path: &mut Vec<u8>) -> bool {
+pub(super) fn absolute(name: Option<&[u8]>, base: Option<&[u8]>) -> Option<Vec<u8>> {
+    let mut path = Vec::new();
+    absolute_into(name, base, &mut path).then_some(path)
+}
+
+fn absolute_into(name: Option<&[u8]>, base: Option<&[u8]>, path: &mut Vec<u8>) -> bool {
     let Some((name, base)) = name.zip(base) else { return false };
     path.clear();
     path.extend_from_slice(base);
@@ -160,7 +170,7 @@ mod tests {
         let Event::Open(open) = decode(&bytes).unwrap() else { panic!("no open") };
         assert_eq!((open.call, open.result), ("openat", Err(2)));
         let mut path = b"what was there before".to_vec();
-        assert!(open.absolute(Some(base.as_bytes()), &mut path));
+        assert!(open.absolute_into(Some(base.as_bytes()), &mut path));
         String::from_utf8(path).unwrap()
     }
 

@@ -44,8 +44,7 @@ impl Truncate {
 
     /// The path that was asked for, made absolute with the path of the directory from which it counts.
     pub fn absolute(&self, base: Option<&[u8]>) -> Option<Vec<u8>> {
-        let mut path = Vec::new();
-        absolute(self.name.as_deref(), base, &mut path).then_some(path)
+        absolute(self.name.as_deref(), base)
     }
 }
 

@@ -5,7 +5,7 @@
 mod scenarios;
 
 use iotrace_tests::{harness::*, need};
-use scenarios::{Diagnosis, agent, alone, container};
+use scenarios::{Diagnosis, agent, alone, container, healthy};
 use serde_json::json;
 
 #[test]
@@ -89,4 +89,41 @@ fn j4_a_slow_node_is_slow_for_one_of_five_reasons() {
         assert!(first["path"].as_str().unwrap().ends_with("/meta.db"), "{found}");
         found.only(&["runtime-metadata"]);
     }
+}
+
+/// Nothing that costs something is found in two seconds of a program on a disk of its own.
+#[track_caller]
+fn is_healthy(what: &str, start: impl FnOnce(&std::path::Path) -> scenarios::Program) {
+    let _alone = alone();
+    let disk = LoopDisk::new(64);
+    let _program = start(disk.dir());
+    // What it has to do once, to begin, is done.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let found = Diagnosis::of(Iotrace::new("diagnose"), &disk, 2);
+    assert_eq!(found.rules(), [""; 0], "{what}: {found}");
+}
+
+#[test]
+fn a_compiler_is_healthy() {
+    need!(bpf, loop_devices);
+    is_healthy("compile", healthy::compile);
+}
+
+#[test]
+fn a_web_server_from_the_page_cache_is_healthy() {
+    need!(bpf, loop_devices);
+    is_healthy("web", healthy::web);
+}
+
+#[test]
+fn a_database_within_its_means_is_healthy() {
+    need!(bpf, loop_devices);
+    is_healthy("database", healthy::database);
+}
+
+#[test]
+fn an_idle_machine_and_a_busy_processor_are_healthy() {
+    need!(bpf, loop_devices);
+    is_healthy("idle", healthy::idle);
+    is_healthy("busy", healthy::busy);
 }

@@ -38,5 +38,5 @@ fn nothing_wrong_is_said() {
 #[test]
 fn a_rule_that_is_not_there_is_a_wrong_usage() {
     let error = explain("no-such").unwrap_err();
-    assert!(error.is::<Misused>() && error.to_string().contains("sync-per-write, small-writes"), "{error}");
+    assert!(error.is::<Misused>() && error.to_string().contains("sync-per-write, sync-per-file"), "{error}");
 }

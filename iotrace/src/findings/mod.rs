@@ -17,6 +17,7 @@ mod runtime;
 mod runtime_metadata;
 mod small_writes;
 mod space;
+mod sync_per_file;
 mod sync_per_write;
 mod words;
 
@@ -40,6 +41,7 @@ pub struct Rule {
 pub const RULES: &[Rule] = &[
     failing_io::RULE,
     sync_per_write::RULE,
+    sync_per_file::RULE,
     small_writes::RULE,
     one_byte_reads::RULE,
     read_again::RULE,
@@ -57,14 +59,47 @@ pub const RULES: &[Rule] = &[
 #[must_use]
 pub fn all(facts: &Facts) -> Vec<Finding> {
     let found = RULES.iter().flat_map(|rule| (rule.find)(facts)).collect();
-    let mut found = disk_saturated::fold(found);
-    found.sort_by(|a, b| {
-        (b.severity, b.cost).cmp(&(a.severity, a.cost)).then_with(|| (a.rule, &a.headline).cmp(&(b.rule, &b.headline)))
-    });
+    let mut found = gather(sorted(disk_saturated::fold(found)));
+    found = sorted(found);
     if found.is_empty() {
         found.push(nothing_wrong::finding(facts));
     }
     found
+}
+
+fn sorted(mut found: Vec<Finding>) -> Vec<Finding> {
+    found.sort_by(|a, b| {
+        (b.severity, b.cost).cmp(&(a.severity, a.cost)).then_with(|| (a.rule, &a.headline).cmp(&(b.rule, &b.headline)))
+    });
+    found
+}
+
+/// One finding of all processes of a name that do the same to the same file, such as those that serve the clients of a database: the
+/// first, with the numbers of the others.
+fn gather(found: Vec<Finding>) -> Vec<Finding> {
+    let mut gathered: Vec<(Finding, Vec<u32>)> = Vec::new();
+    for finding in found {
+        let same = |(first, _): &&mut (Finding, Vec<u32>)| {
+            let (a, b) = (&first.subject, &finding.subject);
+            let file = (a.dev, &a.path) == (b.dev, &b.path) && a.path.is_some();
+            first.rule == finding.rule && file && a.comm == b.comm && a.pid != b.pid && a.container() == b.container()
+        };
+        match gathered.iter_mut().find(same) {
+            Some((first, others)) => {
+                others.extend(finding.subject.pid);
+                first.cost += finding.cost;
+                first.proof.extend(finding.proof);
+            }
+            None => gathered.push((finding, Vec::new())),
+        }
+    }
+    let told = |(mut finding, others): (Finding, Vec<u32>)| {
+        if !others.is_empty() {
+            finding.evidence.push(words::others(&others));
+        }
+        finding
+    };
+    gathered.into_iter().map(told).collect()
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@ pub(super) const RULE: Rule =
 
 /// Fewer syncs a second are what a careful program does.
 const SYNCS_PER_SECOND: f64 = 2.0;
-/// With more writes for each sync, somebody thought about it.
-const WRITES_PER_SYNC: f64 = 2.0;
+/// With more writes for each sync, somebody thought about it. One record may take some: a header, a page, its checksum.
+const WRITES_PER_SYNC: f64 = 5.0;
+/// With fewer, it is a sync after every write.
+const EVERY: f64 = 1.5;
 /// More bytes for each sync are worth one.
 const BYTES_PER_SYNC: u64 = 64 << 10;
 /// Share of the time in syncs from which it matters, and from which it is what the program does.
@@ -59,7 +61,10 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
         severity: if share >= SHARE_CRITICAL { Severity::Critical } else { Severity::Warning },
         cost: Duration::from_nanos(ns),
         subject: row.clone(),
-        headline: format!("{who} syncs {file} after every write"),
+        headline: format!(
+            "{who} syncs {file} after every {}",
+            if writes_per_sync <= EVERY { "write" } else { "few writes" }
+        ),
         evidence,
         proof: vec![Proof::Top(row.clone())],
         advice:

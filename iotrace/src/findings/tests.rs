@@ -248,6 +248,30 @@ fn what_fails_for_want_of_room_is_told_by_file() {
 }
 
 #[test]
+fn processes_that_do_the_same_are_one_finding() {
+    let commit = |sync_ns| Counters { writes: 101, write_bytes: 101, syncs: 101, sync_ns, ..Counters::default() };
+    let of = |pid, ns| Row { pid: Some(pid), ..row("/wal", commit(ns)) };
+    let found = all(&facts(vec![of(1, SECOND), of(2, 3 * SECOND), of(3, SECOND), row("/log", commit(2 * SECOND))]));
+    let named: Vec<_> = found.iter().map(|found| (found.subject.pid.unwrap(), found.cost.as_secs())).collect();
+    assert_eq!(named, [(2, 5), (4711, 2)]);
+    assert_eq!(found[0].evidence.last().unwrap(), "2 more do the same: 1, 3");
+    assert_eq!(found[0].proof.len(), 3);
+}
+
+#[test]
+fn small_files_that_are_synced_one_by_one() {
+    let files = |count: u64, size: u64, sync_ns| {
+        let counters = Counters { writes: 1, write_bytes: size, syncs: 1, sync_ns, ..Counters::default() };
+        facts((0..count).map(|n| row(&format!("/packages/{n}"), counters)).collect())
+    };
+    assert_eq!(names(&files(503, 2003, 12_000_000)), [("sync-per-file", Severity::Critical)]);
+    assert_eq!(names(&files(503, 2003, 4_000_000)), [("sync-per-file", Severity::Warning)]);
+    assert_eq!(names(&files(503, 2003, 400_000)), [], "a quick disk");
+    assert_eq!(names(&files(503, 1 << 20, 12_000_000)), [], "large files");
+    assert_eq!(names(&files(101, 2003, 12_000_000)), [], "few a second");
+}
+
+#[test]
 fn each_rule_has_its_page() {
     for rule in RULES {
         assert!(rule.page.starts_with(&format!("# {}\n", rule.name)), "{}", rule.name);

@@ -41,3 +41,13 @@ pub(super) fn span(seconds: f64) -> String {
     let (size, name) = UNITS.into_iter().find(|(size, _)| seconds >= 2.0 * size).unwrap_or((1.0, "seconds"));
     format!("{:.0} {name}", seconds / size)
 }
+
+/// Most processes that are named one by one.
+const OTHERS: usize = 5;
+
+/// Other processes that do the same.
+pub(super) fn others(pids: &[u32]) -> String {
+    let named: Vec<String> = pids.iter().take(OTHERS).map(u32::to_string).collect();
+    let more = if pids.len() > OTHERS { ", ..." } else { "" };
+    format!("{} more do the same: {}{more}", pids.len(), named.join(", "))
+}

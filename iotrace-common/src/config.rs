@@ -72,6 +72,9 @@ pub const FILTER_THREAD: u64 = 1 << 28;
 /// `Config::flags`: some setting says which results count, or how long an operation must take.
 pub const FILTER_RESULT: u64 = 1 << 32;
 
+/// `Config::flags`: the kernel ends loops by itself (`may_goto`, Linux 6.9), so that the verifier need not look at each round.
+pub const MAY_GOTO: u64 = 1 << 29;
+
 /// `Config::flags`: failures are counted by their errno.
 pub const ERRNOS: u64 = 1 << 30;
 /// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].

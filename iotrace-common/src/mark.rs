@@ -21,3 +21,5 @@ pub const CALL_NUMBER: u32 = 4;
 pub const ARRAY: i32 = 0x5a51_0000;
 /// A call of this number stands for `bpf_rdonly_cast`.
 pub const CAST: i32 = 0x5a54_0000;
+/// A jump if a number is greater than this one, which none of those compared is, stands for `may_goto`.
+pub const MAY_GOTO: i32 = 0x5a4d_0000;

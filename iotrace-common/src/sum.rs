@@ -116,9 +116,14 @@ impl Counters {
         }
     }
 
+    /// Operations of all kinds.
+    pub fn operations(&self) -> u64 {
+        self.reads + self.writes + self.syncs + self.allocates + self.truncates
+    }
+
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.reads + self.writes + self.syncs + self.allocates + self.truncates == 0
+        self.operations() == 0
     }
 
     /// Nanoseconds in all operations.

@@ -1,7 +1,7 @@
 //! The path walk: from a dentry to the root, across mounts.
 
 use crate::{
-    kernel::{Pointer, new_id, offset, read, view},
+    kernel::{Pointer, exhausted, new_id, offset, read, unknown_zero, view},
     maps::{ANNOUNCED, EVENTS, FILES, SCRATCH, SCRATCH_LEN, count, wakeup},
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
@@ -110,11 +110,13 @@ fn fs_root(dentry: Pointer) -> Pointer {
 unsafe fn walk(names: *mut u8, mnt: Pointer, dentry: Pointer) -> (usize, bool) {
     let mut mnt = mnt;
     let mut dentry = dentry;
-    let mut position: usize = 0;
+    // SAFETY: no name has been written yet.
+    let (mut position, mut round) = unsafe { (unknown_zero(names.cast()), unknown_zero(names.cast())) };
     let mut cut = true;
     // Without a mount the walk ends at the root of the file system.
     let end: Pointer = if mnt.is_null() { fs_root(dentry) } else { core::ptr::null() };
-    for _ in 0..PATH_DEPTH {
+    while round < PATH_DEPTH && !exhausted() {
+        round += 1;
         // The verifier must see the bound here: the compiler would drop a check that it can prove itself.
         // SAFETY: a mask of one register.
         unsafe { asm!("{0} &= 4095", inout(reg) position) };

@@ -1,7 +1,7 @@
 //! Processes: announced when first seen, followed over fork, forgotten at exit.
 
 use crate::{
-    kernel::{Pointer, current, offset, present, read, read_name},
+    kernel::{Pointer, current, exhausted, offset, present, read, read_name, unknown_zero},
     maps::{EVENTS, PIDS, PROCESSES, SCRATCH, count, enabled},
     task,
 };
@@ -101,8 +101,10 @@ unsafe fn control_group(names: *mut u8) -> usize {
         let group: Pointer = read(state, offset!(css_cgroup));
         node = read(group, offset!(cgroup_kn));
     }
-    let mut position: usize = 0;
-    for _ in 0..CGROUP_DEPTH {
+    // SAFETY: no name has been written yet.
+    let (mut position, mut round) = unsafe { (unknown_zero(names.cast()), unknown_zero(names.cast())) };
+    while round < CGROUP_DEPTH && !exhausted() {
+        round += 1;
         // SAFETY: a mask of one register; see path.rs.
         unsafe { asm!("{0} &= 1023", inout(reg) position) };
         parent = read(node, offset!(kernfs_parent));

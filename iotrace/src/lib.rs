@@ -2,6 +2,8 @@
 //!
 //! Data flows one way: kernel programs -> ring buffer and maps -> [`event`] -> [`resolve`] -> [`view`] -> [`output`].
 
+#[cfg(test)]
+mod allocations;
 pub mod cli;
 pub mod event;
 pub mod findings;

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
 
 use iotrace_tests::{harness::*, need};
-use serde_json::Value;
 
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 
@@ -59,29 +58,4 @@ fn strict_without_loss_is_success() {
     let scene = Scene::new(WORKLOAD);
     let run = Iotrace::new("top").json().args(["--strict"]).program(scene.command("threads", &[])).run();
     assert_eq!(run.status.code(), Some(0), "{}", run.stderr);
-}
-
-#[test]
-fn files_that_find_no_row_are_counted_together_and_told() {
-    need!(bpf);
-    // One more than there are rows for pairs of a thread and a file, and some.
-    const FILES: u64 = 66_009;
-    let place = tempfile::tempdir().unwrap();
-    let script = format!("head -c {FILES} /dev/zero | split -b 1 -a 4 - \"$0/f\"");
-    let program = ["sh".as_ref(), "-c".as_ref(), script.as_ref(), place.path().as_os_str()];
-    let run = Iotrace::new("top").json().args(["--strict", "--op", "write"]).program(program).run().exited(3);
-    let writes = |row: &&Value| (row["writes"].as_u64().unwrap(), row["write_bytes"].as_u64().unwrap());
-    let inside =
-        |row: &&Value| path_of(row).is_some_and(|path| path.starts_with(place.path().to_str().unwrap().as_bytes()));
-    let rows: Vec<(u64, u64)> = run.rows.iter().filter(inside).map(|row| writes(&row)).collect();
-    let other = run
-        .rows
-        .iter()
-        .find(|row| row["path"] == "(other files)")
-        .map(|row| writes(&row))
-        .expect("the row of the rest");
-    assert!(rows.iter().all(|row| *row == (1, 1)));
-    assert_eq!((rows.len() as u64 + other.0, rows.len() as u64 + other.1), (FILES, FILES));
-    assert_eq!(run.summary["other_files"], other.0);
-    assert_eq!(run.summary["lost"], 0);
 }

@@ -1,7 +1,9 @@
 //! Reading the kernel's structures at offsets that the loader looked up.
 
+mod rounds;
 mod view;
 
+pub use self::rounds::{exhausted, unknown_zero};
 pub use self::view::cast;
 pub(crate) use self::view::{View, fetch, view};
 

@@ -50,6 +50,10 @@ pub struct World {
     pub created: Created,
     /// The form of the output.
     pub form: Form,
+    /// Operations that the kernel side told apart, and that share a row for want of memory here.
+    pub folded: u64,
+    /// Where the path is put together that an open asked for.
+    pub asked: Vec<u8>,
 }
 
 /// A part of the time traced.
@@ -78,6 +82,9 @@ pub trait Command {
     fn sample(&mut self, _tracer: &mut Tracer, _world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
         Ok(())
     }
+
+    /// Before names of files are forgotten: what is needed later must be kept.
+    fn keep_names(&mut self, _tracer: &mut Tracer, _world: &mut World) {}
 
     /// Before the first event.
     fn begin(&mut self, _world: &mut World, _out: &mut Vec<u8>) {}

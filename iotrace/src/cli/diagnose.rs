@@ -10,7 +10,7 @@ use crate::{
         options::{Common, Timing},
         run::run,
         summary,
-        tables::look,
+        tables::{keep_names, look},
     },
     event::Event,
     findings::{Facts, Pressure, RULES, Severity, all, nothing},
@@ -203,6 +203,10 @@ fn unseen(losses: &Losses, filtered: bool, no_pressure: bool) -> Vec<String> {
 }
 
 impl Command for Diagnose {
+    fn keep_names(&mut self, tracer: &mut Tracer, world: &mut World) {
+        keep_names(&mut self.differences, tracer, world);
+    }
+
     fn duration(&self) -> Duration {
         DURATION
     }

@@ -8,7 +8,7 @@ use crate::{
         lines::{EVERYTHING, UNKNOWN, errno, fsync_line, io_line, name_cell, path_cell, selected, timestamp},
         options::{Common, Timing},
         run::run,
-        tables::{look, owner_cell, shown, table},
+        tables::{keep_names, look, owner_cell, shown, table},
     },
     event::{
         Event,
@@ -169,6 +169,10 @@ impl Fsync<'_> {
 }
 
 impl Command for Fsync<'_> {
+    fn keep_names(&mut self, tracer: &mut Tracer, world: &mut World) {
+        keep_names(&mut self.differences, tracer, world);
+    }
+
     fn begin(&mut self, world: &mut World, out: &mut Vec<u8>) {
         if self.args.trace && !world.form.json {
             self.table = Table::new(TRACE_COLUMNS.iter().copied(), world.form.width);

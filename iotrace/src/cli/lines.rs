@@ -9,12 +9,11 @@ use crate::{
         truncate::Truncate,
     },
     output::{
-        Clock, errno_name, escape,
-        json::{FsyncLine, Head, HostPlace, IoLine, OpenLine, Owner, Place, Text, TopLine, append, exact},
-        open_flags,
+        Clock, OpenFlags, errno_name, escape,
+        json::{Dev, FsyncLine, Head, HostPlace, IoLine, Mode, OpenLine, Owner, Place, Text, TopLine, append, exact},
     },
     resolve::{
-        Free, HostPath, dev_text,
+        Free, HostPath,
         names::{FileInfo, ProcessInfo},
     },
     view::{fsync::SyncRow, top::Row},
@@ -49,7 +48,7 @@ pub fn selected(world: &mut World, task: &Task, path: Option<&[u8]>) -> Option<O
 
 pub(super) fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'a ProcessInfo>) -> Head<'a> {
     Head {
-        ts: timestamp(clock, begin_ns).into(),
+        ts: clock.stamp(begin_ns),
         mono_ns: begin_ns,
         pid: task.pid,
         tid: task.tid,
@@ -72,7 +71,7 @@ pub(super) fn place<'a>(
         path: path.map(Text),
         path_bytes: exact(path),
         host: host_place(host.path.as_deref(), host.free.as_deref()),
-        dev: dev.map(dev_text),
+        dev: dev.map(Dev),
         disk: whole_disk(file),
         fs: file.map(|file| file.file.fs.as_str()),
         ino,
@@ -98,7 +97,7 @@ pub(super) fn row_place(row: &Row) -> Place<'_> {
         path: row.path.as_deref().map(Text),
         path_bytes: exact(row.path.as_deref()),
         host: host_place(row.host.as_deref(), row.free.as_deref()),
-        dev: row.dev_text(),
+        dev: row.dev.map(Dev),
         disk: row.disk.as_ref().map(|disk| disk.disk.as_str()),
         fs: row.fs.as_deref(),
         ino: row.ino,
@@ -149,7 +148,7 @@ pub fn io_line(io: &Io, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         },
         errno: errno(io.result),
         latency_ns: (!io.operation.is_mapped()).then_some(io.latency_ns),
-        flags: if open { open_flags(io.file_flags) } else { Vec::new() },
+        flags: OpenFlags(open.then_some(io.file_flags)),
         sync: io.sync,
     };
     Ok(append(out, &line)?)
@@ -180,19 +179,24 @@ pub fn truncate_line(truncate: &Truncate, world: &mut World, out: &mut Vec<u8>) 
         bytes: Some(0),
         errno: errno(truncate.result),
         latency_ns: Some(truncate.latency_ns),
-        flags: Vec::new(),
+        flags: OpenFlags(None),
         sync: false,
     };
     Ok(append(out, &line)?)
 }
 
-/// The path of an open: the opened file's, or the one that was asked for.
-pub fn open_path(open: &Open, file: Option<&FileInfo>, world: &World) -> Option<Vec<u8>> {
+/// The path of an open: the opened file's, or the one that was asked for, which is put into `asked`.
+pub fn open_path<'a>(
+    open: &Open<'_>,
+    file: Option<&'a FileInfo>,
+    world: &World,
+    asked: &'a mut Vec<u8>,
+) -> Option<&'a [u8]> {
     match open.result {
-        Ok(_) => file.and_then(|file| file.file.path.clone()),
+        Ok(_) => file.and_then(|file| file.file.path.as_deref()),
         Err(_) => {
-            let base = world.names.file(open.base).and_then(|base| base.file.path.clone());
-            open.absolute(base.as_deref())
+            let base = world.names.file(open.base).and_then(|base| base.file.path.as_deref());
+            open.absolute_into(base, asked).then_some(asked.as_slice())
         }
     }
 }
@@ -202,12 +206,19 @@ pub fn open_path(open: &Open, file: Option<&FileInfo>, world: &World) -> Option<
 /// # Errors
 ///
 /// See [`append`].
-pub fn open_line(open: &Open, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+pub fn open_line(open: &Open<'_>, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+    // Used again by the next one.
+    let mut asked = std::mem::take(&mut world.asked);
+    let result = open_line_with(open, world, &mut asked, out);
+    world.asked = asked;
+    result
+}
+
+fn open_line_with(open: &Open<'_>, world: &mut World, asked: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<()> {
     let file = world.names.file(open.file).cloned();
-    let path = open_path(open, file.as_deref(), world);
-    let path = path.as_deref();
+    let path = open_path(open, file.as_deref(), world, asked);
     let Some(process) = selected(world, &open.task, path) else { return Ok(()) };
-    let name = open.name.as_deref();
+    let name = open.name;
     let opened = file.as_deref().filter(|_| open.result.is_ok());
     // An open for writing copies up.
     let dev = open.inode.map(|(_, dev)| dev);
@@ -218,8 +229,8 @@ pub fn open_line(open: &Open, world: &mut World, out: &mut Vec<u8>) -> Result<()
         head: head(&open.task, open.begin_ns, &mut world.clock, process.as_deref()),
         fd: open.result.ok(),
         errno: errno(open.result),
-        flags: open_flags(open.flags as u32),
-        mode: (open.flags & CREATES != 0).then(|| format!("{:04o}", open.mode & 0o7777)),
+        flags: OpenFlags(Some(open.flags as u32)),
+        mode: (open.flags & CREATES != 0).then_some(Mode(open.mode)),
         name: name.map(Text),
         name_bytes: exact(name),
         place: place(path, &host, dev, file.as_deref(), open.inode.map(|(ino, _)| ino)),
@@ -323,3 +334,7 @@ pub fn name_cell(name: Option<&[u8]>) -> String {
 #[cfg(test)]
 #[path = "lines_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "lines_allocations_tests.rs"]
+mod allocations_tests;

@@ -102,6 +102,8 @@ pub(in crate::cli) fn world(form: Form) -> World {
         endings: Endings::default(),
         created: Created::default(),
         form,
+        folded: 0,
+        asked: Vec::new(),
     }
 }
 
@@ -128,7 +130,7 @@ pub(in crate::cli) fn fsync(pid: u32, id: u64, latency_ns: u64) -> Io {
     Io { offset: None, requested: None, ..io }
 }
 
-pub(in crate::cli) fn open(pid: u32, id: u64) -> Open {
+pub(in crate::cli) fn open(pid: u32, id: u64) -> Open<'static> {
     Open {
         call: "openat",
         begin_ns: 1_234_567_890,
@@ -141,14 +143,14 @@ pub(in crate::cli) fn open(pid: u32, id: u64) -> Open {
         flags: (libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND) as u64,
         mode: 0o644,
         copy_up_ns: None,
-        name: Some(b"app.log".to_vec()),
+        name: Some(b"app.log"),
         file_mode: 0,
         namespace: 1,
     }
 }
 
-pub(in crate::cli) fn failed_open(pid: u32, name: &[u8]) -> Open {
-    Open { file: 0, base: DIRECTORY, inode: None, result: Err(2), flags: 0, name: Some(name.to_vec()), ..open(pid, 0) }
+pub(in crate::cli) fn failed_open(pid: u32, name: &[u8]) -> Open<'_> {
+    Open { file: 0, base: DIRECTORY, inode: None, result: Err(2), flags: 0, name: Some(name), ..open(pid, 0) }
 }
 
 /// A truncate by name, from /etc.
@@ -462,7 +464,7 @@ proptest! {
         let mut lines = Vec::new();
         io_line(&Io { task: task.clone(), ..write(APP, 99) }, world, &mut out).unwrap();
         lines.push(parsed(&std::mem::take(&mut out)));
-        open_line(&Open { task, name: Some(path.clone()), ..open(APP, 99) }, world, &mut out).unwrap();
+        open_line(&Open { task, name: Some(&path), ..open(APP, 99) }, world, &mut out).unwrap();
         lines.push(parsed(&std::mem::take(&mut out)));
         let row = Row { comm: Some(comm(&thread)), ..row(world, APP, Some(&path), counters()) };
         top_line(&row, "", true, &mut out).unwrap();

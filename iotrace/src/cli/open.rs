@@ -83,14 +83,18 @@ struct Opens<'a> {
 }
 
 impl Opens<'_> {
-    fn row(&self, open: &Open, world: &mut World, out: &mut Vec<u8>) {
+    fn row(&self, open: &Open<'_>, world: &mut World, out: &mut Vec<u8>) {
         let file = world.names.file(open.file).cloned();
-        let path = open_path(open, file.as_deref(), world);
-        if selected(world, &open.task, path.as_deref()).is_none() {
+        let mut asked = Vec::new();
+        let path = open_path(open, file.as_deref(), world, &mut asked);
+        if selected(world, &open.task, path).is_none() {
             return;
         }
-        let flags =
-            if self.args.extended { open_flags(open.flags as u32).join("|") } else { format!("{:08o}", open.flags) };
+        let flags = if self.args.extended {
+            open_flags(open.flags as u32).collect::<Vec<_>>().join("|")
+        } else {
+            format!("{:08o}", open.flags)
+        };
         // At the end, where nothing is cut.
         let copied = if open.copy_up_ns.is_some() { " (copied up)" } else { "" };
         let row = self.table.stream_row(&[
@@ -100,7 +104,7 @@ impl Opens<'_> {
             open.result.map_or_else(|_| "-".to_owned(), |fd| fd.to_string()),
             errno(open.result).map_or_else(|| "-".to_owned(), |name| name.into_owned()),
             flags,
-            path_cell(path.as_deref(), true, "-") + copied,
+            path_cell(path, true, "-") + copied,
         ]);
         out.extend_from_slice(row.as_bytes());
     }

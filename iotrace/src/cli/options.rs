@@ -1,14 +1,16 @@
 //! Options that several commands share.
 
 use crate::{
+    cli::Misused,
     kernel::{
         access,
         block::BlockOp,
+        budget,
         mechanism::Mechanism,
         plan::{KernelFilters, Plan},
     },
     output::{Sink, SinkError},
-    parse::{CommGlob, duration, latency, size},
+    parse::{CommGlob, duration, latency, memory, size},
     resolve::{Disks, Mounts, descendants, exists, thread_exists, uid_of},
     view::select::Selection,
 };
@@ -286,6 +288,9 @@ pub struct Tracing {
     /// Size of the ring buffer between kernel and iotrace
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "8MiB")]
     buffer: u32,
+    /// Most memory for maps and caches together [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    max_memory: Option<u64>,
     /// The way into the kernel
     #[arg(long, value_enum, default_value_t)]
     mechanism: Wish,
@@ -310,8 +315,16 @@ enum Wish {
 
 impl Tracing {
     /// Adds these settings to a plan.
-    pub fn apply(&self, plan: &mut Plan) {
+    ///
+    /// # Errors
+    ///
+    /// When the ring buffer leaves too little of the memory.
+    pub fn apply(&self, plan: &mut Plan) -> Result<(), Misused> {
         plan.buffer = self.buffer;
+        plan.max_memory = budget::limit(self.max_memory, self.buffer);
+        if u64::from(self.buffer) > plan.max_memory / 2 {
+            return Err(Misused("--buffer takes more than half of --max-memory".into()));
+        }
         plan.mechanism = match self.mechanism {
             Wish::Auto => None,
             Wish::Fentry => Some(Mechanism::Fentry),
@@ -319,6 +332,7 @@ impl Tracing {
             Wish::Tracepoint => Some(Mechanism::Tracepoint),
         };
         plan.log_level = if self.kernel_log { aya_log::Level::Debug as u8 } else { 0 };
+        Ok(())
     }
 }
 

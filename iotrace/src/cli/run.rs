@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
         access::check()?;
         let mut filters = setup.common.filters.kernel()?;
         filters.block_ops = setup.plan.filters.block_ops.take();
-        setup.common.tracing.apply(&mut setup.plan);
+        setup.common.tracing.apply(&mut setup.plan)?;
         let mut signals = Signals::new()?;
         let mut sink = setup.common.output.sink()?;
         let mut program = Program::hold(&setup.common.program.program, setup.common.output.output.is_some())?;
@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
         follow_families(&mut tracer, &setup.common.filters)?;
         // PROGRAM is a process of its own by now, and keeps what the user has.
         access::restrict(|| tracer.losses().is_ok())?;
-        let mut names = Names::default();
+        let mut names = Names::limited(tracer.shares.limits());
         names.watch();
         names.wants_host_paths = setup.common.output.json || setup.host_paths;
         let world = World {
@@ -113,6 +113,8 @@ impl<'a> Session<'a> {
             endings: tracer.endings.clone(),
             created: Created::default(),
             form: Form::new(&setup.common.output),
+            folded: 0,
+            asked: Vec::new(),
         };
         if !setup.common.output.quiet {
             eprintln!("iotrace: tracing with {}; ctrl-c to stop", tracer.mechanism);
@@ -221,6 +223,7 @@ impl<'a> Session<'a> {
                     }
                 }
                 _ = sample.tick(), if every.is_none() => {
+                    self.world.names.look_at_the_clock();
                     self.command.sample(&mut self.tracer, &mut self.world, &mut self.out)?;
                 }
                 _ = beat.tick() => {
@@ -293,11 +296,17 @@ impl<'a> Session<'a> {
 
     /// Handles up to [`BATCH`] records; whether there may be more.
     fn drain(&mut self) -> Result<bool> {
+        self.world.names.look_at_the_clock();
         let ring = self.ring.get_mut();
         for _ in 0..BATCH {
             let Some(record) = ring.next() else { return Ok(false) };
             match decode(&record).context("the kernel side sent a record that makes no sense")? {
-                Event::File(file) => self.world.names.add_file(file),
+                Event::File(file) => {
+                    if self.world.names.is_full_for(&file) {
+                        self.command.keep_names(&mut self.tracer, &mut self.world);
+                    }
+                    self.world.names.add_file(file);
+                }
                 Event::Process(process) => self.world.names.add_process(process),
                 Event::BlockPart(part) => self.parts.add(part),
                 Event::Block(mut block) => {
@@ -320,12 +329,14 @@ impl<'a> Session<'a> {
             repeated: self.setup.timing.interval().is_some(),
         };
         self.interval_began = Instant::now();
+        self.world.names.look_at_the_clock();
         self.command.report(interval, &mut self.tracer, &mut self.world, &mut self.out)
     }
 
     /// The last line of JSON, or what was lost below a table.
     fn summary(&mut self) -> Result<Losses> {
-        let losses = self.tracer.losses()?;
+        let mut losses = self.tracer.losses()?;
+        losses.other_files += self.world.folded;
         if self.world.form.json {
             let mechanism = self.tracer.mechanism.to_string();
             append(&mut self.out, &summary::line(self.setup.command, &mechanism, self.began.elapsed(), &losses))?;

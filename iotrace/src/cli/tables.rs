@@ -5,7 +5,7 @@ use crate::{
         command::{Interval, World},
         lines::{name_cell, row_path_cell},
     },
-    kernel::sums::{SLOTS, Sums},
+    kernel::{sums::Sums, tracer::Tracer},
     output::{Column, Table, escape},
     resolve::thread_exists,
     view::top::{Differences, Look, Row},
@@ -24,17 +24,34 @@ pub fn look(
     world: &mut World,
     repeated: bool,
 ) -> Result<(Look, Option<Counters>)> {
+    differences.room = sums.path_room;
     let mut look = differences.since(sums.iter(), &mut world.names, &world.selection);
     let (calls, mapped) = sums.other()?;
     // What has no row has no name either, so a selection by name leaves it out.
-    let other = differences.other_since(calls).filter(|_| world.selection.is_empty());
+    let mut other = differences.other_since(calls).filter(|_| world.selection.is_empty());
     look.other_mapped = differences.other_mapped_since(mapped).filter(|_| world.selection.is_empty());
-    if repeated && differences.used() > SLOTS as usize / 2 {
+    // What was folded here passed the selection by its path.
+    let folded = look.folded;
+    world.folded += folded.operations();
+    for (to, more) in [(&mut other, folded.calls), (&mut look.other_mapped, folded.mapped)] {
+        if !more.is_empty() {
+            to.get_or_insert_default().add(&more);
+        }
+    }
+    if repeated && differences.used() > sums.slots() / 2 {
         for (slot, key) in differences.finished(thread_exists) {
             sums.recycle(slot, &key)?;
         }
     }
     Ok((look, other))
+}
+
+/// Keeps the names of files that have sums: there are more files than can be remembered.
+pub fn keep_names(differences: &mut Differences, tracer: &Tracer, world: &World) {
+    if let Some(sums) = &tracer.sums {
+        differences.room = sums.path_room;
+        differences.keep(sums.iter(), &world.names);
+    }
 }
 
 /// A cell that says what a row is of.

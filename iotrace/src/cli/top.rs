@@ -8,7 +8,7 @@ use crate::{
         lines::{name_cell, path_cell, selected, timestamp, top_line, truncate_place},
         options::{Common, Timing},
         run::run,
-        tables::{look, owner_cell, shown, table},
+        tables::{keep_names, look, owner_cell, shown, table},
     },
     event::Event,
     kernel::{
@@ -230,6 +230,10 @@ struct Top<'a> {
 }
 
 impl Command for Top<'_> {
+    fn keep_names(&mut self, tracer: &mut Tracer, world: &mut World) {
+        keep_names(&mut self.differences, tracer, world);
+    }
+
     fn event(&mut self, event: Event, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
         // All else is in the sums.
         let Event::Truncate(truncate) = event else { return Ok(()) };
@@ -244,6 +248,7 @@ impl Command for Top<'_> {
         let Some(sums) = &mut tracer.sums else { return Ok(()) };
         let (mut look, mut other) = look(&mut self.differences, sums, world, interval.repeated)?;
         if let Some(more) = self.truncates.take(&mut look).filter(|_| world.selection.is_empty()) {
+            world.folded += more.operations();
             other.get_or_insert_default().add(&more);
         }
         let mut rows = rows(&look, other, self.args.by, self.args.sort);

@@ -34,7 +34,7 @@ pub enum DecodeError {
 
 /// One record.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum Event<'a> {
     /// The path of a file.
     File(file::File),
     /// A process.
@@ -42,7 +42,7 @@ pub enum Event {
     /// An operation on an open or mapped file.
     Io(io::Io),
     /// An open.
-    Open(open::Open),
+    Open(open::Open<'a>),
     /// A truncate by name.
     Truncate(truncate::Truncate),
     /// An unlink, rename or link.
@@ -60,7 +60,7 @@ pub enum Event {
 /// # Errors
 ///
 /// When the bytes are too few or of an unknown kind.
-pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
     let (header, _) = split::<Header>(0, bytes)?;
     Ok(match header.kind {
         record::FILE => Event::File(file::File::decode(bytes)?),

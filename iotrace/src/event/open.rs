@@ -9,7 +9,7 @@ use iotrace_common::{
 
 /// One finished open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Open {
+pub struct Open<'a> {
     /// Name of the system call.
     pub call: &'static str,
     /// When it began, nanoseconds of CLOCK_MONOTONIC.
@@ -33,7 +33,7 @@ pub struct Open {
     /// Time of it in which overlayfs copied the file up.
     pub copy_up_ns: Option<u64>,
     /// The name asked for; `None` when there was none or it could not be read.
-    pub name: Option<Vec<u8>>,
+    pub name: Option<&'a [u8]>,
     /// FMODE_ flags of the opened file.
     pub file_mode: u32,
     /// Which mount namespace: paths of one can be compared.
@@ -57,7 +57,7 @@ pub struct Created {
 
 impl Created {
     /// Whether an open made its file; `None` where that cannot be told.
-    pub fn judge(&mut self, open: &Open) -> Option<bool> {
+    pub fn judge(&mut self, open: &Open<'_>) -> Option<bool> {
         if open.result.is_err() {
             return Some(false);
         }
@@ -79,20 +79,20 @@ impl Created {
 }
 
 /// A record of a call with a name: an open, or a truncate.
-pub(super) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
     let (wire, rest) = split::<OpenRecord>(record::OPEN, bytes)?;
     let name = tail(record::OPEN, rest, wire.name)?;
     let call = calls::name(wire.call);
     let named = wire.state & NAME_UNREADABLE == 0 && call != "open_by_handle_at";
-    let name = named.then(|| name.to_vec());
+    let name = named.then_some(name);
     Ok(match call {
         "truncate" => Event::Truncate(Truncate::new(call, &wire, name)),
         _ => Event::Open(Open::new(call, &wire, name)),
     })
 }
 
-impl Open {
-    fn new(call: &'static str, wire: &OpenRecord, name: Option<Vec<u8>>) -> Self {
+impl<'a> Open<'a> {
+    fn new(call: &'static str, wire: &OpenRecord, name: Option<&'a [u8]>) -> Self {
         Self {
             call,
             begin_ns: wire.begin_ns,
@@ -121,17 +121,29 @@ impl Open {
         self.begin_ns + self.latency_ns
     }
 
-    /// The path that was asked for, made absolute with the path of the directory from which it counts.
+    /// Puts the path that was asked for into `path`, made absolute with the path of the directory from which it counts; whether it is
+    /// known.
+    pub fn absolute_into(&self, base: Option<&[u8]>, path: &mut Vec<u8>) -> bool {
+        absolute_into(self.name, base, path)
+    }
+
+    /// The same path.
     pub fn absolute(&self, base: Option<&[u8]>) -> Option<Vec<u8>> {
-        absolute(self.name.as_deref(), base)
+        absolute(self.name, base)
     }
 }
 
 /// A name, made absolute with the path of the directory from which it counts. Only what cannot change the meaning is taken out: empty
 /// and `.` components.
 pub(super) fn absolute(name: Option<&[u8]>, base: Option<&[u8]>) -> Option<Vec<u8>> {
-    let name = name?;
-    let mut path = base?.to_vec();
+    let mut path = Vec::new();
+    absolute_into(name, base, &mut path).then_some(path)
+}
+
+fn absolute_into(name: Option<&[u8]>, base: Option<&[u8]>, path: &mut Vec<u8>) -> bool {
+    let Some((name, base)) = name.zip(base) else { return false };
+    path.clear();
+    path.extend_from_slice(base);
     while path.last() == Some(&b'/') {
         path.pop();
     }
@@ -142,7 +154,7 @@ pub(super) fn absolute(name: Option<&[u8]>, base: Option<&[u8]>) -> Option<Vec<u
     if path.is_empty() {
         path.push(b'/');
     }
-    Some(path)
+    true
 }
 
 #[cfg(test)]
@@ -160,7 +172,9 @@ mod tests {
         bytes.extend_from_slice(name.as_bytes());
         let Event::Open(open) = decode(&bytes).unwrap() else { panic!("no open") };
         assert_eq!((open.call, open.result), ("openat", Err(2)));
-        String::from_utf8(open.absolute(Some(base.as_bytes())).unwrap()).unwrap()
+        let mut path = b"what was there before".to_vec();
+        assert!(open.absolute_into(Some(base.as_bytes()), &mut path));
+        String::from_utf8(path).unwrap()
     }
 
     #[test]

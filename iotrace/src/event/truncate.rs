@@ -29,7 +29,7 @@ pub struct Truncate {
 }
 
 impl Truncate {
-    pub(super) fn new(call: &'static str, wire: &OpenRecord, name: Option<Vec<u8>>) -> Self {
+    pub(super) fn new(call: &'static str, wire: &OpenRecord, name: Option<&[u8]>) -> Self {
         Self {
             call,
             begin_ns: wire.begin_ns,
@@ -38,7 +38,7 @@ impl Truncate {
             base: wire.base,
             result: result(wire.ret),
             length: known(wire.open_flags),
-            name,
+            name: name.map(<[u8]>::to_vec),
         }
     }
 
@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn an_open_is_none() {
         let open = OpenRecord { call: 21, ..wire() };
-        let event = decode(&[bytemuck::bytes_of(&open), b"log/a.log"].concat()).unwrap();
+        let bytes = [bytemuck::bytes_of(&open), b"log/a.log"].concat();
+        let event = decode(&bytes).unwrap();
         assert!(matches!(event, Event::Open(_)), "{event:?}");
     }
 

@@ -15,6 +15,10 @@ use iotrace_common::{
 
 /// BPF_ALU64 | BPF_MOV | BPF_X of include/uapi/linux/bpf.h.
 const MOVE_REGISTER: u8 = 0xbf;
+/// BPF_JMP | BPF_JSGT | BPF_K.
+const JUMP_IF_GREATER: u8 = 0x65;
+/// BPF_JMP | BPF_JCOND: `may_goto`.
+const MAY_GOTO: u8 = 0xe5;
 /// BPF_PSEUDO_KFUNC_CALL: the number of a call is the BTF id of a function.
 const KERNEL_FUNCTION: u8 = 2;
 
@@ -42,6 +46,9 @@ impl Constants {
         let cast = cast(btf, &layout);
         if cast.is_some() {
             config.flags |= config::CAST;
+        }
+        if ends_loops(btf) {
+            config.flags |= config::MAY_GOTO;
         }
         Self { layout, config, cast }
     }
@@ -74,6 +81,9 @@ impl Constants {
                         // The address stays what it is.
                         None => instruction(MOVE_REGISTER, 0, 1, 0),
                     }
+                }
+                JUMP_IF_GREATER if at.imm == mark::MAY_GOTO && self.config.flags & config::MAY_GOTO != 0 => {
+                    *at = may_goto(at.off);
                 }
                 _ => {}
             }
@@ -167,6 +177,17 @@ fn cast(btf: &Btf, layout: &KernelLayout) -> Option<u32> {
     (!types.contains(&ABSENT) && program::is_taken(Kind::Tracepoint(tracepoint), &trial)).then_some(id)
 }
 
+/// Leaves a loop for `off` instructions further on when it has had enough rounds.
+fn may_goto(off: i16) -> bpf_insn {
+    bpf_insn { off, ..instruction(MAY_GOTO, 0, 0, 0) }
+}
+
+/// Whether the kernel ends loops by itself: takes a program with `may_goto` (since 6.9).
+fn ends_loops(btf: &Btf) -> bool {
+    let trial = [instruction(MOVE, 0, 0, 0), may_goto(1), instruction(MOVE, 0, 0, 0), instruction(EXIT, 0, 0, 0)];
+    btf.tracepoint_type_id("sched_process_exit").is_some_and(|id| program::is_taken(Kind::Tracepoint(id), &trial))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +239,20 @@ mod tests {
         ];
         put_into_quick(&mut all, Quick { name: 7, number: 18, kind: QuickKind::Write }, 33);
         assert_eq!(all.map(|at| (at.src_reg(), at.imm)), [(0, 0x107), (0, 18), (MAP_FD, 33), (0, 5)]);
+    }
+
+    #[test]
+    fn a_jump_ends_the_loop_where_the_kernel_can_do_that_and_is_never_taken_where_not() {
+        let jump = |imm| bpf_insn { off: 7, ..instruction(JUMP_IF_GREATER, 3, 0, imm) };
+        for (flags, expected) in [(config::MAY_GOTO, (MAY_GOTO, 0, 0, 7)), (0, (JUMP_IF_GREATER, 3, mark::MAY_GOTO, 7))]
+        {
+            let mut all = [jump(mark::MAY_GOTO), jump(5)];
+            let config = Config { flags, ..Config::default() };
+            Constants { layout: KernelLayout::zeroed(), config, cast: None }.put_into(&mut all);
+            let [at, other] = all;
+            assert_eq!((at.code, at.dst_reg(), at.imm, at.off), expected);
+            assert_eq!((other.code, other.imm), (JUMP_IF_GREATER, 5));
+        }
     }
 
     #[test]

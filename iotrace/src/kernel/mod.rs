@@ -5,6 +5,7 @@ pub mod attach;
 pub mod background;
 pub mod block;
 pub mod btf;
+pub mod budget;
 pub mod calls;
 pub mod copyup;
 pub mod doctor;

@@ -34,6 +34,8 @@ pub struct Plan {
     pub filters: KernelFilters,
     /// Bytes of the ring buffer, a power of two.
     pub buffer: u32,
+    /// Bytes of all maps and caches together.
+    pub max_memory: u64,
     /// The way in; `None`: the best that works.
     pub mechanism: Option<Mechanism>,
     /// Debug statements of the kernel programs: 0 is off, 4 is debug (`aya_log::Level`).

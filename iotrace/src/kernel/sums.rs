@@ -1,6 +1,9 @@
 //! Sums by thread and file, read in place from the kernel's memory.
 
-use crate::kernel::object::Object;
+use crate::kernel::{
+    budget::{RUN, Shares},
+    object::Object,
+};
 use anyhow::{Context, Result, bail};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, Queue};
 use iotrace_common::sum::{Counters, FreeSlots, Sum, SumKey, WHO_COUNT, WHO_FAULT};
@@ -10,10 +13,6 @@ use nix::{
 };
 use std::{cell::Cell, ffi::c_void, num::NonZeroUsize, os::fd::AsFd, ptr::NonNull};
 
-/// Slots for sums: so many pairs of thread and file have a row of their own.
-pub const SLOTS: u32 = 65536;
-/// Slots that a CPU takes at once.
-const RUN: u32 = 64;
 /// Bytes that are mapped at once, whole pages of any size.
 const WINDOW: usize = 1 << 20;
 
@@ -27,6 +26,10 @@ pub struct Sums {
     free: Queue<MapData, FreeSlots>,
     other: PerCpuArray<MapData, Sum>,
     map: MapData,
+    /// Bytes of paths that may be kept for all of them.
+    pub path_room: usize,
+    /// Slots for sums: so many pairs of thread and file have a row of their own, and one less.
+    slots: u32,
 }
 
 impl Sums {
@@ -35,7 +38,8 @@ impl Sums {
     /// # Errors
     ///
     /// When the object lacks a map or the kernel does not let it be mapped.
-    pub fn new(object: &mut Object) -> Result<Self> {
+    pub fn new(object: &mut Object, shares: &Shares) -> Result<Self> {
+        let slots = shares.rows;
         let mut take = |name| object.take_map(name);
         let Map::Array(map) = take("SUMS")? else { bail!("the object's map SUMS is no array") };
         let index = HashMap::try_from(take("SUM_INDEX")?)?;
@@ -45,22 +49,27 @@ impl Sums {
             sysconf(SysconfVar::PAGE_SIZE)?.and_then(|size| usize::try_from(size).ok()).context("no page size")?;
         // As long as the map is, no page more.
         let length =
-            NonZeroUsize::new((SLOTS as usize * size_of::<Sum>()).next_multiple_of(page)).context("no slots")?;
+            NonZeroUsize::new((slots as usize * size_of::<Sum>()).next_multiple_of(page)).context("no slots")?;
         // SAFETY: a fresh mapping at an address of the kernel's choice, kept until drop. It only reserves addresses.
         let memory = unsafe { mmap_anonymous(None, length, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }
             .context("reserving addresses for the sums")?;
-        for run in (0..SLOTS).step_by(RUN as usize) {
+        for run in (0..slots).step_by(RUN as usize) {
             // Slot 0 means: none.
-            let slots = FreeSlots { next: run.max(1), end: run + RUN };
-            free.push(slots, 0).context("handing out the slots of the sums")?;
+            let run = FreeSlots { next: run.max(1), end: run + RUN };
+            free.push(run, 0).context("handing out the slots of the sums")?;
         }
-        Ok(Self { memory, length, mapped: Cell::new(0), index, free, other, map })
+        Ok(Self { memory, length, mapped: Cell::new(0), index, free, other, map, path_room: shares.row_paths(), slots })
+    }
+
+    /// How many slots there are.
+    pub fn slots(&self) -> usize {
+        self.slots as usize
     }
 
     /// Every sum in use, with its slot.
     pub fn iter(&self) -> impl Iterator<Item = (u32, Sum)> + '_ {
         // Runs are handed out in order, and their first slot is used at once.
-        (0..SLOTS)
+        (0..self.slots)
             .step_by(RUN as usize)
             .take_while(|run| self.sum((*run).max(1)).key.born_ns != 0)
             .flat_map(|run| run.max(1)..run + RUN)

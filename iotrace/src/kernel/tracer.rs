@@ -5,6 +5,7 @@ use crate::kernel::{
     background,
     block::BlockFacts,
     btf::Btf,
+    budget::{self, Shares},
     calls::{self, QuickKind},
     copyup,
     endings::{Ending, Endings},
@@ -52,6 +53,8 @@ pub struct Tracer {
     stopped: Vec<OwnedFd>,
     /// Ends without a begin until the programs were stopped: one after the other, they leave some more.
     unmatched: Option<u64>,
+    /// How the memory of maps and caches is divided.
+    pub shares: Shares,
     /// Sums by thread and file, when the plan asks for them.
     pub sums: Option<Sums>,
     /// Failures by errno, when the plan asks for them.
@@ -86,36 +89,35 @@ impl Tracer {
         let constants = Constants::new(&btf, layout, config(plan, &btf, &block, &endings, compat));
         let comm = plan.filters.comm.as_deref().copied().unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
 
+        let shares = budget::divide(plan, histogram_entries(Path::new("/sys/block")));
         let mut settings = Settings::new(&constants)
             .global("CALLS", &calls)
             .global("COMM", &comm)
             .global("AYA_LOG_LEVEL", &plan.log_level)
-            .size("EVENTS", plan.buffer);
+            .size("EVENTS", plan.buffer)
+            .size("FILES", shares.files)
+            .size("PROCESSES", shares.processes)
+            .size("SUMS", shares.rows)
+            .size("SUM_INDEX", shares.rows)
+            .size("FREE_SUMS", shares.rows)
+            .size("DIRTY_PAGES", shares.dirty_pages)
+            .size("DIRTY_FILES", shares.dirty_files)
+            .size("HISTOGRAMS", shares.histograms)
+            .size("EXTREMES", shares.histograms);
         for (map, used) in [
             ("THREADS", plan.files.any()),
-            ("FILES", plan.files.any() || plan.stream_block),
+            ("PLACE_OWNERS", plan.files.any()),
             ("PENDING", plan.files.any()),
             ("ADDING", plan.counts_mappings()),
-            ("SUMS", plan.sum),
-            ("SUM_INDEX", plan.sum),
             ("RECENT", plan.sum),
-            ("FREE_SUMS", plan.sum),
             ("ERRNOS", plan.errnos),
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
             ("COPY_UPS", plan.copy_ups),
-            ("DIRTY_PAGES", plan.stream_block),
-            ("DIRTY_FILES", plan.stream_block),
-            ("HISTOGRAMS", plan.histogram.is_some()),
-            ("EXTREMES", plan.histogram.is_some()),
         ] {
             if !used {
                 settings = settings.size(map, UNUSED);
             }
-        }
-        if plan.histogram.is_some() {
-            let entries = histogram_entries(Path::new("/sys/block"));
-            settings = settings.size("HISTOGRAMS", entries).size("EXTREMES", entries);
         }
         if plan.log_level == 0 {
             settings = settings.size("AYA_LOGS", SMALLEST_RING);
@@ -123,7 +125,7 @@ impl Tracer {
         let mut object = Object::open(OBJECT, settings)?;
 
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
-        let sums = if plan.sum { Some(Sums::new(&mut object)?) } else { None };
+        let sums = if plan.sum { Some(Sums::new(&mut object, &shares)?) } else { None };
         let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
         let losses = LossReader::new(&mut object)?;
@@ -190,6 +192,7 @@ impl Tracer {
                 attached,
                 stopped,
                 unmatched,
+                shares,
                 sums,
                 errnos,
                 histograms,

@@ -1,5 +1,8 @@
 //! Names of open flags.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 /// The bits that tell reading from writing. Spelled out, because musl's O_ACCMODE has O_PATH in it.
 const ACCESS: u32 = 3;
 
@@ -30,25 +33,35 @@ const LARGEFILE: i32 = if cfg!(target_pointer_width = "32") { libc::O_LARGEFILE 
 /// Names of the flags of an open file or of an open call, the access mode first. The values are those of the machine
 /// iotrace was built for, as the kernel's are. Bits that only the kernel knows (it keeps some of its own in `f_flags`)
 /// have no name here and are left out.
-#[must_use]
-pub fn open_flags(flags: u32) -> Vec<&'static str> {
-    let mut names = Vec::with_capacity(4);
-    names.push(match flags & ACCESS {
+pub fn open_flags(flags: u32) -> impl Iterator<Item = &'static str> {
+    let access = match flags & ACCESS {
         0 => "O_RDONLY",
         1 => "O_WRONLY",
         2 => "O_RDWR",
         // Neither reading nor writing, only ioctl: open(2).
         _ => "O_ACCMODE",
-    });
+    };
     let mut rest = flags & !ACCESS;
-    for (flag, name) in FLAGS {
+    let others = FLAGS.into_iter().filter(move |(flag, _)| {
         let flag = flag.cast_unsigned();
-        if flag != 0 && rest & flag == flag {
+        let is_set = flag != 0 && rest & flag == flag;
+        if is_set {
             rest &= !flag;
-            names.push(name);
         }
+        is_set
+    });
+    std::iter::once(access).chain(others.map(|(_, name)| name))
+}
+
+/// The names in JSON; none where there is no open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent)]
+pub struct OpenFlags(#[schemars(with = "Vec<String>")] pub Option<u32>);
+
+impl Serialize for OpenFlags {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.into_iter().flat_map(open_flags))
     }
-    names
 }
 
 #[cfg(test)]
@@ -72,7 +85,7 @@ mod tests {
             (3, &["O_ACCMODE"]),
             (0x20, &["O_RDONLY"]),
         ] {
-            assert_eq!(open_flags(flags as u32), names, "{flags:o}");
+            assert_eq!(open_flags(flags as u32).collect::<Vec<_>>(), names, "{flags:o}");
         }
     }
 
@@ -83,13 +96,13 @@ mod tests {
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
         // O_LARGEFILE is in there on x86-64.
         let flags = u32::from_str_radix(flags, 8).unwrap();
-        assert_eq!(open_flags(flags), ["O_RDONLY", "O_DIRECTORY", "O_CLOEXEC"]);
+        assert_eq!(open_flags(flags).collect::<Vec<_>>(), ["O_RDONLY", "O_DIRECTORY", "O_CLOEXEC"]);
     }
 
     proptest! {
         #[test]
         fn any_bits_give_an_access_mode_first(flags in any::<u32>()) {
-            prop_assert!(["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"].contains(&open_flags(flags)[0]));
+            prop_assert!(["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"].contains(&open_flags(flags).next().unwrap()));
         }
     }
 }

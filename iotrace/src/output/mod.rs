@@ -14,11 +14,11 @@ mod time;
 mod units;
 
 pub use errno::errno_name;
-pub use flags::open_flags;
+pub use flags::{OpenFlags, open_flags};
 pub use heatmap::{Ink, heatmap};
 pub use histogram::{Bars, histogram};
 pub use sink::{Sink, SinkError};
 pub use table::{Align, Column, Table, select};
 pub use text::{escape, lossy, shorten_front};
-pub use time::Clock;
+pub use time::{Clock, Stamp};
 pub use units::{bytes, kib, nanos, percent, ratio};

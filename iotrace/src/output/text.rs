@@ -84,9 +84,9 @@ const fn is_treacherous(c: char) -> bool {
 /// A name for JSON: as text, with U+FFFD for what is not UTF-8; and then, only then, its exact bytes in base64.
 #[must_use]
 pub fn lossy(name: &[u8]) -> (Cow<'_, str>, Option<String>) {
-    match String::from_utf8_lossy(name) {
-        text @ Cow::Borrowed(_) => (text, None),
-        text @ Cow::Owned(_) => (text, Some(STANDARD.encode(name))),
+    match str::from_utf8(name) {
+        Ok(text) => (Cow::Borrowed(text), None),
+        Err(_) => (String::from_utf8_lossy(name), Some(STANDARD.encode(name))),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::fmt::Write;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::{fmt::Write, ops::Deref};
 
 /// Nanoseconds in a second.
 const SECOND: i64 = 1_000_000_000;
@@ -19,6 +21,30 @@ pub struct Clock {
     zone: TimeZone,
     utc: Prefix,
     local: Prefix,
+}
+
+/// A time as [`Clock::stamp`] formats it, without an allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent)]
+pub struct Stamp(#[schemars(with = "String")] [u8; Self::LEN]);
+
+impl Stamp {
+    const LEN: usize = 30;
+}
+
+impl Deref for Stamp {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Only ASCII is written.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
 }
 
 /// The formatted start of a second.
@@ -62,14 +88,12 @@ impl Clock {
     /// `2026-11-20T12:00:00.123456789Z`: UTC, always nine digits.
     #[must_use]
     pub fn rfc3339(&mut self, mono_ns: u64) -> String {
-        let mut out = Vec::with_capacity(30);
-        self.write_rfc3339(mono_ns, &mut out);
-        // Only ASCII is written.
-        String::from_utf8(out).unwrap_or_default()
+        self.stamp(mono_ns).to_string()
     }
 
-    /// Appends what [`Self::rfc3339`] gives, without allocating except when a new second begins.
-    pub fn write_rfc3339(&mut self, mono_ns: u64, out: &mut Vec<u8>) {
+    /// What [`Self::rfc3339`] gives, without allocating except when a new second begins.
+    #[must_use]
+    pub fn stamp(&mut self, mono_ns: u64) -> Stamp {
         let time = self.unix_ns(mono_ns);
         let prefix = self.utc.of(time.div_euclid(SECOND), |at, text| {
             let utc = at.to_zoned(TimeZone::UTC);
@@ -78,9 +102,13 @@ impl Clock {
             write!(text, "{:04}-{:02}-{:02}T", date.year(), date.month(), date.day())?;
             write!(text, "{hour:02}:{minute:02}:{second:02}.")
         });
-        out.extend_from_slice(prefix.as_bytes());
-        out.extend_from_slice(&digits::<9>(time.rem_euclid(SECOND)));
-        out.push(b'Z');
+        let mut text = [b'Z'; Stamp::LEN];
+        let below_second = digits::<9>(time.rem_euclid(SECOND));
+        let parts = prefix.as_bytes().iter().chain(&below_second);
+        for (to, from) in text.iter_mut().zip(parts) {
+            *to = *from;
+        }
+        Stamp(text)
     }
 
     /// `12:00:00.123`: local time for tables, milliseconds cut off.

@@ -11,4 +11,4 @@ mod size;
 pub use duration::{duration, latency};
 pub use glob::{CommGlob, GlobError, matches};
 pub use operations::{FileOp, UnknownOp};
-pub use size::size;
+pub use size::{memory, size};

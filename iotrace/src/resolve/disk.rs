@@ -1,6 +1,7 @@
 //! Block devices: names for device numbers and the other way round, from sysfs.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -181,7 +182,17 @@ pub fn dev_of_rdev(rdev: u64) -> u32 {
 /// `254:0` for a number in the kernel's encoding.
 #[must_use]
 pub fn dev_text(dev: u32) -> String {
-    format!("{}:{}", dev >> 20, dev & 0xf_ffff)
+    DevNumber(dev).to_string()
+}
+
+/// A number in the kernel's encoding that is shown as `254:0`.
+#[derive(Clone, Copy, Debug)]
+pub struct DevNumber(pub u32);
+
+impl fmt::Display for DevNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0 >> 20, self.0 & 0xf_ffff)
+    }
 }
 
 /// Paths in a directory; none when it cannot be read.

@@ -4,6 +4,7 @@ use super::{
     Resident,
     host_finder::{Finder, HostPath, Question, Who},
     names::{FileInfo, ProcessInfo},
+    numbers::NumberMap,
     reader::{Answer, Reader},
 };
 use iotrace_common::file::STATE_DELETED;
@@ -13,8 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Most files remembered; when it is reached, all are forgotten.
-const FILES_MAX: usize = 1 << 16;
 /// How long an answer is good: a file may move meanwhile, and file systems fill up. Who asks each second is to get another each time.
 const AGAIN: Duration = Duration::from_millis(900);
 
@@ -29,12 +28,14 @@ const TRIES: u32 = 16;
 /// Paths on the host by the numbers of files, and the free space of file systems.
 #[derive(Debug, Default)]
 pub(super) struct HostPaths {
+    /// Most files remembered; when it is reached, all are forgotten.
+    most: usize,
     reader: Reader,
     finder: Arc<Mutex<Finder>>,
     tables: HashMap<String, Table>,
-    files: HashMap<u64, Asked<Arc<HostPath>>>,
+    files: NumberMap<u64, Asked<Arc<HostPath>>>,
     /// By device, and the mount that files are seen through.
-    free: HashMap<(u32, Option<u64>), Asked<Arc<Free>>>,
+    free: NumberMap<(u32, Option<u64>), Asked<Arc<Free>>>,
 }
 
 /// A container's mount table, and whether it is surely the container's own.
@@ -59,6 +60,11 @@ pub struct Free {
 }
 
 impl HostPaths {
+    /// That remembers so many files.
+    pub(super) fn limited(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
     /// Has the mount table of a container's process remembered, since the process may be gone when it is needed.
     pub(super) fn remember(&mut self, process: &ProcessInfo, now: Instant) {
         let (Who::Group(group), pid, start_ns) = user(process) else { return };
@@ -96,7 +102,7 @@ impl HostPaths {
             }
         }
         let question = question(file, process)?;
-        if self.files.len() >= FILES_MAX {
+        if self.files.len() >= self.most {
             self.files.clear();
         }
         let finder = self.finder.clone();

@@ -4,16 +4,31 @@ use crate::{
     event::{Comm, file::File, process::Process},
     resolve::{
         Container, Containers, Disk, Disks, Free, HostPath, Mounts, Points, Resident, from_proc, host_paths::HostPaths,
-        role::role,
+        numbers::NumberMap, role::role,
     },
 };
 use iotrace_common::record::COMM_LEN;
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-/// Most files remembered; the oldest half goes when it is reached.
-const FILES_MAX: usize = 1 << 17;
-/// Most processes remembered; likewise.
-const PROCESSES_MAX: usize = 1 << 16;
+/// Bytes of what is remembered of a file, without its path.
+const FILE: usize = size_of::<FileInfo>() + 64;
+
+/// How much is remembered; the older half goes when it is reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of files and their paths.
+    pub files: usize,
+    /// Processes.
+    pub processes: usize,
+    /// Files of which is known where they lie on the host.
+    pub host_paths: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { files: 1 << 25, processes: 1 << 16, host_paths: 1 << 16 }
+    }
+}
 
 /// A file under one name, with what user space found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,17 +62,32 @@ impl ProcessInfo {
     }
 }
 
+/// A time.
+#[derive(Clone, Copy, Debug)]
+struct Moment(Instant);
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
 /// Names by number.
 #[derive(Debug, Default)]
 pub struct Names {
-    files: HashMap<u64, Arc<FileInfo>>,
-    processes: HashMap<u32, Arc<ProcessInfo>>,
+    limits: Limits,
+    files: NumberMap<u64, Arc<FileInfo>>,
+    /// Bytes of these.
+    bytes: usize,
+    processes: NumberMap<u32, Arc<ProcessInfo>>,
     /// Processes whose number another one has now.
     former: HashMap<(u32, u64), Arc<ProcessInfo>>,
     containers: Containers,
     host_paths: HostPaths,
     /// Whether host paths are going to be asked for.
     pub wants_host_paths: bool,
+    /// The time, as it was not long ago: whether an answer is old need not be known to the microsecond.
+    now: Moment,
     /// Block devices.
     pub disks: Disks,
     mounts: Mounts,
@@ -65,9 +95,24 @@ pub struct Names {
 }
 
 impl Names {
+    /// With these limits.
+    pub fn limited(limits: Limits) -> Self {
+        Self { limits, host_paths: HostPaths::limited(limits.host_paths), ..Self::default() }
+    }
+
     /// Keeps from now on what is on disk of a container only while it lives.
     pub fn watch(&self) {
         self.containers.watch();
+    }
+
+    /// Looks at the clock: before many are asked for.
+    pub fn look_at_the_clock(&mut self) {
+        self.now = Moment::default();
+    }
+
+    /// Whether others have to be forgotten to remember a file.
+    pub fn is_full_for(&self, file: &File) -> bool {
+        self.bytes + bytes_of(file) > self.limits.files
     }
 
     /// Remembers a file.
@@ -76,20 +121,24 @@ impl Names {
             let dev = file.key.dev;
             file.place_below(|inside| self.points.absolute(dev, inside, Instant::now()));
         }
-        if self.files.len() >= FILES_MAX {
+        self.bytes += bytes_of(&file);
+        if self.bytes > self.limits.files && self.files.len() > 1 {
             // Numbers grow with time: the smaller half is the older one.
             let mut numbers: Vec<u64> = self.files.keys().copied().collect();
             let middle = numbers.len() / 2;
             let (_, &mut oldest_kept, _) = numbers.select_nth_unstable(middle);
             self.files.retain(|number, _| *number >= oldest_kept);
+            self.bytes = bytes_of(&file) + self.files.values().map(|known| bytes_of(&known.file)).sum::<usize>();
         }
         let disk = self.disk(file.key.dev);
-        self.files.insert(file.id, Arc::new(FileInfo { file, disk }));
+        if let Some(before) = self.files.insert(file.id, Arc::new(FileInfo { file, disk })) {
+            self.bytes -= bytes_of(&before.file);
+        }
     }
 
     /// Remembers a process.
     pub fn add_process(&mut self, process: Process) {
-        if self.processes.len() + self.former.len() >= PROCESSES_MAX {
+        if self.processes.len() + self.former.len() >= self.limits.processes && !self.processes.is_empty() {
             self.former.clear();
             let mut starts: Vec<u64> = self.processes.values().map(|known| known.process.start_ns).collect();
             let middle = starts.len() / 2;
@@ -148,7 +197,7 @@ impl Names {
 
     /// Where a file lies on the host that a process uses; `writes`: it did so by writing. Waits a little for the answer.
     pub fn host_path(&mut self, file: &FileInfo, process: &ProcessInfo, writes: bool) -> Option<Arc<HostPath>> {
-        self.host_paths.find(file, process, writes, Instant::now())
+        self.host_paths.find(file, process, writes, self.now.0)
     }
 
     /// Where a file of an overlay lies in the layer below the upper directory, from which it was copied up. Waits likewise.
@@ -164,7 +213,7 @@ impl Names {
     /// Where the file system with this device number is mounted, and what is free of it; `host`: where a file of it lies. Waits
     /// likewise.
     pub fn free(&mut self, dev: u32, host: Option<&HostPath>) -> Option<Arc<Free>> {
-        self.host_paths.free(dev, host, Instant::now())
+        self.host_paths.free(dev, host, self.now.0)
     }
 
     /// Whether a file system on this block device is mounted.
@@ -179,10 +228,15 @@ impl Names {
     }
 }
 
+fn bytes_of(file: &File) -> usize {
+    FILE + file.path.as_ref().map_or(0, Vec::len)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use iotrace_common::file::FileKey;
 
     fn process(pid: u32, start_ns: u64, name: u8) -> Process {
         let mut comm = [0; COMM_LEN];
@@ -200,6 +254,23 @@ mod tests {
         assert_eq!(name(&mut names, Some(2)), b'b');
         assert_eq!(name(&mut names, None), b'b');
         assert_eq!(names.process(u32::MAX, Some(3)), None);
+    }
+
+    #[test]
+    fn files_and_processes_are_forgotten_when_there_are_too_many_the_oldest_first() {
+        let mut names = Names::limited(Limits { files: 100 * FILE, processes: 50, host_paths: 1 });
+        for id in 1..1009 {
+            let path = Some(vec![b'/'; if id % 97 == 0 { 4096 } else { 7 }]);
+            let key = FileKey { dev: 254 << 20, ..FileKey::default() };
+            names.add_file(File { id, key, fs: "ext4".into(), path, cut: false, inside_fs: false });
+            assert!(names.bytes <= 100 * FILE && names.file(id).is_some(), "{id}: {}", names.bytes);
+            let held: usize = names.files.values().map(|known| bytes_of(&known.file)).sum();
+            assert_eq!(held, names.bytes);
+            // Numbers that /proc does not have.
+            names.add_process(process(u32::MAX - id as u32, id, b'a'));
+            assert!(names.processes.len() <= 50);
+        }
+        assert!(names.file(1).is_none() && names.file(1007).is_some());
     }
 
     #[test]

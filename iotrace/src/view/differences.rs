@@ -53,6 +53,24 @@ pub struct Look {
     pub mapped: Vec<Delta>,
     /// Through mappings, of what found no slot.
     pub other_mapped: Option<Counters>,
+    /// Of what found a slot, and no room for its path.
+    pub folded: Folded,
+}
+
+/// What has no row of its own, for want of room for its path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Folded {
+    /// By calls.
+    pub calls: Counters,
+    /// Through mappings.
+    pub mapped: Counters,
+}
+
+impl Folded {
+    /// Operations in it.
+    pub fn operations(&self) -> u64 {
+        self.calls.operations() + self.mapped.operations()
+    }
 }
 
 /// A sum as it was at the last look.
@@ -68,12 +86,29 @@ struct Before {
 }
 
 /// Turns cumulative sums into what came since the last look.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Differences {
+    /// Bytes of paths that may be kept for rows to come.
+    pub room: usize,
     before: HashMap<u32, Before>,
-    files: HashMap<u32, Option<Arc<FileInfo>>>,
+    files: HashMap<u32, Arc<FileInfo>>,
+    /// Bytes of the paths in `files`.
+    kept: usize,
     other: Counters,
     other_mapped: Counters,
+}
+
+impl Default for Differences {
+    fn default() -> Self {
+        Self {
+            room: usize::MAX,
+            before: HashMap::new(),
+            files: HashMap::new(),
+            kept: 0,
+            other: Counters::default(),
+            other_mapped: Counters::default(),
+        }
+    }
 }
 
 impl Differences {
@@ -82,9 +117,6 @@ impl Differences {
         let mut look = Look::default();
         for (slot, sum) in sums {
             let mut known = self.before.get_mut(&slot).filter(|before| before.key == sum.key);
-            if known.is_none() {
-                self.files.remove(&slot);
-            }
             let counters = known.as_ref().map_or(sum.counters, |before| sum.counters.since(&before.counters));
             if let Some(before) = &mut known {
                 // Nothing comes any more; what differs is the next owner's, whose key is not written yet.
@@ -105,11 +137,9 @@ impl Differences {
                 continue;
             }
             // Kept here, because the list of names forgets.
-            let file = self.files.entry(slot).or_insert_with(|| names.file(sum.file).cloned());
-            if file.is_none() && sum.file != 0 {
-                *file = names.file(sum.file).cloned();
-            }
-            let file = file.clone();
+            let found = keep(&mut self.files, &mut self.kept, self.room, slot, sum.file, names);
+            let no_room = found.is_none();
+            let file = found.flatten();
             let process = names.process(sum.pid, Some(sum.process_start_ns));
             if file.is_none() && sum.file != 0 && selection.path.is_some() {
                 // Its record may still come.
@@ -118,6 +148,12 @@ impl Differences {
             self.before.insert(slot, now);
             let path = file.as_ref().and_then(|file| file.file.path.as_deref());
             if !selection.path(path) || !selection.process(process.as_deref()) {
+                continue;
+            }
+            if no_room {
+                let folded =
+                    if sum.key.way & WAY_MAPPED != 0 { &mut look.folded.mapped } else { &mut look.folded.calls };
+                folded.add(&counters);
                 continue;
             }
             let deltas = if sum.key.way & WAY_MAPPED != 0 { &mut look.mapped } else { &mut look.calls };
@@ -135,6 +171,13 @@ impl Differences {
             });
         }
         look
+    }
+
+    /// Keeps the names of files that are in sums, since the list of names is about to forget some.
+    pub fn keep(&mut self, sums: impl Iterator<Item = (u32, Sum)>, names: &Names) {
+        for (slot, sum) in sums {
+            keep(&mut self.files, &mut self.kept, self.room, slot, sum.file, names);
+        }
     }
 
     /// What came since the last call of what found no slot.
@@ -164,7 +207,7 @@ impl Differences {
         for (slot, before) in self.before.iter_mut().filter(|(_, before)| !before.free) {
             if before.gone {
                 before.free = true;
-                self.files.remove(slot);
+                forget(&mut self.files, &mut self.kept, *slot);
                 finished.push((*slot, before.key));
             } else {
                 // The first thread of a process is there until its last has ended.
@@ -174,6 +217,38 @@ impl Differences {
         }
         finished
     }
+}
+
+/// The file of a slot, which is kept from now on. The outer `None`: there is no room for its path.
+fn keep(
+    files: &mut HashMap<u32, Arc<FileInfo>>,
+    kept: &mut usize,
+    room: usize,
+    slot: u32,
+    number: u64,
+    names: &Names,
+) -> Option<Option<Arc<FileInfo>>> {
+    if let Some(known) = files.get(&slot).filter(|known| known.file.id == number) {
+        return Some(Some(known.clone()));
+    }
+    // The slot had another file.
+    forget(files, kept, slot);
+    let Some(file) = names.file(number) else { return Some(None) };
+    let length = path_length(Some(file));
+    if *kept + length > room {
+        return None;
+    }
+    *kept += length;
+    files.insert(slot, file.clone());
+    Some(Some(file.clone()))
+}
+
+fn forget(files: &mut HashMap<u32, Arc<FileInfo>>, kept: &mut usize, slot: u32) {
+    *kept -= path_length(files.remove(&slot).as_deref());
+}
+
+fn path_length(file: Option<&FileInfo>) -> usize {
+    file.and_then(|file| file.file.path.as_ref()).map_or(0, Vec::len)
 }
 
 /// Whether a sum is of requests that are finished by others than the thread that submitted them.

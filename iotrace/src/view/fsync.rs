@@ -5,10 +5,10 @@ use crate::{
     resolve::names::Names,
     view::{
         group::Key,
+        latencies::Latencies,
         top::{By, Delta, Look, Row, Sort, keyed},
     },
 };
-use hdrhistogram::Histogram;
 use iotrace_common::sum::Counters;
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
@@ -52,34 +52,12 @@ impl SyncRow {
 pub struct Ledger {
     by: By,
     latencies: HashMap<Source, Latencies>,
+    /// Bytes of these.
+    bytes: usize,
 }
 
-/// Latencies with the longest of them: the histogram rounds it.
-#[derive(Debug)]
-struct Latencies {
-    all: Histogram<u64>,
-    longest: u64,
-}
-
-impl Latencies {
-    /// `None` when there is no memory for it.
-    fn new() -> Option<Self> {
-        // Three digits, and as long as it must be.
-        Some(Self { all: Histogram::new(3).ok()?, longest: 0 })
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.longest = other.longest.max(self.longest);
-        // It grows as it must.
-        let _ = self.all.add(&other.all);
-    }
-
-    /// Median and 99th percentile.
-    fn percentiles(&self) -> (u64, u64) {
-        let at = |quantile| self.all.value_at_quantile(quantile).min(self.longest);
-        (at(0.5), at(0.99))
-    }
-}
+/// Bytes of latencies between two looks. What finds no room leaves its row without percentiles.
+const ROOM: usize = 8 << 20;
 
 impl Ledger {
     /// One whose rows are of this.
@@ -102,15 +80,20 @@ impl Ledger {
             path,
             everything: io.call == "sync",
         };
+        if self.bytes > ROOM {
+            return;
+        }
+        let path = source.path.as_ref().map_or(0, Vec::len);
         let latencies = match self.latencies.entry(source) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                let Some(latencies) = Latencies::new() else { return };
-                new.insert(latencies)
+                self.bytes += size_of::<Source>() + path;
+                new.insert(Latencies::default())
             }
         };
-        latencies.longest = io.latency_ns.max(latencies.longest);
-        let _ = latencies.all.record(io.latency_ns);
+        let before = if latencies.len() == 0 { 0 } else { latencies.bytes() };
+        latencies.record(io.latency_ns);
+        self.bytes = (self.bytes + latencies.bytes()).saturating_sub(before);
     }
 
     /// The rows that synced, the most expensive first; then begins anew. A row has the files that it synced, with all that it wrote
@@ -125,13 +108,14 @@ impl Ledger {
             .map(|(key, mut row)| {
                 let seen = key.and_then(|key| latencies.get(&key)?.as_ref());
                 if let Some(seen) = seen {
-                    row.counters.sync_max_ns = seen.longest;
+                    row.counters.sync_max_ns = seen.longest();
                 }
                 SyncRow { row, percentiles: seen.map(Latencies::percentiles) }
             })
             .collect();
         found.sort_by_key(|row| std::cmp::Reverse(row.total_ns()));
         self.latencies.clear();
+        self.bytes = 0;
         found
     }
 
@@ -143,9 +127,9 @@ impl Ledger {
         }
         let mut rows = HashMap::new();
         for ((key, source), count) in counted {
-            let row = rows.entry(key).or_insert_with(Latencies::new);
+            let row = rows.entry(key).or_insert_with(|| Some(Latencies::default()));
             let seen = self.latencies.get(&source);
-            match (row.as_mut(), seen.filter(|seen| seen.all.len() == count)) {
+            match (row.as_mut(), seen.filter(|seen| seen.len() == count)) {
                 (Some(row), Some(seen)) => row.add(seen),
                 _ if count == 0 && seen.is_none() => {}
                 _ => *row = None,

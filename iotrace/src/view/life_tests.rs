@@ -28,7 +28,7 @@ fn task() -> Task {
     Task { pid: 4711, tid: 4712, uid: 0, comm: Comm::default() }
 }
 
-fn open(at_ns: u64) -> Open {
+fn open(at_ns: u64) -> Open<'static> {
     Open {
         call: "openat",
         begin_ns: at_ns,

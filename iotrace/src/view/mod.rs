@@ -8,6 +8,7 @@ pub mod folding;
 pub mod fsync;
 mod group;
 pub mod heatmap;
+mod latencies;
 pub mod latency;
 pub mod life;
 pub mod opens;

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use crate::event::Task;
 
-    fn open(flags: i32, ino: u64) -> Open {
+    fn open(flags: i32, ino: u64) -> Open<'static> {
         Open {
             call: "openat",
             begin_ns: 0,

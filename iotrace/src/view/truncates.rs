@@ -8,8 +8,10 @@ use crate::{
 use iotrace_common::{file::FileKey, sum::Counters};
 use std::{collections::HashMap, sync::Arc};
 
-/// Most pairs of a thread and a name between two looks.
-const MAX: usize = 1 << 16;
+/// Most bytes of pairs of a thread and a name between two looks.
+const ROOM: usize = 4 << 20;
+/// Bytes of a pair, without its path, of which there are two.
+const PAIR: usize = size_of::<(Key, Delta)>() + size_of::<FileInfo>() + 64;
 
 /// Thread, start of its process, path.
 type Key = (u32, u32, u64, Option<Vec<u8>>);
@@ -18,6 +20,8 @@ type Key = (u32, u32, u64, Option<Vec<u8>>);
 #[derive(Debug, Default)]
 pub struct Truncates {
     found: HashMap<Key, Delta>,
+    /// Bytes of these.
+    bytes: usize,
     /// What found no room.
     other: Counters,
 }
@@ -35,10 +39,11 @@ impl Truncates {
         let counters = Counters { truncates: 1, errors, max_ns: truncate.latency_ns, ..Counters::default() };
         let process_start_ns = process.as_ref().map_or(0, |process| process.process.start_ns);
         let task = &truncate.task;
+        let bytes = PAIR + 2 * path.as_ref().map_or(0, Vec::len);
         let key = (task.pid, task.tid, process_start_ns, path);
         if let Some(known) = self.found.get_mut(&key) {
             known.counters.add(&counters);
-        } else if self.found.len() >= MAX {
+        } else if self.bytes + bytes > ROOM {
             self.other.add(&counters);
         } else {
             let delta = Delta {
@@ -54,6 +59,7 @@ impl Truncates {
                 counters,
             };
             self.found.insert(key, delta);
+            self.bytes += bytes;
         }
     }
 
@@ -68,6 +74,7 @@ impl Truncates {
                 files.insert((None, path), delta);
             }
         }
+        self.bytes = 0;
         let mut taken = Vec::new();
         for ((pid, .., path), mut delta) in self.found.drain() {
             // The same path is of the same file more likely in the same process: another may have other mounts.

@@ -129,12 +129,19 @@ fn a_name_that_could_not_be_read_has_a_row_without_path() {
 
 #[test]
 fn what_finds_no_room_is_counted_together() {
-    let mut truncates = Truncates::default();
-    for number in 0..MAX + 3 {
-        truncates.add(&truncate(7, Ok(0)), Some(number.to_string().into_bytes()), None, None);
+    for length in [7, 4000] {
+        let fit = ROOM / (PAIR + 2 * length);
+        let mut truncates = Truncates::default();
+        // Twice: room is given back with each look.
+        for _ in 0..2 {
+            for number in 0..fit + 3 {
+                let path = format!("{number:0length$}").into_bytes();
+                truncates.add(&truncate(7, Ok(0)), Some(path), None, None);
+            }
+            let mut look = Look::default();
+            assert_eq!(truncates.take(&mut look).map(|other| other.truncates), Some(3), "{length}");
+            assert_eq!(look.calls.len(), fit);
+        }
+        assert_eq!(truncates.take(&mut Look::default()), None);
     }
-    let mut look = Look::default();
-    assert_eq!(truncates.take(&mut look).map(|other| other.truncates), Some(3));
-    assert_eq!(look.calls.len(), MAX);
-    assert_eq!(truncates.take(&mut Look::default()), None);
 }

@@ -9,6 +9,7 @@ mod groups;
 mod image;
 mod iotrace;
 mod loopdisk;
+mod memory;
 mod need;
 mod overlay;
 mod partition;
@@ -27,6 +28,7 @@ pub use events::{assert_events, assert_events_at};
 pub use image::IMAGE;
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
+pub use memory::{map_memory, own_memory};
 pub use need::{
     aio, bpf, btrfs, confidentiality, containers, fio, io_uring, iostat, kernel_before, loop_devices, note_skip,
     overlayfs, partitions, peers, podman, postgresql, root, sqlite, tmux, user_mechanism, xfs,

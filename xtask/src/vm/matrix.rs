@@ -16,6 +16,7 @@ use crate::workspace::Workspace;
 const EXCEPT: &[&str] = &[
     "bad_input",
     "block_programs",
+    "bounds",
     "containers",
     "copies",
     "diagnose",

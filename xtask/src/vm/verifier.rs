@@ -21,7 +21,7 @@ const SPY: &str = include_str!("guest/verifier.c");
 const LIMIT: u64 = 100_000;
 
 /// Programs that trace nothing: aya's and the doctor's trials.
-const TRIALS: &[&str] = &["aya_", "trial_"];
+const TRIALS: &[&str] = &["aya_", "trial"];
 
 /// Compiles what is preloaded into iotrace.
 pub(super) fn build_spy(workspace: &Workspace, arch: Arch) -> Result<PathBuf> {

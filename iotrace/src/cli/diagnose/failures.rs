@@ -29,7 +29,7 @@ impl Failures {
     pub(super) fn open(&mut self, open: &Open, world: &mut World) {
         let Err(errno) = open.result else { return };
         let errno = errno.abs();
-        let path = open_path(open, None, world);
+        let path = open_path(open, None, world, &mut Vec::new()).map(<[u8]>::to_vec);
         let Some(process) = selected(world, &open.task, path.as_deref()) else { return };
         let key = (open.task.pid, path.clone(), errno);
         if self.opens.len() >= OPENS_MAX && !self.opens.contains_key(&key) {

@@ -1,7 +1,10 @@
 //! Lines about single events.
 
-use super::{Owner, Text};
-use crate::resolve::Container;
+use super::{Dev, Mode, Owner, Text};
+use crate::{
+    output::{OpenFlags, Stamp},
+    resolve::Container,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -10,7 +13,7 @@ use std::borrow::Cow;
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Head<'a> {
     /// When it began, UTC.
-    pub ts: Cow<'a, str>,
+    pub ts: Stamp,
     /// When it began, nanoseconds of CLOCK_MONOTONIC.
     pub mono_ns: u64,
     /// Process id.
@@ -42,7 +45,7 @@ pub struct Place<'a> {
     #[serde(flatten)]
     pub host: HostPlace<'a>,
     /// Device of the file system, `MAJOR:MINOR`.
-    pub dev: Option<String>,
+    pub dev: Option<Dev>,
     /// Whole disk it is on.
     pub disk: Option<&'a str>,
     /// File system type.
@@ -97,7 +100,7 @@ pub struct IoLine<'a> {
     /// From begin to end; `null` for what came through a mapping.
     pub latency_ns: Option<u64>,
     /// Flags of the open file.
-    pub flags: Vec<&'static str>,
+    pub flags: OpenFlags,
     /// A write that syncs by itself.
     pub sync: bool,
 }
@@ -118,9 +121,9 @@ pub struct OpenLine<'a> {
     /// Name of the error.
     pub errno: Option<Cow<'static, str>>,
     /// The flags asked for.
-    pub flags: Vec<&'static str>,
+    pub flags: OpenFlags,
     /// The permission bits asked for, octal; `null` when nothing is created.
-    pub mode: Option<String>,
+    pub mode: Option<Mode>,
     /// The name as it was asked for.
     pub name: Option<Text<'a>>,
     /// Exact bytes of `name` in base64, where it is not UTF-8.

@@ -18,7 +18,7 @@ pub use life::{LifeEndLine, LifeLine};
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, LatencyOwner, Owner, TopLine};
 pub use summary::SummaryLine;
 
-use crate::output::lossy;
+use crate::{output::lossy, resolve::DevNumber};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
@@ -32,6 +32,28 @@ pub struct Text<'a>(#[schemars(with = "String")] pub &'a [u8]);
 impl Serialize for Text<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&lossy(self.0).0)
+    }
+}
+
+/// A device in the kernel's encoding, as `MAJOR:MINOR`.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(transparent)]
+pub struct Dev(#[schemars(with = "String")] pub u32);
+
+impl Serialize for Dev {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&DevNumber(self.0))
+    }
+}
+
+/// Permission bits, octal.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(transparent)]
+pub struct Mode(#[schemars(with = "String")] pub u32);
+
+impl Serialize for Mode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:04o}", self.0 & 0o7777))
     }
 }
 
@@ -89,7 +111,7 @@ struct Harmless;
 impl Formatter for Harmless {
     fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let control = |c: char| matches!(c, '\u{7f}'..='\u{9f}');
-        if fragment.is_ascii() && !fragment.as_bytes().contains(&0x7f) {
+        if fragment.bytes().all(|byte| byte < 0x7f) {
             return writer.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;

@@ -24,5 +24,7 @@ pub const HISTOGRAMS_FULL: u32 = 9;
 pub const SEEN: u32 = 10;
 /// Asynchronous requests that found no room: not counted.
 pub const PENDING_FULL: u32 = 11;
+/// Waits that found no room: not counted.
+pub const WAITS_FULL: u32 = 12;
 /// Number of counters.
-pub const COUNT: u32 = 12;
+pub const COUNT: u32 = 13;

@@ -94,7 +94,8 @@ fn host_place<'a>(host: Option<&'a HostPath>, free: Option<&'a Free>) -> HostPla
     }
 }
 
-fn row_place(row: &Row) -> Place<'_> {
+/// Which file a row is of.
+pub fn row_place(row: &Row) -> Place<'_> {
     Place {
         path: row.path.as_deref().map(Text),
         path_bytes: exact(row.path.as_deref()),
@@ -106,7 +107,8 @@ fn row_place(row: &Row) -> Place<'_> {
     }
 }
 
-fn owner(row: &Row) -> Owner<'_> {
+/// Whose row it is.
+pub fn owner(row: &Row) -> Owner<'_> {
     let comm = row.comm.as_ref().map(|comm| comm.bytes());
     Owner {
         pid: row.pid,

@@ -72,7 +72,8 @@ impl LossReader {
                 + counter(loss::REQUESTS_FULL)?
                 + counter(loss::FOLLOWED_FULL)?
                 + counter(loss::HISTOGRAMS_FULL)?
-                + counter(loss::PENDING_FULL)?,
+                + counter(loss::PENDING_FULL)?
+                + counter(loss::WAITS_FULL)?,
             other_files: counter(loss::SUMS_FULL)?,
             skipped: 0,
         })

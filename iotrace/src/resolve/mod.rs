@@ -2,6 +2,7 @@
 //!
 //! Caches have limits, and what cannot be found is `None`, never a guess.
 
+pub mod blocked;
 mod container;
 mod containers;
 mod devices;
@@ -13,8 +14,10 @@ mod mount_table;
 mod mounts;
 pub mod names;
 mod overlay;
+pub mod pipe_ends;
 mod pipeline;
 mod points;
+pub mod pressure;
 mod process;
 mod program;
 mod reader;

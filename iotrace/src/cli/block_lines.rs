@@ -99,10 +99,15 @@ pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result
 ///
 /// See [`append`].
 pub fn block_sum_line(row: &Row, ts: &str, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+    Ok(append(out, &block_sum(row, ts, world))?)
+}
+
+/// A row of `block --summary`.
+pub fn block_sum<'a>(row: &'a Row, ts: &'a str, world: &mut World) -> BlockSumLine<'a> {
     let disk = row.disk.and_then(|disk| world.names.disks.of(disk));
     let totals = &row.totals;
     let (comm, path) = (row.comm.as_ref().map(|comm| comm.bytes()), row.path.as_deref());
-    let line = BlockSumLine {
+    BlockSumLine {
         kind: "block_summary",
         ts,
         owner: Owner {
@@ -114,7 +119,7 @@ pub fn block_sum_line(row: &Row, ts: &str, world: &mut World, out: &mut Vec<u8>)
             role: row.process.as_ref().and_then(|process| process.role),
         },
         dev: row.disk.map(dev_text),
-        disk: disk.as_ref().map(|disk| disk.disk.as_str()),
+        disk: disk.map(|disk| disk.disk.clone()),
         what: row.what.map(What::name),
         path: path.map(Text),
         path_bytes: exact(path),
@@ -130,8 +135,7 @@ pub fn block_sum_line(row: &Row, ts: &str, world: &mut World, out: &mut Vec<u8>)
         device_ns: totals.device_ns,
         max_ns: totals.max_ns,
         errors: totals.errors,
-    };
-    Ok(append(out, &line)?)
+    }
 }
 
 #[cfg(test)]

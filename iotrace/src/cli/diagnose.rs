@@ -4,41 +4,44 @@ use crate::{
     cli::{
         Exit, Misused,
         command::{Command, Interval, Setup, World},
-        form::Form,
         host::locate,
-        lines::{finding_line, timestamp},
+        lines::{selected, timestamp, truncate_place},
         options::{Common, Timing},
         run::run,
+        summary,
         tables::look,
     },
     event::Event,
-    findings::{Facts, Finding, Growth, RULES, Severity, all},
+    findings::{Facts, Pressure, RULES, Severity, all, nothing},
     kernel::{
         calls::FileOps,
-        plan::Plan,
+        losses::Losses,
+        plan::{Grouping, Plan},
         tracer::{REGULAR, Tracer},
     },
-    view::top::{By, Differences, Sort, rows},
+    resolve::{Waited, waited_for_io},
+    view::{
+        top::{By, Differences, Sort, rows},
+        truncates::Truncates,
+    },
 };
 use anyhow::Result;
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    io::Write,
-    time::{Duration, Instant},
-};
-use textwrap::{Options, WordSplitter, fill};
+use std::{io::Write, time::Duration};
+
+mod blocks;
+mod growth;
+mod held;
+mod json;
+mod text;
+
+use blocks::Blocks;
+use growth::Sizing;
+use held::Holders;
+use json::finding_line;
+use text::text;
 
 /// How long it watches when nobody says.
 const DURATION: Duration = Duration::from_secs(10);
-/// Files that move fewer bytes in a second are not measured again each second.
-const BUSY_BYTES: u64 = 64 << 10;
-/// Columns of text, where the terminal does not have fewer.
-const WIDTH: usize = 80;
-/// What belongs to a finding stands under its headline.
-const INDENT: &str = "   ";
-/// Most files that are measured.
-const MEASURED_MAX: usize = 4096;
-
 /// What is wrong with this host's I/O, in order of what it costs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -75,11 +78,17 @@ impl Args {
             return explain(name);
         }
         let timing = Timing::stream(self.duration);
+        let filters = &self.common.filters;
         let mut diagnose = Diagnose {
             severity: self.severity,
             differences: Differences::default(),
-            recent: Differences::default(),
-            growth: HashMap::new(),
+            truncates: Truncates::default(),
+            sizing: Sizing::default(),
+            blocks: Blocks::new(filters)?,
+            // Before the others give up what it needs.
+            holders: Holders::start(),
+            waited: None,
+            filtered: filters.by_operation() || filters.device()?.is_some() || !self.common.program.program.is_empty(),
             found: false,
         };
         let setup = Setup {
@@ -87,7 +96,14 @@ impl Args {
             stream: false,
             everyone: false,
             host_paths: true,
-            plan: Plan { files: FileOps { open: false, ..FileOps::ALL }, sum: true, kinds: REGULAR, ..Plan::default() },
+            plan: Plan {
+                files: FileOps { open: false, ..FileOps::ALL },
+                sum: true,
+                kinds: REGULAR,
+                stream_block: true,
+                histogram: Some(Grouping::Operation),
+                ..Plan::default()
+            },
             timing: &timing,
             common: &self.common,
         };
@@ -108,65 +124,56 @@ fn explain(name: &str) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A file's size, and when it was seen.
-#[derive(Clone, Copy)]
-struct Sizes {
-    first: (u64, Instant),
-    last: (u64, Instant),
-    steps: u32,
-}
-
-impl Sizes {
-    fn add(&mut self, size: (u64, Instant)) {
-        self.steps += u32::from(size.0 > self.last.0);
-        self.last = size;
-    }
-
-    fn growth(&self) -> Growth {
-        let between = self.last.1.saturating_duration_since(self.first.1);
-        Growth { first: self.first.0, last: self.last.0, between, steps: self.steps }
-    }
-}
-
 struct Diagnose {
     severity: Severity,
     differences: Differences,
-    /// The same sums, looked at each second.
-    recent: Differences,
-    growth: HashMap<(u32, u64), Sizes>,
+    truncates: Truncates,
+    sizing: Sizing,
+    blocks: Blocks,
+    holders: Option<Holders>,
+    /// What had been waited for I/O when tracing began.
+    waited: Option<Waited>,
+    /// Filters leave something out.
+    filtered: bool,
     found: bool,
 }
 
 impl Diagnose {
-    /// Measures the files that were busy since the last look.
-    fn measure(&mut self, tracer: &mut Tracer, world: &mut World) -> Result<()> {
-        let Some(sums) = &mut tracer.sums else { return Ok(()) };
-        let (look, _) = look(&mut self.recent, sums, world, false)?;
-        for delta in look.calls.iter().filter(|delta| delta.counters.bytes() >= BUSY_BYTES) {
-            let (Some(inode), Some(file), Some(process)) = (delta.inode, &delta.file, &delta.process) else { continue };
-            let host = world.names.host_path(file, process, delta.counters.writes != 0);
-            let Some(size) = host.and_then(|host| host.size) else { continue };
-            let full = self.growth.len() >= MEASURED_MAX;
-            match self.growth.entry(inode) {
-                Entry::Occupied(mut known) => known.get_mut().add(size),
-                Entry::Vacant(new) if !full => {
-                    new.insert(Sizes { first: size, last: size, steps: 0 });
-                }
-                Entry::Vacant(_) => {}
-            }
-        }
-        Ok(())
-    }
-
     fn facts(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World) -> Result<Facts> {
-        self.measure(tracer, world)?;
+        self.sizing.measure(tracer, world)?;
         let Some(sums) = &mut tracer.sums else { return Ok(Facts::default()) };
-        let (look, other) = look(&mut self.differences, sums, world, false)?;
+        let (mut look, mut other) = look(&mut self.differences, sums, world, false)?;
+        if let Some(more) = self.truncates.take(&mut look).filter(|_| world.selection.is_empty()) {
+            other.get_or_insert_default().add(&more);
+        }
         let mut rows = rows(&look, other, By::ProcessFile, Sort::Time);
         rows.iter_mut().for_each(|row| locate(row, &mut world.names));
-        let growth = self.growth.iter().map(|(inode, sizes)| (*inode, sizes.growth()));
-        Ok(Facts { length: interval.length, rows, growth: growth.collect() })
+        let pressure = self.waited.zip(waited_for_io()).map(|(before, now)| Pressure {
+            some: now.some.saturating_sub(before.some),
+            full: now.full.saturating_sub(before.full),
+        });
+        let growth = self.sizing.growth();
+        let mut facts = Facts { length: interval.length, rows, growth, pressure, ..Facts::default() };
+        self.blocks.report(&mut facts, tracer, world)?;
+        if let Some(holders) = &self.holders {
+            holders.report(&mut facts);
+        }
+        facts.unseen.extend(unseen(&tracer.losses()?, self.filtered, pressure.is_none()));
+        Ok(facts)
     }
+}
+
+/// What could not be seen, in words.
+fn unseen(losses: &Losses, filtered: bool, no_pressure: bool) -> Vec<String> {
+    let lost = summary::footer(losses);
+    let mut unseen: Vec<String> = lost.lines().map(|line| line.trim_start_matches("lost: ").to_owned()).collect();
+    if filtered {
+        unseen.push("what the filters leave out".into());
+    }
+    if no_pressure {
+        unseen.push("pressure: this kernel has no /proc/pressure/io".into());
+    }
+    unseen
 }
 
 impl Command for Diagnose {
@@ -174,53 +181,46 @@ impl Command for Diagnose {
         DURATION
     }
 
-    fn sample(&mut self, tracer: &mut Tracer, world: &mut World) -> Result<()> {
-        self.measure(tracer, world)
+    fn begin(&mut self, _world: &mut World, _out: &mut Vec<u8>) {
+        self.blocks.begin();
+        self.waited = waited_for_io();
     }
 
-    fn event(&mut self, _event: Event, _world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+    fn sample(&mut self, tracer: &mut Tracer, world: &mut World) -> Result<()> {
+        self.sizing.measure(tracer, world)
+    }
+
+    fn event(&mut self, event: Event, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+        match event {
+            Event::Block(block) => self.blocks.add(&block, world),
+            Event::Truncate(truncate) => {
+                let (path, base) = truncate_place(&truncate, world);
+                if let Some(process) = selected(world, &truncate.task, path.as_deref()) {
+                    self.truncates.add(&truncate, path, base.as_deref(), process);
+                }
+            }
+            _ => {}
+        }
         Ok(())
     }
 
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let facts = self.facts(interval, tracer, world)?;
         let mut findings = all(&facts);
-        findings.retain(|finding| finding.severity >= self.severity);
-        self.found = !findings.is_empty();
+        // That nothing is wrong is said in any case.
+        findings.retain(|finding| finding.severity >= self.severity || finding.is_nothing());
+        if findings.is_empty() {
+            findings.push(nothing(&facts));
+        }
+        self.found = findings.iter().any(|finding| !finding.is_nothing());
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
-            return findings.iter().zip(1..).try_for_each(|(finding, rank)| finding_line(finding, rank, &ts, out));
+            let mut ranked = findings.iter().zip(1..);
+            return ranked.try_for_each(|(finding, rank)| finding_line(finding, rank, &ts, world, out));
         }
-        out.extend_from_slice(text(&findings, &facts, &world.form).as_bytes());
+        out.extend_from_slice(text(&findings, &world.form).as_bytes());
         Ok(())
     }
-}
-
-/// Findings for people.
-fn text(findings: &[Finding], facts: &Facts, form: &Form) -> String {
-    let width = form.width.unwrap_or(WIDTH).min(WIDTH);
-    // Names are not cut: a path goes on a line of its own.
-    let wrapped = |text: &str, first: &str| {
-        let options = Options::new(width)
-            .initial_indent(first)
-            .subsequent_indent(INDENT)
-            .break_words(false)
-            .word_splitter(WordSplitter::NoHyphenation);
-        fill(text, options) + "\n"
-    };
-    let mut text = String::new();
-    for (finding, rank) in findings.iter().zip(1..) {
-        let head = wrapped(&format!("{}: {}", finding.severity.name(), finding.headline), &format!("{rank}. "));
-        text += &head.lines().map(|line| form.header(&format!("{line}\n"))).collect::<String>();
-        text += &finding.evidence.iter().map(|line| wrapped(line, INDENT)).collect::<String>();
-        text += &wrapped(&format!("-> {} (--explain {})", finding.advice, finding.rule), INDENT);
-        text.push('\n');
-    }
-    if findings.is_empty() {
-        let seconds = facts.length.as_secs_f64();
-        text += &format!("nothing wrong found in {seconds:.0} s: {} pairs of process and file\n", facts.rows.len());
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,34 +14,27 @@ use crate::{
     kernel::{
         block::BlockFacts,
         plan::{Grouping, Plan},
-        tracer::{Tracer, monotonic_ns},
+        tracer::Tracer,
     },
     output::{Column, json::append, select},
-    resolve::{Device, Devices, read_diskstats},
     view::{
-        block::{By, Sums},
-        disk::{self, Row, Snapshot, counted, total, tree},
-        latency::{self, Differences, by_disk},
+        block::{By, Sort, Sums},
+        disk::{self, Row, total, tree},
     },
 };
-use anyhow::{Context, Result};
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-    sync::Arc,
-    time::Instant,
-};
+use anyhow::Result;
+use std::collections::HashSet;
 
 mod causes;
 mod cells;
-mod line;
+mod collector;
+pub(super) mod line;
 
 pub use cells::COLUMNS;
+pub(super) use collector::{Collector, Look};
 
 /// Columns that a table has unless it is told others: 80 characters.
 const DEFAULT: &str = "r,w,f,d,r_kb,w_kb,qlen,queue,device,p99,util,disk";
-/// Where the kernel counts.
-const DISKSTATS: &str = "/proc/diskstats";
 
 /// Disks: requests and bytes per second, queue and device time, utilisation, as a tree
 #[derive(Debug, clap::Args)]
@@ -81,18 +74,10 @@ impl Args {
             .into_iter()
             .filter_map(|index| COLUMNS.get(index).copied())
             .collect();
-        let filters = &self.common.filters;
-        let (named, wanted) = (filters.device()?, filters.devices()?);
         let mut disks = Disks {
             all: self.all,
             columns,
-            named,
-            wanted: wanted.map(HashSet::from_iter),
-            before: snapshot()?,
-            devices: Devices::default(),
-            known: HashMap::new(),
-            of_disks: Differences::default(),
-            of_ops: Differences::default(),
+            collector: Collector::new(&self.common.filters)?,
             sums: Sums::new(By::ProcessFile),
         };
         let setup = Setup {
@@ -108,92 +93,16 @@ impl Args {
     }
 }
 
-/// What the kernel counts, now.
-fn snapshot() -> Result<Snapshot> {
-    let before_ns = monotonic_ns();
-    let lines = read_diskstats(Path::new(DISKSTATS)).with_context(|| format!("reading {DISKSTATS}"))?;
-    Ok(Snapshot { at_ns: before_ns + (monotonic_ns() - before_ns) / 2, lines })
-}
-
 struct Disks {
     all: bool,
     columns: Vec<Column>,
-    /// The device that `--disk` names.
-    named: Option<u32>,
-    /// The devices that are shown; `None`: all.
-    wanted: Option<HashSet<u32>>,
-    before: Snapshot,
-    devices: Devices,
-    /// As they were when they were last read.
-    known: HashMap<u32, Arc<Device>>,
-    of_disks: Differences,
-    of_ops: Differences,
+    collector: Collector,
     sums: Sums,
-}
-
-impl Disks {
-    /// The rows of an interval, idle ones included, in the kernel's order.
-    fn rows(&mut self, now: &Snapshot, of_disks: Vec<latency::Row>, of_ops: Vec<latency::Row>) -> Vec<Row> {
-        let wanted = |dev: u32| self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&dev));
-        let counted = counted(&self.before, now).into_iter().filter(|(dev, _)| wanted(*dev));
-        let mut rows: Vec<Row> = counted.map(|(dev, counted)| Row::new(dev, counted)).collect();
-        // Of a partition that --disk names, the requests come under the number of its disk.
-        let place = |dev: u32| if wanted(dev) { dev } else { self.named.unwrap_or(dev) };
-        for requests in of_disks {
-            let dev = place(requests.key.disk);
-            row_of(&mut rows, dev).all = Some(requests);
-        }
-        for requests in of_ops {
-            let dev = place(requests.key.disk);
-            row_of(&mut rows, dev).by_op.push(requests);
-        }
-        for (disk, causes) in disk::causes(&mut self.sums) {
-            let dev = place(disk);
-            // Without requests there was nothing to cause: these completed after the last look.
-            if let Some(row) = rows.iter_mut().find(|row| row.dev == dev) {
-                row.causes = causes;
-            }
-        }
-        let names: HashMap<u32, &str> =
-            self.before.lines.iter().chain(&now.lines).map(|(dev, name, _)| (*dev, name.as_str())).collect();
-        let at = Instant::now();
-        for row in &mut rows {
-            if let Some(name) = names.get(&row.dev).filter(|_| !row.is_idle() || !self.known.contains_key(&row.dev))
-                && let Some(device) = self.devices.read(row.dev, name, at)
-            {
-                self.known.insert(row.dev, Arc::new(device));
-            }
-            row.device = self.known.get(&row.dev).cloned();
-        }
-        // A device that is gone and did nothing that was seen has nothing to show.
-        rows.retain(|row| row.counted.is_some() || row.all.is_some());
-        let present: HashSet<u32> = now.lines.iter().map(|(dev, _, _)| *dev).collect();
-        self.known.retain(|dev, _| present.contains(dev));
-        rows
-    }
-}
-
-/// The row of a device; a new one when the kernel counts nothing of it.
-fn row_of(rows: &mut Vec<Row>, dev: u32) -> &mut Row {
-    let position = rows.iter().position(|row| row.dev == dev).unwrap_or(rows.len());
-    if position == rows.len() {
-        rows.push(Row::new(dev, None));
-    }
-    &mut rows[position]
 }
 
 impl Command for Disks {
     fn begin(&mut self, _world: &mut World, _out: &mut Vec<u8>) {
-        // Once more, now that all is attached; the first look made sure that it can be read.
-        if let Ok(now) = snapshot() {
-            self.before = now;
-        }
-        let at = Instant::now();
-        for (dev, name, _) in &self.before.lines {
-            if let Some(device) = self.devices.read(*dev, name, at) {
-                self.known.insert(*dev, Arc::new(device));
-            }
-        }
+        self.collector.begin();
     }
 
     fn event(&mut self, event: Event, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
@@ -206,14 +115,9 @@ impl Command for Disks {
 
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let Some(histograms) = &tracer.histograms else { return Ok(()) };
-        let histograms = histograms.read()?;
-        let now = snapshot()?;
-        let of_disks = self.of_disks.since(by_disk(&histograms));
-        let of_ops = self.of_ops.since(histograms);
-        let rows = self.rows(&now, of_disks, of_ops);
-        let interval_ns = now.at_ns.saturating_sub(self.before.at_ns);
-        let interval = Interval { end_ns: now.at_ns, ..interval };
-        self.before = now;
+        let causes = disk::causes(self.sums.take(Sort::Device));
+        let Look { rows, interval_ns, end_ns } = self.collector.look(histograms.read()?, causes)?;
+        let interval = Interval { end_ns, ..interval };
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
             let shown: HashSet<usize> = tree(&rows, self.all).iter().map(|place| place.row).collect();

@@ -5,12 +5,15 @@ use crate::{
         form::Form,
         lines::tests::{parsed, world},
     },
-    resolve::{Completed, DiskStat},
-    view::latency::Histograms,
+    resolve::{Completed, Device, Devices, DiskStat},
+    view::{
+        disk::Snapshot,
+        latency::{Differences, Histograms, by_disk},
+    },
 };
 use bytemuck::Zeroable;
 use iotrace_common::latency::{Extremes, Histogram, HistogramKey, Range, bucket_of};
-use std::time::Duration;
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 use unicode_width::UnicodeWidthStr;
 
 const SECOND: u64 = 1_000_000_000;
@@ -87,14 +90,16 @@ fn disks(wanted: Option<&[u32]>, named: Option<u32>) -> Disks {
     Disks {
         all: false,
         columns: select(COLUMNS, DEFAULT).unwrap().into_iter().map(|index| COLUMNS[index]).collect(),
-        named,
-        wanted: wanted.map(|wanted| wanted.iter().copied().collect()),
-        before: snapshot_of(&[NVME, SDA, PART, CRYPT, ROOT, LOOP], |_| DiskStat::default()),
-        // Of these devices nothing is read: the directory has none.
-        devices: Devices::at(Path::new("/nowhere"), crate::resolve::Mounts::new()),
-        known: HashMap::from(known),
-        of_disks: Differences::default(),
-        of_ops: Differences::default(),
+        collector: Collector {
+            named,
+            wanted: wanted.map(|wanted| wanted.iter().copied().collect()),
+            before: snapshot_of(&[NVME, SDA, PART, CRYPT, ROOT, LOOP], |_| DiskStat::default()),
+            // Of these devices nothing is read: the directory has none.
+            devices: Devices::at(Path::new("/nowhere"), crate::resolve::Mounts::new()),
+            known: HashMap::from(known),
+            of_disks: Differences::default(),
+            of_ops: Differences::default(),
+        },
         sums: Sums::default(),
     }
 }
@@ -112,9 +117,9 @@ fn busy(dev: u32) -> DiskStat {
 }
 
 fn rows(disks: &mut Disks, now: &Snapshot) -> Vec<Row> {
-    let of_disks = disks.of_disks.since(by_disk(&histograms()));
-    let of_ops = disks.of_ops.since(histograms());
-    disks.rows(now, of_disks, of_ops)
+    let of_disks = disks.collector.of_disks.since(by_disk(&histograms()));
+    let of_ops = disks.collector.of_ops.since(histograms());
+    disks.collector.rows(now, of_disks, of_ops, HashMap::new())
 }
 
 fn printed(disks: &mut Disks, form: Form) -> String {
@@ -148,7 +153,7 @@ fn idle_disks_and_all_columns_in_ascii() {
 #[test]
 fn nothing_to_show_is_said() {
     let mut disks = disks(Some(&[SDA]), Some(SDA));
-    let rows = disks.rows(&snapshot_of(&[SDA], busy), Vec::new(), Vec::new());
+    let rows = disks.collector.rows(&snapshot_of(&[SDA], busy), Vec::new(), Vec::new(), HashMap::new());
     let (mut world, mut out) = (world(WIDE), Vec::new());
     let interval = Interval { end_ns: SECOND, length: Duration::from_secs(1), repeated: false };
     disks.table(&rows, SECOND, interval, &mut world, &mut out);
@@ -191,5 +196,5 @@ fn a_disk_that_is_gone_keeps_its_name_and_what_was_traced_of_it() {
     assert_eq!((rows.len(), parsed(json(gone).as_bytes())["counted"].is_null()), (2, true));
     let cells = disks.cells(gone, "nvme0n1", false, SECOND, &world(WIDE).block);
     assert_eq!((cells[0].as_str(), cells[7].as_str()), ("?", "70.3ms"));
-    assert_eq!(disks.rows(&snapshot_of(&[SDA], busy), Vec::new(), Vec::new()).len(), 1);
+    assert_eq!(disks.collector.rows(&snapshot_of(&[SDA], busy), Vec::new(), Vec::new(), HashMap::new()).len(), 1);
 }

@@ -8,10 +8,9 @@ use crate::{
         open::Open,
         truncate::Truncate,
     },
-    findings::Finding,
     output::{
         Clock, errno_name, escape,
-        json::{FindingLine, FsyncLine, Head, HostPlace, IoLine, OpenLine, Owner, Place, Text, TopLine, append, exact},
+        json::{FsyncLine, Head, HostPlace, IoLine, OpenLine, Owner, Place, Text, TopLine, append, exact},
         open_flags,
     },
     resolve::{
@@ -94,8 +93,7 @@ fn host_place<'a>(host: Option<&'a HostPath>, free: Option<&'a Free>) -> HostPla
     }
 }
 
-/// Which file a row is of.
-pub fn row_place(row: &Row) -> Place<'_> {
+pub(super) fn row_place(row: &Row) -> Place<'_> {
     Place {
         path: row.path.as_deref().map(Text),
         path_bytes: exact(row.path.as_deref()),
@@ -107,8 +105,7 @@ pub fn row_place(row: &Row) -> Place<'_> {
     }
 }
 
-/// Whose row it is.
-pub fn owner(row: &Row) -> Owner<'_> {
+pub(super) fn owner(row: &Row) -> Owner<'_> {
     let comm = row.comm.as_ref().map(|comm| comm.bytes());
     Owner {
         pid: row.pid,
@@ -240,7 +237,7 @@ pub fn top_line(row: &Row, ts: &str, latency: bool, out: &mut Vec<u8>) -> Result
     Ok(append(out, &top_of(row, ts, latency))?)
 }
 
-fn top_of<'a>(row: &'a Row, ts: &'a str, latency: bool) -> TopLine<'a> {
+pub(super) fn top_of<'a>(row: &'a Row, ts: &'a str, latency: bool) -> TopLine<'a> {
     let counters = &row.counters;
     let time = |ns| latency.then_some(ns);
     TopLine {
@@ -266,30 +263,6 @@ fn top_of<'a>(row: &'a Row, ts: &'a str, latency: bool) -> TopLine<'a> {
         mmap_writes: row.mapped.writes,
         mmap_write_bytes: row.mapped.write_bytes,
     }
-}
-
-/// Appends a finding. `rank`: 1 for the first.
-///
-/// # Errors
-///
-/// See [`append`].
-pub fn finding_line(finding: &Finding, rank: usize, ts: &str, out: &mut Vec<u8>) -> Result<()> {
-    let row = &finding.subject;
-    let line = FindingLine {
-        kind: "finding",
-        ts,
-        rank,
-        rule: finding.rule,
-        severity: finding.severity.name(),
-        owner: owner(row),
-        place: row_place(row),
-        headline: &finding.headline,
-        details: &finding.evidence,
-        cost_ns: u64::try_from(finding.cost.as_nanos()).unwrap_or(u64::MAX),
-        evidence: vec![top_of(row, ts, true)],
-        advice: &finding.advice,
-    };
-    Ok(append(out, &line)?)
 }
 
 /// Appends a row of the sync ledger. `wall_ns`: time traced.

@@ -18,7 +18,7 @@ use crate::{
         tracer::{ALL_KINDS, Tracer},
     },
     output::{Align, Column, nanos, percent, select},
-    resolve::{pipe_ends::PipeEnds, pressure::Pressures},
+    resolve::{Pressures, pipe_ends::PipeEnds},
     view::{
         top::By,
         wait::{WaitDelta, WaitRow, Waits, rows},

@@ -12,10 +12,9 @@ use crate::{
         percent,
     },
     resolve::{
-        Resident,
+        Pressures, Resident, Waited,
         names::ProcessInfo,
         pipe_ends::{PipeEnds, state},
-        pressure::{Pressure, Pressures},
     },
     view::wait::{Peer, WaitDelta, WaitRow, opposite},
 };
@@ -99,13 +98,13 @@ pub struct Pressed {
     /// `None`: the host.
     cgroup: Option<String>,
     resident: Option<Resident>,
-    pressure: Pressure,
+    waited: Waited,
 }
 
 impl Pressed {
     /// What came since the last look: of the host, and of the control groups of those that waited.
     pub fn since(pressures: &mut Pressures, deltas: &[WaitDelta]) -> Vec<Self> {
-        let host = pressures.host().map(|pressure| Self { cgroup: None, resident: None, pressure });
+        let host = pressures.host().map(|waited| Self { cgroup: None, resident: None, waited });
         let processes = deltas.iter().filter_map(|wait| wait.delta.process.as_ref());
         let groups: BTreeMap<&str, &Option<Resident>> = processes
             .filter(|process| process.process.cgroup != "/")
@@ -114,11 +113,11 @@ impl Pressed {
         let mut all: Vec<Self> = groups
             .into_iter()
             .filter_map(|(cgroup, resident)| {
-                let pressure = pressures.group(cgroup)?;
-                Some(Self { cgroup: Some(cgroup.to_owned()), resident: resident.clone(), pressure })
+                let waited = pressures.group(cgroup)?;
+                Some(Self { cgroup: Some(cgroup.to_owned()), resident: resident.clone(), waited })
             })
             .collect();
-        all.sort_by_key(|one| std::cmp::Reverse(one.pressure.some_ns));
+        all.sort_by_key(|one| std::cmp::Reverse(one.waited.some));
         host.into_iter().chain(all).collect()
     }
 }
@@ -129,7 +128,7 @@ impl Pressed {
 ///
 /// See [`append`].
 pub fn pressure_line(one: &Pressed, ts: &str, wall_ns: u64, out: &mut Vec<u8>) -> Result<()> {
-    let Pressure { some_ns, full_ns } = one.pressure;
+    let (some_ns, full_ns) = nanos_of(&one.waited);
     let line = PressureLine {
         kind: "pressure",
         ts,
@@ -146,11 +145,17 @@ pub fn pressure_line(one: &Pressed, ts: &str, wall_ns: u64, out: &mut Vec<u8>) -
 /// The same for people.
 pub fn pressure_text(pressed: &[Pressed], wall_ns: u64) -> String {
     let line = |one: &Pressed| {
-        let (some, full) = (percent(one.pressure.some_ns, wall_ns), percent(one.pressure.full_ns, wall_ns));
+        let (some_ns, full_ns) = nanos_of(&one.waited);
+        let (some, full) = (percent(some_ns, wall_ns), percent(full_ns, wall_ns));
         let of = one.cgroup.as_deref().map_or("host".into(), |group| escape(group.as_bytes()));
         format!("pressure: some {some} %, full {full} % {of}\n")
     };
     pressed.iter().take(1 + GROUPS).map(line).collect()
+}
+
+fn nanos_of(waited: &Waited) -> (u64, u64) {
+    let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    (nanos(waited.some), nanos(waited.full))
 }
 
 fn share(ns: u64, wall_ns: u64) -> f64 {

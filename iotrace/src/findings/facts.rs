@@ -1,6 +1,11 @@
 //! What rules look at: what other commands show, of one stretch of time.
 
-use crate::view::top::Row;
+use crate::view::{
+    block,
+    disk::{self, Counted},
+    latency,
+    top::Row,
+};
 use std::{collections::HashMap, time::Duration};
 
 /// A file's size, as it was seen first and last.
@@ -25,7 +30,84 @@ impl Growth {
     }
 }
 
-/// All that is known of the time traced.
+/// A device as `disk` has it.
+#[derive(Clone, Debug)]
+pub struct DiskUse {
+    /// What the kernel counted, what was traced, and who caused most of it.
+    pub row: disk::Row,
+    /// Between the two looks at the kernel's counters, nanoseconds.
+    pub interval_ns: u64,
+    /// Traced reads.
+    pub reads: Option<latency::Row>,
+    /// Traced writes.
+    pub writes: Option<latency::Row>,
+    /// Traced flushes of the device's cache.
+    pub flushes: Option<latency::Row>,
+    /// Process and file of each of the causes.
+    pub causes: Vec<Row>,
+}
+
+impl DiskUse {
+    /// Its name as in `/dev`.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.row.device.as_ref().map(|device| device.name.as_str())
+    }
+
+    /// Part of the time with a request in flight, of 1.
+    #[must_use]
+    pub fn busy(&self) -> f64 {
+        let busy_ns = self.row.counted.as_ref().and_then(|counted| counted.busy_ns);
+        (busy_ns.unwrap_or_default() as f64 / self.interval_ns.max(1) as f64).min(1.0)
+    }
+
+    /// Mean number of requests in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> f64 {
+        self.row.counted.as_ref().map_or(0, |counted| counted.queued_ns) as f64 / self.interval_ns.max(1) as f64
+    }
+
+    /// What the kernel counted, as so much a second.
+    #[must_use]
+    pub fn per_second(&self, count: fn(&Counted) -> u64) -> f64 {
+        self.row.counted.as_ref().map_or(0, count) as f64 * 1e9 / self.interval_ns.max(1) as f64
+    }
+}
+
+/// Reads of a file that reached a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskReads {
+    /// Requests.
+    pub requests: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of the requests, those that begin where the one before ended.
+    pub contiguous: u64,
+}
+
+/// A file that was deleted, and takes its room because somebody has it open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Who has it open.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Vec<u8>,
+    /// The path that it had.
+    pub path: Vec<u8>,
+    /// Bytes that it takes.
+    pub bytes: u64,
+}
+
+/// Time in which somebody waited for I/O (`/proc/pressure/io`, Documentation/accounting/psi.rst).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Some task waited.
+    pub some: Duration,
+    /// All that had something to do waited.
+    pub full: Duration,
+}
+
+/// All that is known of the time traced. A field for each source.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// How long it was.
@@ -34,6 +116,18 @@ pub struct Facts {
     pub rows: Vec<Row>,
     /// Sizes of files that were written, by device and inode.
     pub growth: HashMap<(u32, u64), Growth>,
+    /// Devices that were not idle, as `disk` has them.
+    pub disks: Vec<DiskUse>,
+    /// Requests of processes and files, as `block --summary` has them, those with most bytes first.
+    pub blocks: Vec<block::Row>,
+    /// Reads that reached a disk, by process and path.
+    pub reads: HashMap<(u32, Vec<u8>), DiskReads>,
+    /// Deleted files on file systems that are nearly full, by mount point, the largest first.
+    pub held: HashMap<Vec<u8>, Vec<Held>>,
+    /// Waiting for I/O, of the whole host; `None` where the kernel does not tell.
+    pub pressure: Option<Pressure>,
+    /// What could not be seen, in words.
+    pub unseen: Vec<String>,
 }
 
 impl Facts {
@@ -55,5 +149,11 @@ impl Facts {
     #[must_use]
     pub fn growth(&self, row: &Row) -> Option<&Growth> {
         self.growth.get(&(row.dev?, row.ino?))
+    }
+
+    /// Requests of a row's process and file.
+    #[must_use]
+    pub fn blocks(&self, row: &Row) -> Option<&block::Row> {
+        self.blocks.iter().find(|block| block.pid.is_some() && block.pid == row.pid && block.path == row.path)
     }
 }

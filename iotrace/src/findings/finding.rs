@@ -1,6 +1,9 @@
 //! What was found, with its evidence.
 
-use crate::{resolve::Container, view::top::Row};
+use crate::{
+    resolve::Container,
+    view::{block, disk, top::Row},
+};
 use std::{sync::Arc, time::Duration};
 
 /// How bad it is.
@@ -26,8 +29,19 @@ impl Severity {
     }
 }
 
+/// A row of another command that proves a finding.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// Of `top`.
+    Top(Row),
+    /// Of `disk`, and the time between its looks, nanoseconds.
+    Disk(disk::Row, u64),
+    /// Of `block --summary`.
+    Block(block::Row),
+}
+
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Finding {
     /// The name of the rule.
     pub rule: &'static str,
@@ -35,17 +49,25 @@ pub struct Finding {
     pub severity: Severity,
     /// Time that it cost all threads together; what findings of one severity are ordered by.
     pub cost: Duration,
-    /// Whose I/O it is, to which file. Its counters are part of the evidence.
+    /// Whose I/O it is, to which file.
     pub subject: Row,
     /// One sentence.
     pub headline: String,
     /// What it follows from, a line each.
     pub evidence: Vec<String>,
+    /// The rows that the evidence is taken from.
+    pub proof: Vec<Proof>,
     /// What to look at.
     pub advice: String,
 }
 
 impl Finding {
+    /// Whether it says that nothing is wrong.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.rule == super::nothing_wrong::RULE.name
+    }
+
     /// The disk.
     #[must_use]
     pub fn disk(&self) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! Many reads of a few bytes without a buffer.
 
-use super::{Facts, Finding, Rule, Severity, words};
+use super::{Facts, Finding, Proof, Rule, Severity, words};
 use crate::{
     output::{bytes, nanos},
     view::top::Row,
@@ -46,6 +46,7 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
         subject: row.clone(),
         headline: format!("{who} reads {file} in pieces of {}, without a buffer", bytes(average)),
         evidence,
+        proof: vec![Proof::Top(row.clone())],
         advice: "read through a buffer of some KiB: BufReader, fread, io.BufferedReader".into(),
     })
 }

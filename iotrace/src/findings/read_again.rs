@@ -1,6 +1,6 @@
 //! The same file is read again and again.
 
-use super::{Facts, Finding, Rule, Severity, words};
+use super::{Facts, Finding, Proof, Rule, Severity, words};
 use crate::{
     output::{bytes, nanos},
     view::top::Row,
@@ -45,6 +45,7 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
         subject: row.clone(),
         headline: format!("{who} reads {file} {times:.0} times over"),
         evidence,
+        proof: vec![Proof::Top(row.clone())],
         advice: "keep what was read, and look with inotify or the file's mtime whether it has changed".into(),
     })
 }

@@ -1,6 +1,6 @@
 //! A file that only grows, fast, and will fill its file system.
 
-use super::{Facts, Finding, Growth, Rule, Severity, words};
+use super::{Facts, Finding, Growth, Proof, Rule, Severity, words};
 use crate::{output::bytes, view::top::Row};
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ fn judge(facts: &Facts, row: &Row, growth: &Growth) -> Option<Finding> {
         subject: row.clone(),
         headline: format!("{who} writes {file} without end"),
         evidence,
+        proof: vec![Proof::Top(row.clone())],
         advice: "rotate it (logrotate with size and copytruncate, kubelet's containerLogMaxSize), and log less".into(),
     })
 }

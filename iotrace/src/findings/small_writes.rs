@@ -1,6 +1,6 @@
 //! Many small writes without a buffer: a system call for each record.
 
-use super::{Facts, Finding, Rule, Severity, words};
+use super::{Facts, Finding, Proof, Rule, Severity, words};
 use crate::{
     output::{bytes, nanos},
     view::top::Row,
@@ -24,6 +24,10 @@ fn find(facts: &Facts) -> Vec<Finding> {
 
 fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
     let counters = &row.counters;
+    // What a container prints is written by its runtime: `container-output` tells of that.
+    if row.role.is_some() {
+        return None;
+    }
     // Those that sync by themselves cost what a sync does: `sync-per-write` tells of them.
     let writes = counters.writes.saturating_sub(counters.sync_writes);
     let ns = counters.write_ns.saturating_sub(counters.sync_write_ns);
@@ -50,6 +54,7 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
         subject: row.clone(),
         headline: format!("{who} writes {file} in pieces of {}, without a buffer", bytes(average)),
         evidence,
+        proof: vec![Proof::Top(row.clone())],
         advice: "write through a buffer: `access_log ... buffer=64k flush=1s` of nginx, BufWriter, setvbuf, a logger's queue".into(),
     })
 }

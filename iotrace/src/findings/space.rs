@@ -1,15 +1,20 @@
 //! A file system is nearly full, of bytes or of inodes.
 
-use super::{Facts, Finding, Rule, Severity, words};
-use crate::{output::escape, view::top::Row};
+use super::{Facts, Finding, Held, Proof, Rule, Severity, words};
+use crate::{
+    output::{bytes, escape},
+    view::top::Row,
+};
 use std::{collections::HashMap, time::Duration};
 
 /// The rule.
 pub(super) const RULE: Rule =
     Rule { name: "file-system-full", page: include_str!("../../../docs/findings/file-system-full.md"), find };
 
+/// Deleted files that take less in all are not worth a line.
+const HELD: u64 = 1 << 20;
 /// Per cent that are free.
-const WARNING: f64 = 5.0;
+pub const WARNING: f64 = 5.0;
 const CRITICAL: f64 = 2.0;
 
 fn find(facts: &Facts) -> Vec<Finding> {
@@ -40,6 +45,7 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
         format!("most is written by {}: {} to {}", words::who(row), words::rate(written), words::file(row)),
     ];
     evidence.extend(words::place(row));
+    evidence.extend(facts.held.get(&free.mount).and_then(|held| deleted(held)));
     let mount = escape(&free.mount);
     let fs = row.fs.clone().unwrap_or_else(|| "?".into());
     Some(Finding {
@@ -49,6 +55,21 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
         subject: row.clone(),
         headline: format!("the {fs} at {mount} is nearly full: {left:.1} % of its {what} are left"),
         evidence,
-        advice: "make room: `du -x`, old logs and images, files deleted but still open; some file systems slow down above 95 %".into(),
+        proof: vec![Proof::Top(row.clone())],
+        advice: "make room: `du -x`, old logs and images; end or restart who holds deleted files (`lsof +L1`)".into(),
     })
+}
+
+/// What deleted files take that somebody has open.
+fn deleted(held: &[Held]) -> Option<String> {
+    let all: u64 = held.iter().map(|file| file.bytes).sum();
+    let first = held.first().filter(|_| all >= HELD)?;
+    Some(format!(
+        "{} in {} deleted files that are still open, most of it: {} ({}) has {}",
+        bytes(all),
+        held.len(),
+        escape(&first.comm),
+        first.pid,
+        escape(&first.path)
+    ))
 }

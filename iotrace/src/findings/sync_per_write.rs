@@ -1,6 +1,6 @@
 //! A file is synced after (nearly) every write: the program waits for the disk each time.
 
-use super::{Facts, Finding, Rule, Severity, words};
+use super::{Facts, Finding, Proof, Rule, Severity, runtime, words};
 use crate::{
     output::{bytes, nanos},
     view::top::Row,
@@ -28,7 +28,8 @@ fn find(facts: &Facts) -> Vec<Finding> {
 fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
     let counters = &row.counters;
     let syncs = counters.syncs + counters.sync_writes;
-    if facts.per_second(syncs) < SYNCS_PER_SECOND || counters.writes == 0 || row.everything {
+    if facts.per_second(syncs) < SYNCS_PER_SECOND || counters.writes == 0 || row.everything || runtime::is_metadata(row)
+    {
         return None;
     }
     let writes_per_sync = counters.writes as f64 / syncs as f64;
@@ -60,6 +61,7 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
         subject: row.clone(),
         headline: format!("{who} syncs {file} after every write"),
         evidence,
+        proof: vec![Proof::Top(row.clone())],
         advice:
             "sync once for many records: a buffer and a timer, or group commit; for logs that may lose a second, none"
                 .into(),

@@ -2,7 +2,7 @@
 use super::*;
 use crate::{event::Comm, resolve::Free, view::top::Row};
 use iotrace_common::sum::Counters;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -26,7 +26,7 @@ fn facts(rows: Vec<Row>) -> Facts {
 }
 
 fn names(facts: &Facts) -> Vec<(&'static str, Severity)> {
-    all(facts).iter().map(|finding| (finding.rule, finding.severity)).collect()
+    all(facts).iter().filter(|found| !found.is_nothing()).map(|found| (found.rule, found.severity)).collect()
 }
 
 #[test]
@@ -133,9 +133,95 @@ fn a_file_system_without_room_is_told_once_with_its_writer() {
 }
 
 #[test]
+fn deleted_files_that_are_open_are_told_where_room_is_short() {
+    let writes = Counters { writes: 7, write_bytes: 7, ..Counters::default() };
+    let row = Row { free: free(1 << 20, 1.0, 50.0), ..row("/a", writes) };
+    let held = |bytes| Held { pid: 812, comm: b"java".to_vec(), path: b"/srv/old.log".to_vec(), bytes };
+    let facts = |bytes| {
+        let files = vec![held(bytes), held(4096)];
+        all(&Facts { held: HashMap::from([(b"/srv".to_vec(), files)]), ..facts(vec![row.clone()]) })
+    };
+    let line = "1GiB in 2 deleted files that are still open, most of it: java (812) has /srv/old.log";
+    assert!(facts(1 << 30)[0].evidence.iter().any(|found| found == line), "{:?}", facts(1 << 30)[0].evidence);
+    assert!(facts(4096)[0].evidence.iter().all(|found| !found.contains("deleted")));
+}
+
+#[test]
+fn nothing_wrong_says_what_it_looked_at() {
+    let calm = Counters { reads: 7, read_bytes: 7 << 20, read_ns: SECOND / 100, ..Counters::default() };
+    let pressure = Some(Pressure { some: Duration::from_millis(200), full: Duration::ZERO });
+    let unseen = vec!["what the filters leave out".to_owned()];
+    let found = all(&Facts { pressure, unseen, ..facts(vec![row("/a", calm)]) });
+    assert_eq!((found.len(), found[0].rule, found[0].severity), (1, "nothing-wrong", Severity::Info));
+    assert_eq!(found[0].headline, "nothing wrong found in 10 s: 1 pairs of process and file");
+    assert_eq!(
+        found[0].evidence,
+        [
+            "most time in calls: app (4711), 0 % of it, on /a",
+            "some task waited for I/O 2 % of the time, all that had work 0 %",
+            "not seen: what the filters leave out"
+        ]
+    );
+}
+
+#[test]
+fn reads_in_order_that_each_go_to_the_disk() {
+    let counters = Counters { reads: 5003, read_bytes: 5003 * 4096, read_ns: 4 * SECOND, ..Counters::default() };
+    let facts = |requests: u64, size: u64, contiguous: u64| {
+        let reads = DiskReads { requests, bytes: requests * size, contiguous };
+        Facts { reads: HashMap::from([((4711, b"/in".to_vec()), reads)]), ..facts(vec![row("/in", counters)]) }
+    };
+    assert_eq!(names(&facts(5003, 4096, 5000)), [("missing-read-ahead", Severity::Warning)]);
+    assert_eq!(names(&facts(5003, 4096, 2000)), [], "here and there: a database");
+    assert_eq!(names(&facts(101, 128 << 10, 101)), [], "read ahead");
+    assert_eq!(names(&facts(1009, 4096, 1009)), [], "most of it was in memory");
+    let quick = Counters { read_ns: SECOND / 10, ..counters };
+    assert_eq!(names(&Facts { rows: vec![row("/in", quick)], ..facts(5003, 4096, 5000) }), []);
+}
+
+/// A row of a container runtime.
+fn of_runtime(path: &str, counters: Counters) -> Row {
+    Row { role: Some("runtime"), ..row(path, counters) }
+}
+
+#[test]
+fn what_a_runtime_does_for_itself_is_told_apart_from_what_it_does_for_containers() {
+    let root = "/var/lib/containerd/io.containerd";
+    let synced =
+        |sync_ns| Counters { writes: 503, write_bytes: 503 * 8192, syncs: 307, sync_ns, ..Counters::default() };
+    let database = |ns| facts(vec![of_runtime(&format!("{root}.metadata.v1.bolt/meta.db"), synced(ns))]);
+    assert_eq!(names(&database(SECOND)), [("runtime-metadata", Severity::Warning)]);
+    assert_eq!(names(&database(6 * SECOND)), [("runtime-metadata", Severity::Critical)]);
+    assert_eq!(names(&database(SECOND / 10)), []);
+    // The same name in a container's hands is a file like any other.
+    let own = facts(vec![row("/data/meta.db", synced(SECOND))]);
+    assert_eq!(names(&own), [("sync-per-write", Severity::Warning)]);
+
+    let written = |bytes, write_ns| Counters { writes: 101, write_bytes: bytes, write_ns, ..Counters::default() };
+    let unpacked = |bytes, ns| {
+        let layer = format!("{root}.snapshotter.v1.overlayfs/snapshots/7/fs/usr/lib/libc.so");
+        facts(vec![of_runtime(&layer, written(bytes, ns)), of_runtime("/tmp/containerd-mount12/bin/sh", written(1, 1))])
+    };
+    assert_eq!(names(&unpacked(100 << 20, SECOND)), [("image-unpack", Severity::Info)]);
+    assert_eq!(names(&unpacked(100 << 20, 3 * SECOND)), [("image-unpack", Severity::Warning)]);
+    assert_eq!(names(&unpacked(1 << 20, SECOND)), []);
+    assert_eq!(all(&unpacked(100 << 20, SECOND))[0].evidence[0], "100MiB to 2 files, 10MiB/s");
+
+    let output = |bytes| facts(vec![of_runtime("/var/log/pods/web/0.log", written(bytes, SECOND))]);
+    assert_eq!(names(&output(100 << 20)), [("container-output", Severity::Warning)]);
+    assert_eq!(names(&output(1 << 20)), []);
+    let lines = Counters { writes: 100_003, write_bytes: 100_003 * 58, write_ns: SECOND, ..Counters::default() };
+    let lines = facts(vec![of_runtime("/var/log/pods/web/0.log", lines)]);
+    assert_eq!(names(&lines), [("container-output", Severity::Warning)], "not small-writes");
+}
+
+#[test]
 fn each_rule_has_its_page() {
     for rule in RULES {
         assert!(rule.page.starts_with(&format!("# {}\n", rule.name)), "{}", rule.name);
         assert!(rule.page.contains("**Found when**") && rule.page.contains("**What to do**"), "{}", rule.name);
     }
 }
+
+#[path = "disk_saturated_tests.rs"]
+mod saturated;

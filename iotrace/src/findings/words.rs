@@ -5,11 +5,12 @@ use crate::{
     view::top::Row,
 };
 
-/// Who it is: `postgres (4711) in web-0/db`.
+/// Who it is: `postgres (4711) in web-0/db`, and `containerd-shim (812) for web-0/db` for who serves it.
 pub(super) fn who(row: &Row) -> String {
     let name = row.comm.as_ref().map_or_else(|| "?".into(), |comm| escape(comm.bytes()).into_owned());
     let pid = row.pid.map(|pid| format!(" ({pid})")).unwrap_or_default();
-    let container = row.container().map(|container| format!(" in {}", escape(container.label().as_bytes())));
+    let how = if row.role.is_some() { "for" } else { "in" };
+    let container = row.container().map(|container| format!(" {how} {}", escape(container.label().as_bytes())));
     name + &pid + &container.unwrap_or_default()
 }
 

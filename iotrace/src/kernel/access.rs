@@ -76,6 +76,20 @@ pub fn restrict(looks: bool, reads_maps: impl Fn() -> bool) -> Result<(), Kept> 
     Ok(())
 }
 
+/// Gives up all capabilities but those with which all processes can be looked at in `/proc`, for the calling thread.
+///
+/// # Errors
+///
+/// When the system does not let them go.
+pub fn keep_looking() -> Result<(), Kept> {
+    let held = caps::read(None, CapSet::Permitted)?;
+    let wanted = [Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+    drop_bounding();
+    let kept = wanted.into_iter().filter(|capability| held.contains(capability)).collect();
+    caps::set(None, CapSet::Effective, &kept)?;
+    keep(&kept)
+}
+
 /// Gives up all capabilities, for the calling thread and those that it starts.
 ///
 /// # Errors

@@ -5,10 +5,11 @@ use crate::kernel::{
     btf::Btf,
     functions::Function,
     link,
-    mechanism::{Entry, Mechanism, Place, Subject, When, entries},
+    mechanism::{Entry, Mechanism, Place, Subject, entries},
     object::Object,
     program::{self, Kind, Loaded, Refused},
     sys,
+    wanted::{applies, at_function, bodies, probe_kind},
 };
 use aya_obj::generated::{bpf_cmd, bpf_map_type};
 use std::{
@@ -143,24 +144,6 @@ enum Jump {
     Probes { kind: u32, names: Vec<String>, at_return: bool },
 }
 
-/// Whether an entry is used on this kernel.
-pub fn applies(entry: &Entry, kernel: &Kernel<'_>) -> bool {
-    let arguments = || match entry.place {
-        // The first parameter is the tracepoint's own.
-        Place::Tracepoint(name) => kernel.btf.tracepoint_parameters(name).map(|all| all.len() - 1),
-        Place::CallBegin | Place::CallEnd { .. } => None,
-    };
-    match entry.when {
-        When::Always => true,
-        When::IfPresent => arguments().is_some(),
-        When::Arguments(wanted) => arguments() == Some(wanted),
-        When::QueueFirst => kernel.block.queue_argument,
-        When::RequestFirst => !kernel.block.queue_argument,
-        When::FindsMappings => kernel.btf.function_exists("bpf_find_vma"),
-        When::NoMappings => !kernel.btf.function_exists("bpf_find_vma"),
-    }
-}
-
 /// Attaches all programs of a subject.
 ///
 /// # Errors
@@ -191,33 +174,12 @@ pub fn subject(
     Ok(attached)
 }
 
-/// Puts one program at all functions, through programs that go on with it: the verifier looks at it once. The kernel lets a program
-/// go on with another only where both were made for functions with the same prototype (since 5.19).
+/// Puts one program at all functions, through programs that go on with it: the verifier looks at it once.
 fn trampolines(object: &Object, attached: &mut Attached, entry: &Entry, kernel: &Kernel<'_>) -> Result<(), Refused> {
-    let (kind, numbered, at_end): (fn(u32) -> Kind, _, _) = match entry.place {
-        Place::CallEnd { numbered } => (Kind::Fexit, numbered, true),
-        _ => (Kind::Fentry, None, false),
-    };
-    let functions = || kernel.functions.iter().filter(|function| at_end || function.begins);
-    // What has no type of its own goes with the first that has: only kernels before 5.19 have such functions.
-    let fallback = |function: &Function| {
-        let typed = |other: &&Function| other.typed && other.parameters == function.parameters;
-        kernel.functions.iter().find(typed).map_or(function.prototype, |other| other.prototype)
-    };
-    let group_of = |function: &Function| if function.typed { function.prototype } else { fallback(function) };
-    let mut groups: Vec<u32> = functions().map(group_of).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    for prototype in groups {
-        let is_of_group = |function: &&Function| group_of(function) == prototype;
-        // The program need not be made for a function at which it is put.
-        let Some(first) = kernel.functions.iter().filter(is_of_group).max_by_key(|function| function.typed) else {
-            continue;
-        };
-        let name = numbered.filter(|_| first.parameters > 1).unwrap_or(entry.program);
-        let body = object.load(name, kind(first.id))?;
-        let places = functions().filter(is_of_group).map(|function| Jump::Function(kind(function.id)));
-        attached.through(Stage::of(entry.place), body, places)?;
+    for body in bodies(entry, kernel) {
+        let loaded = object.load(body.program, body.kind)?;
+        let places = body.places.iter().map(|function| Jump::Function(at_function(entry, function)));
+        attached.through(Stage::of(entry.place), loaded, places)?;
     }
     Ok(())
 }
@@ -231,7 +193,8 @@ fn probes(
     at_return: bool,
 ) -> Result<(), Refused> {
     let names = || kernel.functions.iter().map(|function| function.name.as_str());
-    if let Ok(program) = object.load(entry.program, Kind::ProbeMulti)
+    if probe_kind() == Some(Kind::ProbeMulti)
+        && let Ok(program) = object.load(entry.program, Kind::ProbeMulti)
         && let Ok(link) = link::probe_multi(&program, &names().collect::<Vec<_>>(), at_return)
     {
         attached.held.push((Stage::of(entry.place), Held::Probes(link)));

@@ -1,7 +1,7 @@
 //! Putting loaded programs into their places. Dropping what is returned takes them out again.
 
 use crate::kernel::{
-    program::{Loaded, Refused},
+    program::{self, Kind, Loaded, Refused},
     sys,
 };
 use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_link_info};
@@ -10,6 +10,16 @@ use std::{
     fs, io,
     os::fd::{AsRawFd, OwnedFd},
 };
+
+/// Whether the kernel can put a program at many functions at once, found out without putting one anywhere: taking it away again would
+/// take long. Without functions a kernel that can says that there are none (`bpf_kprobe_multi_link_attach` of
+/// kernel/trace/bpf_trace.c), and one that was built without CONFIG_FPROBE that it cannot.
+pub fn has_probe_multi() -> bool {
+    let nothing = program::load_nothing(Kind::ProbeMulti);
+    nothing.is_ok_and(|nothing| {
+        probe_multi(&nothing, &[], false).err().and_then(|error| error.raw_os_error()) == Some(libc::EINVAL)
+    })
+}
 
 /// Attaches a program to the place it was loaded for: a tracepoint, or a function's beginning or end.
 ///

@@ -26,3 +26,4 @@ pub mod symbols;
 pub mod sys;
 pub mod tracer;
 pub mod waits;
+pub mod wanted;

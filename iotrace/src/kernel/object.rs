@@ -12,9 +12,18 @@ use anyhow::{Context, Result};
 use aya::maps::{Map, MapData};
 use aya_obj::{EbpfSectionKind, generated::bpf_cmd};
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
+
+/// A program, and what it is loaded for.
+pub type Wanted = (&'static str, Kind);
 
 /// Values that the loader gives to the object before it is loaded.
 pub struct Settings<'a> {
@@ -52,6 +61,8 @@ pub struct Object {
     /// The maps once more: programs refer to them by these, whoever has taken them.
     _referred: Vec<OwnedFd>,
     btf: Option<OwnedFd>,
+    /// What was loaded ahead, and not asked for yet.
+    ahead: Mutex<Vec<(Wanted, Result<Loaded, Refused>)>>,
 }
 
 impl Object {
@@ -99,7 +110,7 @@ impl Object {
             Some((name.clone(), Code::new(name, &program.license, function)))
         });
         let code = code.collect();
-        Ok(Self { code, maps, _referred: referred, btf })
+        Ok(Self { code, maps, _referred: referred, btf, ahead: Mutex::default() })
     }
 
     /// Takes a map out of the object.
@@ -117,12 +128,45 @@ impl Object {
         self.code.keys().map(String::as_str)
     }
 
-    /// Loads a program.
+    /// Loads programs side by side, on all processors: the verifier takes most of the time of a start, and does not mind company.
+    /// [`Self::load`] then gives what came of it.
+    pub fn load_ahead(&self, wanted: impl IntoIterator<Item = Wanted>) {
+        let mut wanted: Vec<Wanted> = wanted.into_iter().collect();
+        let ahead = || self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.retain(|wanted| !ahead().iter().any(|(known, _)| known == wanted));
+        // The longest first: a short one at the end leaves the other processors idle for a shorter time.
+        wanted.sort_by_key(|(program, _)| Reverse(self.code.get(*program).map_or(0, Code::length)));
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(&(program, kind)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let loaded = self.load_now(program, kind);
+                ahead().push(((program, kind), loaded));
+            }
+        };
+        let others = thread::available_parallelism().map_or(1, usize::from).min(wanted.len()).saturating_sub(1);
+        thread::scope(|scope| {
+            for _ in 0..others {
+                // One thread less is only slower.
+                let _ = thread::Builder::new().name("iotrace-load".into()).spawn_scoped(scope, work);
+            }
+            work();
+        });
+    }
+
+    /// Loads a program, or gives it where it was loaded ahead.
     ///
     /// # Errors
     ///
     /// The kernel's refusal, with the end of the verifier's log.
     pub fn load(&self, program: &'static str, kind: Kind) -> Result<Loaded, Refused> {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        match ahead.iter().position(|(wanted, _)| *wanted == (program, kind)) {
+            Some(at) => ahead.swap_remove(at).1,
+            None => self.load_now(program, kind),
+        }
+    }
+
+    fn load_now(&self, program: &'static str, kind: Kind) -> Result<Loaded, Refused> {
         let code = self.code.get(program).ok_or_else(|| Refused::absent(program))?;
         code.load(program, kind, self.btf.as_ref().map(AsFd::as_fd))
     }

@@ -108,6 +108,11 @@ impl Code {
         }
     }
 
+    /// Number of its instructions.
+    pub fn length(&self) -> usize {
+        self.instructions.len()
+    }
+
     /// Loads it.
     ///
     /// # Errors
@@ -247,9 +252,24 @@ pub fn instruction(code: u8, destination: u8, source: u8, imm: i32) -> bpf_insn 
 
 /// Whether the kernel takes a program of these instructions.
 pub fn is_taken(kind: Kind, instructions: &[bpf_insn]) -> bool {
+    load_trial(kind, instructions).is_ok()
+}
+
+/// A program that does nothing.
+///
+/// # Errors
+///
+/// The kernel's refusal.
+pub fn load_nothing(kind: Kind) -> io::Result<Loaded> {
+    load_trial(kind, &[instruction(MOVE, 0, 0, 0), instruction(EXIT, 0, 0, 0)])
+}
+
+fn load_trial(kind: Kind, instructions: &[bpf_insn]) -> io::Result<Loaded> {
+    let began = Instant::now();
     let mut attr = attributes(kind, instructions, c"GPL", c"trial");
     // SAFETY: what the fields point to outlives the call.
-    unsafe { sys::bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }.is_ok()
+    let fd = unsafe { sys::bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }?;
+    Ok(Loaded { name: "trial", fd, took: began.elapsed() })
 }
 
 impl Loaded {

@@ -14,11 +14,12 @@ use crate::kernel::{
     losses::{LossReader, Losses},
     marks::Constants,
     mechanism::{Mechanism, Subject},
-    object::{Object, Settings},
+    object::{Object, Settings, Wanted},
     plan::Plan,
     preemption,
     sums::Sums,
     waits::Waits,
+    wanted,
 };
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -153,9 +154,15 @@ impl Tracer {
             Subject::Block => plan.block(),
             Subject::Waits => plan.waits,
         });
+        let subjects: Vec<Subject> = subjects.collect();
+        let ways = if plan.files.any() { ways(plan, &functions) } else { Ways::default() };
+        object.load_ahead(subjects.iter().flat_map(|subject| match subject {
+            Subject::Files => ways.programs(&kernel),
+            other => wanted::programs(*other, Mechanism::Tracepoint, &kernel),
+        }));
         for subject in subjects {
             let new = if subject == Subject::Files {
-                let (used, new) = files(&object, plan, &kernel, &functions)?;
+                let (used, new) = files(&object, &ways, &kernel)?;
                 mechanism = used;
                 new
             } else {
@@ -253,26 +260,50 @@ fn call_functions<'a>(plan: &Plan, btf: &Btf) -> CallFunctions<'a> {
     functions::of_calls(btf, &native, &compat, |call| !plan.no_latency || calls::must_begin(call))
 }
 
-/// Attaches what traces files, with the first mechanism that works, or the one that is asked for.
-fn files(
-    object: &Object,
-    plan: &Plan,
-    kernel: &Kernel<'_>,
-    functions: &CallFunctions<'_>,
-) -> Result<(Mechanism, Attached)> {
-    let mut refusals = Vec::new();
+/// The ways in for calls on files.
+#[derive(Default)]
+struct Ways<'a> {
+    /// Those that may work, the best first, with the functions where programs go.
+    fit: Vec<(Mechanism, &'a [Function])>,
+    /// Why others cannot.
+    unfit: Vec<String>,
+}
+
+impl Ways<'_> {
+    /// The programs of the first way that has any: no other is likely to be used.
+    fn programs(&self, kernel: &Kernel<'_>) -> Vec<Wanted> {
+        let of_way = |(mechanism, functions): &(Mechanism, &[Function])| {
+            wanted::programs(Subject::Files, *mechanism, &Kernel { functions, ..*kernel })
+        };
+        self.fit.iter().map(of_way).find(|programs| !programs.is_empty()).unwrap_or_default()
+    }
+}
+
+/// The ways in for calls on files, or those of the mechanism that is asked for.
+fn ways<'a>(plan: &Plan, functions: &'a CallFunctions<'_>) -> Ways<'a> {
+    let mut ways = Ways::default();
     for mechanism in Mechanism::ALL.into_iter().filter(|one| plan.mechanism.is_none_or(|wanted| wanted == *one)) {
         if let Some(reason) = unfit(mechanism, functions.as_ref().err().copied()) {
-            refusals.push(format!("{mechanism}: {reason}"));
+            ways.unfit.push(format!("{mechanism}: {reason}"));
             continue;
         }
-        let ways = functions.as_deref().unwrap_or_default();
-        let ways = if mechanism == Mechanism::Tracepoint { &[] } else { ways };
-        for functions in ways.iter().map(Vec::as_slice).chain(ways.is_empty().then_some(&[] as &[Function])) {
-            match attach::subject(object, Subject::Files, mechanism, &Kernel { functions, ..*kernel }) {
-                Ok(attached) => return Ok((mechanism, attached)),
-                Err(refused) => refusals.push(format!("{mechanism}: {refused}")),
-            }
+        let choices = functions.as_deref().unwrap_or_default();
+        let choices = if mechanism == Mechanism::Tracepoint { &[] } else { choices };
+        let all = choices.iter().map(Vec::as_slice).chain(choices.is_empty().then_some(&[] as &[Function]));
+        ways.fit.extend(all.map(|functions| (mechanism, functions)));
+    }
+    ways
+}
+
+/// Attaches what traces files, with the first way that works.
+fn files(object: &Object, ways: &Ways<'_>, kernel: &Kernel<'_>) -> Result<(Mechanism, Attached)> {
+    let mut refusals = ways.unfit.clone();
+    for (mechanism, functions) in &ways.fit {
+        let kernel = Kernel { functions, ..*kernel };
+        object.load_ahead(wanted::programs(Subject::Files, *mechanism, &kernel));
+        match attach::subject(object, Subject::Files, *mechanism, &kernel) {
+            Ok(attached) => return Ok((*mechanism, attached)),
+            Err(refused) => refusals.push(format!("{mechanism}: {refused}")),
         }
     }
     bail!("cannot trace {}: {}", Subject::Files, refusals.join("; "))

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The line of a row.
-pub(super) fn line<'a>(row: &'a Row, ts: &'a str, interval_ns: u64, world: &World) -> DiskLine<'a> {
+pub(in crate::cli) fn line<'a>(row: &'a Row, ts: &'a str, interval_ns: u64, world: &World) -> DiskLine<'a> {
     let device = row.device.as_deref();
     let backing = device.and_then(|device| device.backing.as_deref());
     let op = |of_op: &latency::Row| OpRequests {

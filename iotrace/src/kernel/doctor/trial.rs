@@ -15,6 +15,7 @@ use crate::kernel::{
     object::{Object, Settings},
     program::Refused,
     tracer::{OBJECT, unfit},
+    wanted,
 };
 use aya::{maps::MapType, sys::is_map_supported};
 use iotrace_common::config::{self, CommFilter, Config};
@@ -130,7 +131,7 @@ fn lacking(subject: Subject, kernel: &Kernel<'_>) -> Option<Refusal> {
     let read = |name: &str| {
         let at = |place| matches!(place, Place::Tracepoint(other) if other == name);
         let mut entries = entries(subject, Mechanism::Tracepoint).iter();
-        there(name) && entries.any(|entry| at(entry.place) && attach::applies(entry, kernel))
+        there(name) && entries.any(|entry| at(entry.place) && wanted::applies(entry, kernel))
     };
     let names = *tracepoints(subject).iter().find(|names| !names.iter().any(|name| read(name)))?;
     Some(Refusal::NoTracepoint { names, known: names.iter().any(|name| there(name)) })

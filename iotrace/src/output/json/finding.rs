@@ -1,6 +1,6 @@
 //! What `diagnose` says.
 
-use super::{Owner, Place, TopLine};
+use super::{BlockSumLine, DiskLine, Owner, Place, TopLine};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -30,8 +30,21 @@ pub struct FindingLine<'a> {
     pub details: &'a [String],
     /// Time that it cost, of all threads together.
     pub cost_ns: u64,
-    /// What it follows from: the rows as `top` has them.
-    pub evidence: Vec<TopLine<'a>>,
+    /// What it follows from: rows as other commands have them, of the same time.
+    pub evidence: Vec<EvidenceLine<'a>>,
     /// What to look at.
     pub advice: &'a str,
+}
+
+/// A row of another command.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[allow(clippy::large_enum_variant)] // a few of them, once
+pub enum EvidenceLine<'a> {
+    /// Of `top`.
+    Top(TopLine<'a>),
+    /// Of `disk`.
+    Disk(DiskLine<'a>),
+    /// Of `block --summary`.
+    Block(BlockSumLine<'a>),
 }

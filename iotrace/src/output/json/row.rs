@@ -212,7 +212,7 @@ pub struct BlockSumLine<'a> {
     /// Number of the disk, `MAJOR:MINOR`; `null` where the row is of several.
     pub dev: Option<String>,
     /// The whole disk.
-    pub disk: Option<&'a str>,
+    pub disk: Option<String>,
     /// `file`, `metadata`, `journal`, `swap`, `device`, `discard`, `zeroes`; `null` where it is not known, or the row is of all.
     pub what: Option<&'static str>,
     /// The file, or `[metadata]` and its like.

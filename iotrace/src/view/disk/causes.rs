@@ -1,6 +1,6 @@
 //! Who keeps a disk busy.
 
-use crate::view::block::{self, Sort, Sums};
+use crate::view::block;
 use std::collections::HashMap;
 
 /// So many are shown under each disk.
@@ -15,9 +15,8 @@ pub struct Cause {
     pub share: f64,
 }
 
-/// The largest causes of each disk since the last call, by the time that their requests took in the device.
-pub fn causes(sums: &mut Sums) -> HashMap<u32, Vec<Cause>> {
-    let rows = sums.take(Sort::Device);
+/// The largest causes of each disk. `rows`: by the time that their requests took in the device.
+pub fn causes(rows: Vec<block::Row>) -> HashMap<u32, Vec<Cause>> {
     let mut all: HashMap<u32, u64> = HashMap::new();
     for row in &rows {
         *all.entry(row.disk.unwrap_or_default()).or_default() += row.totals.device_ns;

@@ -1,0 +1,51 @@
+//! Findings to JSON lines.
+
+use crate::{
+    cli::{
+        block_lines::block_sum,
+        command::World,
+        disk::line,
+        lines::{owner, row_place, top_of},
+    },
+    findings::{Finding, Proof},
+    output::json::{EvidenceLine, FindingLine, append},
+};
+use anyhow::Result;
+
+/// Appends a finding. `rank`: 1 for the first.
+///
+/// # Errors
+///
+/// See [`append`].
+pub(super) fn finding_line(
+    finding: &Finding,
+    rank: usize,
+    ts: &str,
+    world: &mut World,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let row = &finding.subject;
+    let line = FindingLine {
+        kind: "finding",
+        ts,
+        rank,
+        rule: finding.rule,
+        severity: finding.severity.name(),
+        owner: owner(row),
+        place: row_place(row),
+        headline: &finding.headline,
+        details: &finding.evidence,
+        cost_ns: u64::try_from(finding.cost.as_nanos()).unwrap_or(u64::MAX),
+        evidence: finding.proof.iter().map(|proof| proof_line(proof, ts, world)).collect(),
+        advice: &finding.advice,
+    };
+    Ok(append(out, &line)?)
+}
+
+fn proof_line<'a>(proof: &'a Proof, ts: &'a str, world: &mut World) -> EvidenceLine<'a> {
+    match proof {
+        Proof::Top(row) => EvidenceLine::Top(top_of(row, ts, true)),
+        Proof::Disk(row, interval_ns) => EvidenceLine::Disk(line::line(row, ts, *interval_ns, world)),
+        Proof::Block(row) => EvidenceLine::Block(block_sum(row, ts, world)),
+    }
+}

@@ -1,0 +1,52 @@
+//! A container runtime fetches or unpacks images.
+
+use super::{Facts, Finding, Proof, Rule, Severity, runtime, words};
+use crate::{output::bytes, view::top::Row};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+
+/// The rule.
+pub(super) const RULE: Rule =
+    Rule { name: "image-unpack", page: include_str!("../../../docs/findings/image-unpack.md"), find };
+
+/// Less a second nobody notices.
+const PER_SECOND: f64 = 1024.0 * 1024.0;
+/// Share of the time in writes and syncs from which it costs others something.
+const SHARE: f64 = 0.25;
+/// Rows that prove it.
+const PROOF: usize = 5;
+
+fn find(facts: &Facts) -> Vec<Finding> {
+    let mut runtimes: BTreeMap<Option<u32>, Vec<&Row>> = BTreeMap::new();
+    for row in facts.rows.iter().filter(|row| row.counters.writes > 0 && runtime::is_image(row)) {
+        runtimes.entry(row.pid).or_default().push(row);
+    }
+    runtimes.into_values().filter_map(|rows| judge(facts, rows)).collect()
+}
+
+/// The files that one process writes for images.
+fn judge(facts: &Facts, mut rows: Vec<&Row>) -> Option<Finding> {
+    rows.sort_by_key(|row| Reverse(row.counters.write_bytes));
+    let first = *rows.first()?;
+    let written: u64 = rows.iter().map(|row| row.counters.write_bytes).sum();
+    let ns: u64 = rows.iter().map(|row| row.counters.write_ns + row.counters.sync_ns).sum();
+    let (rate, share) = (facts.per_second(written), facts.share(ns));
+    if rate < PER_SECOND {
+        return None;
+    }
+    let mut evidence = vec![
+        format!("{} to {} files, {}", bytes(written), rows.len(), words::rate(rate)),
+        format!("{} of the time in writes and syncs; the largest: {}", words::per_cent(share), words::file(first)),
+    ];
+    evidence.extend(words::place(first));
+    Some(Finding {
+        rule: RULE.name,
+        severity: if share >= SHARE { Severity::Warning } else { Severity::Info },
+        cost: Duration::from_nanos(ns),
+        subject: first.clone(),
+        headline: format!("{} fetches or unpacks images", words::who(first)),
+        evidence,
+        proof: rows.into_iter().take(PROOF).cloned().map(Proof::Top).collect(),
+        advice: "pull images ahead of time, smaller ones, fewer at once (max_concurrent_downloads); their root on a disk of its own"
+            .into(),
+    })
+}

@@ -316,9 +316,13 @@ impl<'a> Session<'a> {
     }
 
     fn report(&mut self) -> Result<()> {
+        // The last one ends when tracing does, however long what came by then takes.
+        let now_ns = monotonic_ns();
+        let end_ns = self.tracer.stopped_ns.unwrap_or(now_ns);
+        let late = Duration::from_nanos(now_ns.saturating_sub(end_ns));
         let interval = Interval {
-            end_ns: monotonic_ns(),
-            length: self.interval_began.elapsed(),
+            end_ns,
+            length: self.interval_began.elapsed().saturating_sub(late),
             repeated: self.setup.timing.interval().is_some(),
         };
         self.interval_began = Instant::now();

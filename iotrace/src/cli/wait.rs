@@ -206,12 +206,11 @@ impl Command for Wait<'_> {
     }
 
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
-        let now_ns = tracer.stopped_ns.map_or(interval.end_ns, |stopped| stopped.min(interval.end_ns));
         let Some(waits) = &mut tracer.waits else { return Ok(()) };
         if waits.hides_stacks() && !self.args.common.output.quiet {
             eprintln!("iotrace: the kernel hides where its functions are (kernel.kptr_restrict), and so most reasons");
         }
-        let mut deltas = self.waits.since(waits.read()?, now_ns, &mut world.names, &world.selection);
+        let mut deltas = self.waits.since(waits.read()?, interval.end_ns, &mut world.names, &world.selection);
         if interval.repeated {
             waits.tidy(&mut self.waits);
         }

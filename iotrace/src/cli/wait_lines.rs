@@ -161,3 +161,15 @@ fn nanos_of(waited: &Waited) -> (u64, u64) {
 fn share(ns: u64, wall_ns: u64) -> f64 {
     ns as f64 * 100.0 / wall_ns.max(1) as f64
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Pressure of the host, milliseconds.
+    pub(in crate::cli) fn pressed(some: u64, full: u64) -> Pressed {
+        let waited = Waited { some: Duration::from_millis(some), full: Duration::from_millis(full) };
+        Pressed { cgroup: None, resident: None, waited }
+    }
+}

@@ -21,7 +21,7 @@ use crate::{
     resolve::{Pressures, pipe_ends::PipeEnds},
     view::{
         top::By,
-        wait::{WaitDelta, WaitRow, Waits, rows},
+        wait::{Holder, WaitDelta, WaitRow, Waits, rows},
     },
 };
 use anyhow::Result;
@@ -112,7 +112,7 @@ fn cell(key: &str, row: &WaitRow, wall_ns: u64) -> String {
 
 /// Who is waited for.
 fn beside(row: &WaitRow) -> String {
-    if let Some((_, Some((pid, comm)))) = &row.holder {
+    if let Some(Holder { found: Some((pid, comm)), .. }) = &row.holder {
         return format!(" (held by {} {pid})", name_cell(Some(comm)));
     }
     let Some(peers) = &row.peers else { return String::new() };

@@ -26,8 +26,8 @@ const GROUPS: usize = 5;
 
 /// Adds to a row who is waited for.
 pub fn peers(row: &mut WaitRow, deltas: &[WaitDelta], ends: &PipeEnds) {
-    if let Some((tid, who)) = &mut row.holder {
-        *who = thread(*tid);
+    if let Some(holder) = &mut row.holder {
+        holder.found = thread(holder.tid);
     }
     let Some(path) = row.row.path.clone().filter(|_| row.pipe.is_some()) else { return };
     let wanted_reads = row.reason != Some(Reason::PipeEmpty);
@@ -72,10 +72,10 @@ pub fn wait_line(row: &WaitRow, ts: &str, wall_ns: u64, world: &mut World, out: 
         max_ns: row.max_ns,
         wall_pct: share(row.ns, wall_ns),
         waiting: row.waiting,
-        holder: row.holder.as_ref().map(|(tid, who)| Holder {
-            pid: who.as_ref().map(|(pid, _)| *pid),
-            tid: *tid,
-            comm: who.as_ref().map(|(_, comm)| Text(comm)),
+        holder: row.holder.as_ref().map(|holder| Holder {
+            pid: holder.found.as_ref().map(|(pid, _)| *pid),
+            tid: holder.tid,
+            comm: holder.found.as_ref().map(|(_, comm)| Text(comm)),
         }),
         peers,
     };

@@ -34,7 +34,7 @@ fn all() -> Vec<WaitRow> {
             ..of(NGINX, log, "fsync", Some(Reason::Journal), 2_100_000_000)
         },
         WaitRow {
-            holder: Some((12, Some((11, b"backup".to_vec())))),
+            holder: Some(Holder { tid: 12, found: Some((11, b"backup".to_vec())) }),
             ..of(APP, log, "write", Some(Reason::Lock), 930_000_000)
         },
         of(APP, EVIL, "read", None, 41_000),
@@ -75,7 +75,7 @@ fn json_of_a_row() {
 #[test]
 fn pressure_is_told_in_per_cent_of_the_time() {
     let pressed = pressed(500, 250);
-    assert_eq!(pressure_text(&[pressed.clone()], WALL), "pressure: some 10.0 %, full 5.0 % host\n");
+    assert_eq!(pressure_text(std::slice::from_ref(&pressed), WALL), "pressure: some 10.0 %, full 5.0 % host\n");
     let mut out = Vec::new();
     pressure_line(&pressed, "2026-11-20T12:00:00.000000000Z", WALL, &mut out).unwrap();
     let line = parsed(&out);

@@ -68,12 +68,21 @@ pub struct WaitRow {
     pub max_ns: u64,
     /// Threads that wait still.
     pub waiting: u64,
-    /// The thread that had the lock; its process and name, when somebody looked.
-    pub holder: Option<(u32, Option<(u32, Vec<u8>)>)>,
+    /// The thread that had the lock.
+    pub holder: Option<Holder>,
     /// The pipe, by device and inode.
     pub pipe: Option<(u32, u64)>,
     /// Who has the other end of the pipe; `None` when nobody has looked.
     pub peers: Option<Vec<Peer>>,
+}
+
+/// A thread that had a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Thread id.
+    pub tid: u32,
+    /// Its process and its name, when somebody looked and it was there.
+    pub found: Option<(u32, Vec<u8>)>,
 }
 
 /// A process at the other end of a pipe.
@@ -262,7 +271,7 @@ pub fn rows(deltas: &[WaitDelta], by: By) -> Vec<WaitRow> {
         row.max_ns = row.max_ns.max(wait.max_ns);
         row.waiting += u64::from(wait.waiting);
         if let Some(holder) = wait.holder {
-            row.holder = Some((holder, None));
+            row.holder = Some(Holder { tid: holder, found: None });
         }
         if row.row.ino != wait.delta.inode.map(|(_, ino)| ino) {
             row.row.ino = None;

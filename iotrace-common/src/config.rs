@@ -99,6 +99,10 @@ pub struct Config {
     pub end_buffer: u64,
     /// The same of a bio of btrfs (`btrfs_simple_end_io`).
     pub end_btrfs: u64,
+    /// Flag of a request of io_uring that is not finished, and carried out once more (`REQ_F_REISSUE`); 0 when not known.
+    pub uring_again: u32,
+    /// Nothing.
+    pub _pad: u32,
 }
 
 /// A glob over thread names as a bit-parallel automaton: state `i` means that `i` tokens have matched.

@@ -155,6 +155,8 @@ layout! {
     regs_last: optional ["pt_regs.ss"];
     /// `struct pt_regs`: first parameter of a function of the kernel.
     regs_parameter0: required ["pt_regs.di", "pt_regs.regs[0]"];
+    /// Second.
+    regs_parameter1: required ["pt_regs.si", "pt_regs.regs[1]"];
     /// `struct pt_regs`: what a function of the kernel returns.
     regs_result: required ["pt_regs.ax", "pt_regs.regs[0]"];
     /// First argument of a 32-bit task's call.
@@ -203,6 +205,18 @@ layout! {
     uring_ring: optional ["io_kiocb.ctx"];
     /// `struct io_kiocb`: the caller's own number.
     uring_user_data: optional ["io_kiocb.cqe.user_data", "io_kiocb.user_data"];
+    /// `struct io_kiocb`: REQ_F_ flags.
+    uring_flags: optional ["io_kiocb.flags"];
+    /// `struct io_kiocb`: what the caller will be told.
+    uring_result: optional ["io_kiocb.cqe.res"];
+    /// `struct io_kiocb` -> this member of the next one that is done.
+    uring_next: optional ["io_kiocb.comp_list.next"];
+    /// `struct io_kiocb`: how many use it.
+    uring_users: optional ["io_kiocb.refs.counter"];
+    /// `struct io_kiocb`: the `struct io_wq_work` in it.
+    uring_work: optional ["io_kiocb.work"];
+    /// `struct io_ring_ctx` -> `comp_list` of the first that is done.
+    uring_done: optional ["io_ring_ctx.submit_state.compl_reqs.first"];
     /// `struct io_rw`: position.
     uring_position: optional ["io_rw.kiocb.ki_pos"];
     /// `struct io_rw`: buffer or iovec.

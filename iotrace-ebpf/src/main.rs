@@ -100,6 +100,16 @@ pub fn call_kprobe_no_vma(ctx: ProbeContext) -> u32 {
     kprobe_begins::<false>(&ctx)
 }
 
+/// `sys_exit(struct pt_regs *regs, long ret)`, where a kretprobe would not see all calls end
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_returned(ctx: BtfTracePointContext) -> i32 {
+    let ret = ctx.arg(1);
+    if calls::returned(ret).is_some() {
+        debug!(&ctx, "exit: {}", ret);
+    }
+    0
+}
+
 /// As [`call_fentry`]
 #[kretprobe]
 pub fn call_kretprobe(ctx: RetProbeContext) -> u32 {
@@ -112,7 +122,7 @@ pub fn call_kretprobe(ctx: RetProbeContext) -> u32 {
 
 #[inline(always)]
 fn kprobe_begins<const FIND: bool>(ctx: &ProbeContext) -> u32 {
-    let regs = kernel::read::<Pointer>(ctx.as_ptr().cast::<u8>(), offset!(regs_parameter0));
+    let regs = first(ctx);
     // SAFETY: probe reads check the address.
     let regs = unsafe { Registers::<false>::new(regs) };
     let number = regs.number();
@@ -120,6 +130,18 @@ fn kprobe_begins<const FIND: bool>(ctx: &ProbeContext) -> u32 {
         debug!(ctx, "enter call {}", number);
     }
     0
+}
+
+/// The first parameter of a function at whose beginning a probe is.
+#[inline(always)]
+fn first(ctx: &ProbeContext) -> Pointer {
+    kernel::read(ctx.as_ptr().cast::<u8>(), offset!(regs_parameter0))
+}
+
+/// The second.
+#[inline(always)]
+fn second(ctx: &ProbeContext) -> Pointer {
+    kernel::read(ctx.as_ptr().cast::<u8>(), offset!(regs_parameter1))
 }
 
 /// `regs` must be an argument of a tracepoint or a trampoline.
@@ -178,6 +200,27 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: an argument of the tracepoint.
     let state = unsafe { kernel::load(prev, offset!(task_state)) };
     wait::switched(&ctx, preempted, prev, ctx.arg(2), state);
+    0
+}
+
+/// `wake_up_new_task(struct task_struct *p)`: this and the next see processes where programs at tracepoints can be preempted
+#[kprobe]
+pub fn process_fork(ctx: ProbeContext) -> u32 {
+    process::forked(kernel::current(), first(&ctx));
+    0
+}
+
+/// `setup_new_exec(struct linux_binprm *bprm)`
+#[kprobe]
+pub fn process_exec(_ctx: ProbeContext) -> u32 {
+    process::executed(kernel::current());
+    0
+}
+
+/// `exit_files(struct task_struct *tsk)`
+#[kprobe]
+pub fn process_exit(ctx: ProbeContext) -> u32 {
+    process::exited(first(&ctx));
     0
 }
 
@@ -280,6 +323,43 @@ pub fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_complete")]
 pub fn io_uring_complete_data(ctx: BtfTracePointContext) -> i32 {
     uring::completed(ctx.arg(0), core::ptr::null(), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// `io_prep_read(struct io_kiocb *req, const struct io_uring_sqe *sqe)` and its like: this and the next two see io_uring where programs
+/// at tracepoints can be preempted
+#[kprobe]
+pub fn io_uring_prepare(ctx: ProbeContext) -> u32 {
+    uring::prepared(first(&ctx), second(&ctx));
+    0
+}
+
+/// `__io_submit_flush_completions(struct io_ring_ctx *ctx)`
+#[kprobe]
+pub fn io_uring_flush(ctx: ProbeContext) -> u32 {
+    uring::flushed(first(&ctx));
+    0
+}
+
+/// `io_wq_free_work(struct io_wq_work *work)`
+#[kprobe]
+pub fn io_uring_work_done(ctx: ProbeContext) -> u32 {
+    uring::worked(first(&ctx));
+    0
+}
+
+/// `__filemap_add_folio(struct address_space *mapping, struct folio *folio, ...)`: this and the next see page faults where programs at
+/// tracepoints can be preempted
+#[kprobe]
+pub fn filemap_adding(ctx: ProbeContext) -> u32 {
+    mmap::adding(first(&ctx), second(&ctx));
+    0
+}
+
+/// The end of the same
+#[kretprobe]
+pub fn filemap_added(ctx: RetProbeContext) -> u32 {
+    mmap::added(kernel::read(ctx.as_ptr().cast::<u8>(), offset!(regs_result)));
     0
 }
 

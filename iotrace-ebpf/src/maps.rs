@@ -89,6 +89,10 @@ pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(WHO_COUN
 #[map]
 pub static PENDING: HashMap<PendingKey, Pending> = HashMap::with_max_entries(16384, 0);
 
+/// What a thread is adding to the page cache, by thread: where the addition is seen to begin and to end.
+#[map]
+pub static ADDING: HashMap<u32, u64> = HashMap::with_max_entries(4096, 0);
+
 /// Where such an operation is put together: [`WHO_CALL`] and the others.
 #[map]
 pub static NEW_PENDING: PerCpuArray<Pending> = PerCpuArray::with_max_entries(WHO_COUNT, 0);

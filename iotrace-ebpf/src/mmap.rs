@@ -5,7 +5,7 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, current, now, offset, present, read},
-    maps::{EVENTS, WHO_DIRTY, WHO_FAULT, config, count, enabled, scratch_of, wakeup},
+    maps::{ADDING, EVENTS, WHO_DIRTY, WHO_FAULT, config, count, enabled, scratch_of, wakeup},
     sum, task,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -25,6 +25,35 @@ const PF_KERNEL: u32 = 0x10 | 0x0020_0000;
 const CALL: u8 = 32;
 /// `overlay` as the first eight bytes of a file system's name.
 const OVERLAY: u64 = u64::from_le_bytes(*b"overlay\0");
+
+/// A folio is being added to the page cache; whether it will be is not known yet.
+#[inline(always)]
+pub fn adding(mapping: Pointer, folio: Pointer) -> Option<()> {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    if !filter::thread_wanted(pid_tgid) {
+        return None;
+    }
+    faulting(pid_tgid, mapping)?;
+    let tid = pid_tgid as u32;
+    if ADDING.get_ptr(tid).is_some() {
+        // The end of the addition before was not seen.
+        count(loss::UNMATCHED);
+    }
+    if ADDING.insert(tid, folio as u64, 0).is_err() {
+        count(loss::PENDING_FULL);
+    }
+    Some(())
+}
+
+/// The addition is over: 0 when the folio is in the page cache.
+#[inline(always)]
+pub fn added(result: i32) -> Option<()> {
+    let tid = bpf_get_current_pid_tgid() as u32;
+    // SAFETY: the map returned a valid pointer.
+    let folio = unsafe { *ADDING.get_ptr(tid)? } as Pointer;
+    let _ = ADDING.remove(tid);
+    if result == 0 { brought_in(folio) } else { None }
+}
 
 /// A folio was added to the page cache.
 #[inline(always)]
@@ -48,17 +77,7 @@ fn seen(folio: Pointer, mapping: Pointer, op: u8, who: u32) -> Option<()> {
     if !filter::thread_wanted(pid_tgid) {
         return None;
     }
-    let task = current();
-    if read::<u32>(task, offset!(task_flags)) & PF_KERNEL != 0 {
-        return None;
-    }
-    let inode: Pointer = read(mapping, offset!(mapping_host));
-    if file::kind(inode) != file::S_IFREG {
-        return None;
-    }
-    if !is_fault() && !is_fault_inside_a_call(pid_tgid as u32, inode) {
-        return None;
-    }
+    let inode = faulting(pid_tgid, mapping)?;
     let place = Place::of_inode(inode)?;
     let key = place.key();
     if config!(kinds) & kind_bit(key.mode()) == 0 || !filter::device_wanted(key.dev) {
@@ -103,6 +122,20 @@ fn seen(folio: Pointer, mapping: Pointer, op: u8, who: u32) -> Option<()> {
         entry.submit(wakeup());
     }
     Some(())
+}
+
+/// The regular file to which a mapping belongs, if a page fault of the current thread is what looks at it.
+#[inline(always)]
+fn faulting(pid_tgid: u64, mapping: Pointer) -> Option<Pointer> {
+    let task = current();
+    if read::<u32>(task, offset!(task_flags)) & PF_KERNEL != 0 {
+        return None;
+    }
+    let inode: Pointer = read(mapping, offset!(mapping_host));
+    if file::kind(inode) != file::S_IFREG {
+        return None;
+    }
+    (is_fault() || is_fault_inside_a_call(pid_tgid as u32, inode)).then_some(inode)
 }
 
 /// Whether the task came into the kernel by an exception: there is no system call then.

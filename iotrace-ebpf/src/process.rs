@@ -1,7 +1,7 @@
 //! Processes: announced when first seen, followed over fork, forgotten at exit.
 
 use crate::{
-    kernel::{Pointer, current, load, offset, present, read, read_name},
+    kernel::{Pointer, current, offset, present, read, read_name},
     maps::{EVENTS, PIDS, PROCESSES, SCRATCH, count, enabled},
     task, wait,
 };
@@ -135,8 +135,7 @@ pub fn forked(parent: Pointer, child: Pointer) {
     if !enabled!(FOLLOW) {
         return;
     }
-    // SAFETY: both are arguments of the tracepoint.
-    let (parent, child): (u32, u32) = unsafe { (load(parent, offset!(task_tgid)), load(child, offset!(task_tgid))) };
+    let (parent, child): (u32, u32) = (read(parent, offset!(task_tgid)), read(child, offset!(task_tgid)));
     if child != parent && PIDS.get_ptr(parent).is_some() && PIDS.insert(child, 1u8, 0).is_err() {
         count(loss::FOLLOWED_FULL);
     }
@@ -145,8 +144,7 @@ pub fn forked(parent: Pointer, child: Pointer) {
 /// A task runs another program: its name is a new one, so it is announced again.
 #[inline(always)]
 pub fn executed(task: Pointer) {
-    // SAFETY: an argument of the tracepoint.
-    let (pid, tid): (u32, u32) = unsafe { (load(task, offset!(task_tgid)), load(task, offset!(task_pid))) };
+    let (pid, tid): (u32, u32) = (read(task, offset!(task_tgid)), read(task, offset!(task_pid)));
     task::forget(tid);
     wait::forget(tid);
     let _ = PROCESSES.remove(pid);
@@ -155,8 +153,7 @@ pub fn executed(task: Pointer) {
 /// A thread ends; with the last of a process, the process.
 #[inline(always)]
 pub fn exited(task: Pointer) {
-    // SAFETY: an argument of the tracepoint.
-    let (pid, tid): (u32, u32) = unsafe { (load(task, offset!(task_tgid)), load(task, offset!(task_pid))) };
+    let (pid, tid): (u32, u32) = (read(task, offset!(task_tgid)), read(task, offset!(task_pid)));
     task::forget(tid);
     wait::forget(tid);
     let signal: Pointer = read(task, offset!(task_signal));

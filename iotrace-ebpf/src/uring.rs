@@ -5,10 +5,13 @@
 use crate::{
     filter, io,
     kernel::{Pointer, current, offset, present, read, read_name},
-    maps::{PENDING, WHO_COMPLETE, WHO_SUBMIT, enabled},
+    maps::{PENDING, WHO_COMPLETE, WHO_SUBMIT, config, enabled},
     pending,
 };
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::{
+    cty::c_void,
+    helpers::{bpf_get_current_pid_tgid, generated},
+};
 use iotrace_common::{
     io::{OP_READ, OP_SYNC, OP_WRITE, UNKNOWN},
     pending::{CURRENT_POSITION, Pending, PendingKey, SYNC_REQUESTED},
@@ -51,9 +54,45 @@ fn operation(opcode: u8) -> Option<u8> {
     }
 }
 
+/// Members of `struct io_uring_sqe` of include/uapi/linux/io_uring.h: what the caller asked for.
+mod entry {
+    pub const POSITION: usize = 8;
+    pub const ADDRESS: usize = 16;
+    pub const LENGTH: usize = 24;
+    pub const RW_FLAGS: usize = 28;
+}
+
 /// A request was submitted.
 #[inline(always)]
 pub fn submitted(request: Pointer) -> Option<()> {
+    begun(request, |pending, opcode| {
+        let command = request.wrapping_add(offset!(uring_command));
+        let asked = Asked {
+            position: read(command, offset!(uring_position)),
+            address: read(command, offset!(uring_address)),
+            length: read(command, offset!(uring_length)),
+            rw_flags: read(command, offset!(uring_rw_flags)),
+        };
+        describe(pending, opcode, &asked);
+    })
+}
+
+/// A request is being submitted: what is asked for is not in it yet.
+#[inline(always)]
+pub fn prepared(request: Pointer, from: Pointer) -> Option<()> {
+    begun(request, |pending, opcode| {
+        let asked = Asked {
+            position: read(from, entry::POSITION),
+            address: read(from, entry::ADDRESS),
+            length: read(from, entry::LENGTH),
+            rw_flags: read(from, entry::RW_FLAGS),
+        };
+        describe(pending, opcode, &asked);
+    })
+}
+
+#[inline(always)]
+fn begun(request: Pointer, describe: impl FnOnce(&mut Pending, u8)) -> Option<()> {
     if !(present!(uring_file) && present!(uring_opcode) && present!(uring_command)) {
         return None;
     }
@@ -80,7 +119,7 @@ pub fn submitted(request: Pointer) -> Option<()> {
     pending.op = op as u32;
     pending.request = request as u64;
     if op != OP_SYNC {
-        describe(pending, request, opcode);
+        describe(pending, opcode);
     }
     let key = if enabled!(URING_BY_DATA) {
         PendingKey { a: read(request, offset!(uring_ring)), b: read(request, offset!(uring_user_data)) }
@@ -91,25 +130,88 @@ pub fn submitted(request: Pointer) -> Option<()> {
     Some(())
 }
 
+/// What a read or write was asked for.
+struct Asked {
+    position: u64,
+    address: u64,
+    length: u32,
+    rw_flags: u32,
+}
+
 /// Where and how much.
 #[inline(always)]
-fn describe(pending: &mut Pending, request: Pointer, opcode: u8) {
-    let command = request.wrapping_add(offset!(uring_command));
-    let position: u64 = read(command, offset!(uring_position));
-    if position == UNKNOWN {
+fn describe(pending: &mut Pending, opcode: u8, asked: &Asked) {
+    if asked.position == UNKNOWN {
         pending.flags |= CURRENT_POSITION;
     }
-    pending.offset = position;
-    let length: u32 = read(command, offset!(uring_length));
+    pending.offset = asked.position;
     pending.requested = match opcode {
         opcode::READV | opcode::WRITEV | opcode::READV_FIXED | opcode::WRITEV_FIXED => {
-            io::iovec_length(read(command, offset!(uring_address)), length as u64, false)
+            io::iovec_length(asked.address, asked.length as u64, false)
         }
-        _ => length as u64,
+        _ => asked.length as u64,
     };
-    if read::<u32>(command, offset!(uring_rw_flags)) & RWF_DSYNC_SYNC != 0 {
+    if asked.rw_flags & RWF_DSYNC_SYNC != 0 {
         pending.flags |= SYNC_REQUESTED;
     }
+}
+
+/// Requests of a ring are done: `struct io_ring_ctx` has a list of them. Those that a thread of io_uring has told to be done are in it
+/// too.
+#[inline(always)]
+pub fn flushed(ring: Pointer) {
+    if !(present!(uring_done) && present!(uring_next)) {
+        return;
+    }
+    let mut next: u64 = read(ring, offset!(uring_done));
+    // SAFETY: the helper calls `one_flushed` with the address of `next`, which outlives the call.
+    unsafe {
+        generated::bpf_loop(FLUSHED_MAX, one_flushed as *mut c_void, (&raw mut next).cast::<c_void>(), 0);
+    }
+}
+
+/// IORING_MAX_CQ_ENTRIES of io_uring/io_uring.c: more requests cannot be under way in a ring.
+const FLUSHED_MAX: u32 = 2 * 32768;
+
+/// Called by `bpf_loop` until there is none left.
+#[inline(never)]
+extern "C" fn one_flushed(_index: u32, next: *mut u64) -> i64 {
+    // SAFETY: the pointer given to the helper.
+    let node = unsafe { *next } as Pointer;
+    if node.is_null() {
+        return 1;
+    }
+    let request = node.wrapping_sub(offset!(uring_next));
+    // SAFETY: as above.
+    unsafe { *next = read(node, 0) };
+    told(request);
+    0
+}
+
+/// A thread of io_uring has done what it was given: `struct io_wq_work`. Whether the request is done, or still under way, its number
+/// of users tells: the thread is one of them, and what is to come another.
+#[inline(always)]
+pub fn worked(work: Pointer) {
+    if !(present!(uring_work) && present!(uring_users)) {
+        return;
+    }
+    let request = work.wrapping_sub(offset!(uring_work));
+    if read::<i32>(request, offset!(uring_users)) == 1 {
+        told(request);
+    }
+}
+
+/// A request has a result.
+#[inline(always)]
+fn told(request: Pointer) -> Option<()> {
+    if !(present!(uring_flags) && present!(uring_result)) {
+        return None;
+    }
+    PENDING.get_ptr(PendingKey { a: request as u64, b: 0 })?;
+    if read::<u32>(request, offset!(uring_flags)) & config!(uring_again) != 0 {
+        return None;
+    }
+    completed(core::ptr::null(), request, 0, read(request, offset!(uring_result)))
 }
 
 /// A request is done: `request` may be null where only the ring and `user_data` are told.

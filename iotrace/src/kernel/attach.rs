@@ -54,7 +54,7 @@ impl Stage {
         match place {
             Place::CallBegin | Place::Tracepoint("sys_enter") => Self::CallBegin,
             Place::CallEnd { .. } | Place::Tracepoint("sys_exit") => Self::CallEnd,
-            Place::Tracepoint(_) => Self::Other,
+            Place::Tracepoint(_) | Place::Begin(_) | Place::End(_) => Self::Other,
         }
     }
 }
@@ -155,8 +155,15 @@ pub fn subject(
     mechanism: Mechanism,
     kernel: &Kernel<'_>,
 ) -> Result<Attached, Refused> {
+    let used = || entries(subject, mechanism).iter().filter(|entry| applies(entry, kernel));
+    if let (Some(member), Some(entry)) =
+        (subject.members(mechanism).iter().find(|member| kernel.btf.byte_offset(member).is_err()), used().next())
+    {
+        return Err(Refused::no_place(entry.program, member));
+    }
     let mut attached = Attached::default();
-    for entry in entries(subject, mechanism).iter().filter(|entry| applies(entry, kernel)) {
+    let calls = || kernel.functions.iter().map(|function| function.name.as_str());
+    for entry in used() {
         match entry.place {
             Place::Tracepoint(name) => {
                 let id = kernel.btf.tracepoint_type_id(name).ok_or_else(|| Refused::no_place(entry.program, name))?;
@@ -164,11 +171,19 @@ pub fn subject(
                 attached.held.push((Stage::of(entry.place), Held::Link(link::attach(&program)?)));
                 attached.programs.push(program);
             }
-            Place::CallBegin if mechanism == Mechanism::Kprobe => probes(object, &mut attached, entry, kernel, false)?,
+            Place::CallBegin if mechanism == Mechanism::Kprobe => probes(object, &mut attached, entry, calls(), false)?,
             Place::CallEnd { .. } if mechanism == Mechanism::Kprobe => {
-                probes(object, &mut attached, entry, kernel, true)?;
+                probes(object, &mut attached, entry, calls(), true)?;
             }
             Place::CallBegin | Place::CallEnd { .. } => trampolines(object, &mut attached, entry, kernel)?,
+            Place::Begin(names) => {
+                let there = names.iter().copied().filter(|name| kernel.btf.function_exists(name));
+                probes(object, &mut attached, entry, there, false)?;
+            }
+            Place::End(name) => {
+                let there = kernel.btf.function_exists(name).then_some(name);
+                probes(object, &mut attached, entry, there.into_iter(), true)?;
+            }
         }
     }
     Ok(attached)
@@ -184,18 +199,21 @@ fn trampolines(object: &Object, attached: &mut Attached, entry: &Entry, kernel: 
     Ok(())
 }
 
-/// Puts one program at all functions with probes: at all at once, where the kernel can do that.
-fn probes(
+/// Puts one program at functions with probes: at all at once, where the kernel can do that.
+fn probes<'a>(
     object: &Object,
     attached: &mut Attached,
     entry: &Entry,
-    kernel: &Kernel<'_>,
+    names: impl Iterator<Item = &'a str>,
     at_return: bool,
 ) -> Result<(), Refused> {
-    let names = || kernel.functions.iter().map(|function| function.name.as_str());
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() {
+        return Err(Refused::no_place(entry.program, entry.place.first()));
+    }
     if probe_kind() == Some(Kind::ProbeMulti)
         && let Ok(program) = object.load(entry.program, Kind::ProbeMulti)
-        && let Ok(link) = link::probe_multi(&program, &names().collect::<Vec<_>>(), at_return)
+        && let Ok(link) = link::probe_multi(&program, &names, at_return)
     {
         attached.held.push((Stage::of(entry.place), Held::Probes(link)));
         attached.programs.push(program);
@@ -204,7 +222,8 @@ fn probes(
     let kind = link::probe_type().ok_or_else(|| Refused::no_place(entry.program, "kprobes"))?;
     let body = object.load(entry.program, Kind::Probe)?;
     let stage = Stage::of(entry.place);
-    attached.through(stage, body, [Jump::Probes { kind, names: names().map(str::to_owned).collect(), at_return }])
+    let names = names.into_iter().map(str::to_owned).collect();
+    attached.through(stage, body, [Jump::Probes { kind, names, at_return }])
 }
 
 /// An array for one program.

@@ -62,11 +62,32 @@ impl Subject {
         Self::Waits,
     ];
 
-    /// The ways to it. What is seldom is seen by tracepoints alone.
-    pub fn mechanisms(self) -> &'static [Mechanism] {
+    /// The ways to it, the best first. `preempted`: programs at tracepoints can be preempted, and then miss what happens meanwhile
+    /// ([`crate::kernel::preemption::of_tracepoints`]); probes cannot. Tracepoints of block requests, and of pages that become dirty,
+    /// are in places where the kernel does not preempt.
+    pub fn mechanisms(self, preempted: bool) -> &'static [Mechanism] {
         match self {
             Self::Files => &Mechanism::ALL,
+            Self::Processes | Self::Children | Self::Uring | Self::Mmap if preempted => {
+                &[Mechanism::Kprobe, Mechanism::Tracepoint]
+            }
             _ => &[Mechanism::Tracepoint],
+        }
+    }
+
+    /// Members of structures without which programs at probes would see nothing.
+    pub fn members(self, mechanism: Mechanism) -> &'static [&'static str] {
+        match (self, mechanism) {
+            (Self::Uring, Mechanism::Kprobe) => &[
+                "io_kiocb.opcode",
+                "io_kiocb.flags",
+                "io_kiocb.cqe.res",
+                "io_kiocb.comp_list.next",
+                "io_kiocb.refs.counter",
+                "io_kiocb.work",
+                "io_ring_ctx.submit_state.compl_reqs.first",
+            ],
+            _ => &[],
         }
     }
 }
@@ -103,6 +124,11 @@ pub enum When {
     FindsMappings,
     /// Where it cannot.
     NoMappings,
+    /// Where probes are put at many functions at once (since 5.18, with CONFIG_FPROBE).
+    ProbesAtOnce,
+    /// Where they are put one by one: the kernel then sees no more threads return from a function than it made room for, and on some
+    /// kernels that is one for each processor.
+    ProbesOneByOne,
 }
 
 /// Where a program goes.
@@ -112,11 +138,26 @@ pub enum Place {
     Tracepoint(&'static str),
     /// To the beginning of the functions of system calls.
     CallBegin,
-    /// To their end. `numbered`: the program for functions with a second parameter.
+    /// To their end.
     CallEnd {
-        /// That program's name; none is needed where the result is in the same place.
+        /// The program for functions with a second parameter; none is needed where the result is in the same place.
         numbered: Option<&'static str>,
     },
+    /// With probes to the beginning of those of these functions that the kernel has.
+    Begin(&'static [&'static str]),
+    /// With probes to the end of this function.
+    End(&'static str),
+}
+
+impl Place {
+    /// Its name, or the first of several.
+    pub fn first(self) -> &'static str {
+        match self {
+            Self::Tracepoint(name) | Self::End(name) => name,
+            Self::Begin(names) => names.first().copied().unwrap_or_default(),
+            Self::CallBegin | Self::CallEnd { .. } => "system calls that count",
+        }
+    }
 }
 
 /// One program of the object and where it goes.
@@ -138,9 +179,27 @@ const fn begin(program: &'static str, when: When) -> Entry {
     Entry { program, place: Place::CallBegin, when }
 }
 
-const fn end(program: &'static str, numbered: Option<&'static str>) -> Entry {
-    Entry { program, place: Place::CallEnd { numbered }, when: When::Always }
+const fn end(program: &'static str, numbered: Option<&'static str>, when: When) -> Entry {
+    Entry { program, place: Place::CallEnd { numbered }, when }
 }
+
+const fn probes(program: &'static str, place: Place) -> Entry {
+    Entry { program, place, when: When::Always }
+}
+
+/// What prepares requests of io_uring that count: entries of a table (`io_issue_defs` of io_uring/opdef.c), so never inlined.
+const PREPARE: &[&str] = &[
+    "io_prep_read",
+    "io_prep_write",
+    "io_prep_readv",
+    "io_prep_writev",
+    "io_prep_read_fixed",
+    "io_prep_write_fixed",
+    "io_prep_readv_fixed",
+    "io_prep_writev_fixed",
+    "io_fsync_prep",
+    "io_sfr_prep",
+];
 
 /// The programs that carry a subject. Ends come before begins, so that no call is seen to begin whose end is not seen.
 pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
@@ -148,7 +207,7 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
         (Subject::Files, Mechanism::Fentry) => {
             const {
                 &[
-                    end("call_fexit", Some("call_fexit_numbered")),
+                    end("call_fexit", Some("call_fexit_numbered"), When::Always),
                     begin("call_fentry", When::FindsMappings),
                     begin("call_fentry_no_vma", When::NoMappings),
                 ]
@@ -157,7 +216,8 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
         (Subject::Files, Mechanism::Kprobe) => {
             const {
                 &[
-                    end("call_kretprobe", None),
+                    end("call_kretprobe", None, When::ProbesAtOnce),
+                    tracepoint("sys_returned", "sys_exit", When::ProbesOneByOne),
                     begin("call_kprobe", When::FindsMappings),
                     begin("call_kprobe_no_vma", When::NoMappings),
                 ]
@@ -189,6 +249,36 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                 &[
                     tracepoint("dirtier_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("dirtier_page", "writeback_dirty_page", When::IfPresent),
+                ]
+            }
+        }
+        // Functions of other files than their callers, which the compiler therefore does not inline.
+        (Subject::Processes, Mechanism::Kprobe) => {
+            const {
+                &[
+                    probes("process_exit", Place::Begin(&["exit_files"])),
+                    probes("process_exec", Place::Begin(&["setup_new_exec"])),
+                ]
+            }
+        }
+        (Subject::Children, Mechanism::Kprobe) => {
+            const { &[probes("process_fork", Place::Begin(&["wake_up_new_task"]))] }
+        }
+        (Subject::Uring, Mechanism::Kprobe) => {
+            const {
+                &[
+                    probes("io_uring_flush", Place::Begin(&["__io_submit_flush_completions"])),
+                    probes("io_uring_work_done", Place::Begin(&["io_wq_free_work"])),
+                    probes("io_uring_prepare", Place::Begin(PREPARE)),
+                ]
+            }
+        }
+        (Subject::Mmap, Mechanism::Kprobe) => {
+            const {
+                &[
+                    probes("filemap_added", Place::End("__filemap_add_folio")),
+                    probes("filemap_adding", Place::Begin(&["__filemap_add_folio"])),
+                    tracepoint("writeback_dirty_folio", "writeback_dirty_folio", When::Always),
                 ]
             }
         }

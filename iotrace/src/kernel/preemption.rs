@@ -4,6 +4,7 @@
 //! processor meanwhile and enters the same function, the kernel skips the program for it, and a call is not seen. Probes run with
 //! preemption off and see every call. So did tracepoints, until 7.x.
 
+use crate::kernel::btf::Btf;
 use std::{fs, path::Path};
 
 /// How the kernel gives processors away.
@@ -39,6 +40,12 @@ pub fn read(root: &Path) -> Preemption {
             mode: "dynamic, and neither debugfs nor the kernel's configuration can be read".into(),
         },
     }
+}
+
+/// Whether programs at tracepoints can be preempted: there, since 7.x, the kernel protects what it calls with SRCU and no longer by
+/// switching preemption off (kernel/tracepoint.c; with the member that is asked for here it waits for all of them to end).
+pub fn of_tracepoints(btf: &Btf, root: &Path) -> bool {
+    btf.byte_offset("tp_transition_snapshot.srcu_gp").is_ok() && read(root).possible
 }
 
 /// `none (voluntary) full`: kernel/sched/debug.c, sched_dynamic_show.

@@ -17,6 +17,7 @@ use crate::kernel::{
     object::{Object, Settings, Wanted},
     plan::Plan,
     preemption,
+    program::Refused,
     sums::Sums,
     waits::Waits,
     wanted,
@@ -99,6 +100,7 @@ impl Tracer {
             ("THREADS", plan.files.any()),
             ("FILES", plan.files.any() || plan.stream_block || plan.waits),
             ("PENDING", plan.files.any()),
+            ("ADDING", plan.counts_mappings()),
             ("SUMS", plan.sum),
             ("SUM_INDEX", plan.sum),
             ("RECENT", plan.sum),
@@ -143,6 +145,8 @@ impl Tracer {
 
         let functions = if plan.files.any() { call_functions(plan, &btf) } else { Ok(Vec::new()) };
         let kernel = Kernel { btf: &btf, block: &block, functions: &[] };
+        let asked_for = plan.mechanism == Some(Mechanism::Tracepoint);
+        let preempted = !asked_for && preemption::of_tracepoints(&btf, Path::new("/"));
         let (mut attached, mut mechanism) = (Attached::default(), Mechanism::Tracepoint);
         let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
             Subject::Files => plan.files.any(),
@@ -158,7 +162,7 @@ impl Tracer {
         let ways = if plan.files.any() { ways(plan, &functions) } else { Ways::default() };
         object.load_ahead(subjects.iter().flat_map(|subject| match subject {
             Subject::Files => ways.programs(&kernel),
-            other => wanted::programs(*other, Mechanism::Tracepoint, &kernel),
+            other => wanted::programs(*other, best(*other, preempted), &kernel),
         }));
         for subject in subjects {
             let new = if subject == Subject::Files {
@@ -166,8 +170,8 @@ impl Tracer {
                 mechanism = used;
                 new
             } else {
-                let new = attach::subject(&object, subject, Mechanism::Tracepoint, &kernel)
-                    .with_context(|| format!("cannot trace {subject}"));
+                let new =
+                    other(&object, subject, preempted, &kernel).with_context(|| format!("cannot trace {subject}"));
                 if let (Err(error), true) =
                     (&new, matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers))
                 {
@@ -309,6 +313,20 @@ fn files(object: &Object, ways: &Ways<'_>, kernel: &Kernel<'_>) -> Result<(Mecha
     bail!("cannot trace {}: {}", Subject::Files, refusals.join("; "))
 }
 
+/// The best mechanism for anything but files.
+fn best(subject: Subject, preempted: bool) -> Mechanism {
+    subject.mechanisms(preempted).first().copied().unwrap_or(Mechanism::Tracepoint)
+}
+
+/// Attaches what traces anything but files: with probes where tracepoints would miss something and probes work, else with tracepoints.
+fn other(object: &Object, subject: Subject, preempted: bool, kernel: &Kernel<'_>) -> Result<Attached, Refused> {
+    let best = best(subject, preempted);
+    match attach::subject(object, subject, best, kernel) {
+        Err(_) if best != Mechanism::Tracepoint => attach::subject(object, subject, Mechanism::Tracepoint, kernel),
+        result => result,
+    }
+}
+
 /// Why a mechanism is not even tried.
 pub fn unfit(mechanism: Mechanism, missing: Option<&str>) -> Option<String> {
     if mechanism == Mechanism::Tracepoint {
@@ -375,7 +393,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (completion_arguments(btf) == Some(4), config::URING_BY_DATA),
         (btf.function_exists("bpf_get_current_task_btf"), config::TASK_BTF),
     ];
-    let page_flag = |name| btf.enumerator(name).and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
+    let value = |name| btf.enumerator(name).and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
     Config {
         min_latency_ns: filters.min_latency_ns,
         block_ops: block.mask(filters.block_ops.as_deref()),
@@ -387,8 +405,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         histogram_flags: plan.histogram.map_or(0, |grouping| block.grouping(grouping)),
         wake_bytes: (plan.buffer / 4).min(WAKE_BYTES),
         page_shift: page_size().trailing_zeros(),
-        page_head: page_flag("PG_head"),
-        page_swap: match (page_flag("PG_swapcache"), page_flag("PG_swapbacked")) {
+        page_head: value("PG_head"),
+        page_swap: match (value("PG_swapcache"), value("PG_swapbacked")) {
             (cache @ 1..32, backed @ 1..32) => 1 << cache | 1 << backed,
             _ => 0,
         },
@@ -396,6 +414,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         end_chain: endings.address(Ending::Chain),
         end_buffer: endings.address(Ending::Buffer),
         end_btrfs: endings.address(Ending::Btrfs),
+        uring_again: value("REQ_F_REISSUE"),
+        _pad: 0,
     }
 }
 

@@ -14,7 +14,7 @@ pub fn applies(entry: &Entry, kernel: &Kernel<'_>) -> bool {
     let arguments = || match entry.place {
         // The first parameter is the tracepoint's own.
         Place::Tracepoint(name) => kernel.btf.tracepoint_parameters(name).map(|all| all.len() - 1),
-        Place::CallBegin | Place::CallEnd { .. } => None,
+        _ => None,
     };
     match entry.when {
         When::Always => true,
@@ -24,6 +24,8 @@ pub fn applies(entry: &Entry, kernel: &Kernel<'_>) -> bool {
         When::RequestFirst => !kernel.block.queue_argument,
         When::FindsMappings => kernel.btf.function_exists("bpf_find_vma"),
         When::NoMappings => !kernel.btf.function_exists("bpf_find_vma"),
+        When::ProbesAtOnce => link::has_probe_multi(),
+        When::ProbesOneByOne => !link::has_probe_multi(),
     }
 }
 

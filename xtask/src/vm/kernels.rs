@@ -19,7 +19,7 @@ struct Series {
     package: &'static str,
     /// Architectures, each with the mechanisms that do not work there.
     architectures: &'static [(Arch, &'static [&'static str])],
-    /// Mechanisms that do not see every call there, and groups of tests about what is traced without them and not all seen either.
+    /// Mechanisms, and groups of tests, that do not see everything there.
     loses: &'static [&'static str],
 }
 
@@ -30,9 +30,7 @@ const SERIES: &[Series] = &[
         suites: &["bullseye", "bullseye-security"],
         package: "linux-image-cloud",
         architectures: &[(Arch::Amd64, &[])],
-        // A kretprobe has as many places for threads inside a function as there are processors, where the kernel does not
-        // preempt: docs/kernels.md.
-        loses: &["kprobe"],
+        loses: &[],
     },
     Series {
         name: "6.1",
@@ -54,9 +52,9 @@ const SERIES: &[Series] = &[
         suites: &["sid"],
         package: "linux-image-cloud",
         // Trampolines and tracepoints run with preemption on, and are skipped for the thread that comes in between:
-        // docs/kernels.md. iotrace refuses the former there; io_uring and page faults are traced with the latter.
+        // docs/kernels.md. iotrace refuses the former there.
         architectures: &[(Arch::Amd64, &["fentry"])],
-        loses: &["tracepoint", "mmap", "uring"],
+        loses: &["tracepoint"],
     },
 ];
 

@@ -13,6 +13,7 @@ use crate::kernel::{
     marks::Constants,
     mechanism::{Mechanism, Place, Subject, entries},
     object::{Object, Settings},
+    preemption,
     program::Refused,
     tracer::{OBJECT, unfit},
     wanted,
@@ -20,7 +21,7 @@ use crate::kernel::{
 use aya::{maps::MapType, sys::is_map_supported};
 use iotrace_common::config::{self, CommFilter, Config};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::{error::Error, io};
+use std::{error::Error, io, path::Path};
 
 /// Makes maps of the kinds that matter; and lifts the limit of locked memory, where the kernel wants that.
 pub fn maps() -> Maps {
@@ -56,7 +57,8 @@ fn memlock() -> Memlock {
 /// Trampolines and probes are put at one function only: there may be sixty, and the kernel takes long to take them away.
 pub fn mechanisms(known: Option<&KnownTypes>) -> Vec<Trial> {
     let object = object(known).map_err(Refusal::Object);
-    let pairs = |subject: Subject| subject.mechanisms().iter().map(move |mechanism| (subject, *mechanism));
+    let preempted = known.is_some_and(|known| preemption::of_tracepoints(&known.btf, Path::new("/")));
+    let pairs = |subject: Subject| subject.mechanisms(preempted).iter().map(move |mechanism| (subject, *mechanism));
     let attempt = |(subject, mechanism): (Subject, Mechanism)| Trial {
         mechanism,
         subject,

@@ -62,6 +62,10 @@ pub const AT_END: u32 = 1 << 23;
 
 /// `Config::flags`: waits are added up.
 pub const WAITS: u32 = 1 << 24;
+/// `Config::flags`: failures are counted by their errno.
+pub const ERRNOS: u32 = 1 << 30;
+/// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].
+pub const FAILED_OPENS: u32 = 1 << 31;
 
 /// Settings of one run.
 #[repr(C)]

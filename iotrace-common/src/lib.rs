@@ -8,6 +8,7 @@
 pub mod block;
 pub mod call;
 pub mod config;
+pub mod errno;
 pub mod file;
 pub mod io;
 pub mod latency;
@@ -35,6 +36,7 @@ map_types!(
     config::Config,
     config::CommFilter,
     call::CallTable,
+    errno::ErrnoKey,
     file::FileKey,
     latency::HistogramKey,
     latency::Histogram,

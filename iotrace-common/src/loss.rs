@@ -25,6 +25,8 @@ pub const SEEN: u32 = 10;
 /// Asynchronous requests that found no room: not counted.
 pub const PENDING_FULL: u32 = 11;
 /// Waits that found no room: not counted.
-pub const WAITS_FULL: u32 = 12;
+pub const WAITS_FULL: u32 = 13;
+/// Failures that found no room: their errno is not known.
+pub const ERRNOS_FULL: u32 = 12;
 /// Number of counters.
-pub const COUNT: u32 = 13;
+pub const COUNT: u32 = 14;

@@ -10,6 +10,7 @@ mod block;
 mod calls;
 mod charge;
 mod dirtier;
+mod errno;
 mod file;
 mod filter;
 mod io;

@@ -13,6 +13,7 @@ use iotrace_common::{
     block::{Charges, Dirtier, PageKey, RequestState},
     call::CallTable,
     config::{CommFilter, Config},
+    errno::ErrnoKey,
     file::FileKey,
     latency::{Extremes, Histogram, HistogramKey},
     loss,
@@ -84,6 +85,10 @@ pub static CPU_SUMS: PerCpuArray<FreeSlots> = PerCpuArray::with_max_entries(WHO_
 /// Sums of what found no free slot, for each of [`WHO_CALL`] and the others.
 #[map]
 pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(WHO_COUNT, 0);
+
+/// Failures of sums by what they said.
+#[map]
+pub static ERRNOS: HashMap<ErrnoKey, u64> = HashMap::with_max_entries(4096, 0);
 
 /// Asynchronous operations between submission and completion.
 #[map]

@@ -5,7 +5,7 @@ use crate::{
     file::{self, Place},
     filter,
     kernel::{Pointer, current, offset, read, read_user},
-    maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, count, wakeup},
+    maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, count, enabled, wakeup},
     task,
 };
 use aya_ebpf::{
@@ -15,6 +15,7 @@ use aya_ebpf::{
 use core::arch::asm;
 use iotrace_common::{
     call::{self, NONE},
+    errno::tells_of_the_disk,
     io::UNKNOWN,
     loss,
     open::{NAME_MAX, NAME_UNREADABLE, OpenRecord},
@@ -45,6 +46,10 @@ pub extern "C" fn named_ends(number: u32, ret: i64, latency_ns: u64) -> u64 {
 
 #[inline(always)]
 fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
+    let open = member!(spec.action) == call::OPEN;
+    if enabled!(FAILED_OPENS) && open && (ret >= 0 || !tells_of_the_disk(ret.wrapping_neg() as u64)) {
+        return None;
+    }
     let buffer = SCRATCH.get_ptr_mut(SCRATCH_OPEN)?.cast::<u8>();
     let record = buffer.cast::<OpenRecord>();
     let task = current();

@@ -1,8 +1,8 @@
 //! Adding up by thread and file, in place.
 
 use crate::{
-    file,
-    maps::{CPU_SUMS, FREE_SUMS, OTHER_SUMS, RECENT, RECENT_BITS, SUM_INDEX, SUMS, count},
+    errno, file,
+    maps::{CPU_SUMS, FREE_SUMS, OTHER_SUMS, RECENT, RECENT_BITS, SUM_INDEX, SUMS, count, enabled},
 };
 use iotrace_common::{
     file::FileKey,
@@ -145,6 +145,9 @@ pub fn add(slot: u32, who: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
     }
     if ret < 0 {
         counters.errors += 1;
+        if enabled!(ERRNOS) {
+            errno::add(slot, op, ret);
+        }
     }
     if latency_ns > counters.max_ns {
         counters.max_ns = latency_ns;

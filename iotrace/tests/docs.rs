@@ -119,7 +119,7 @@ fn every_field_of_json_is_described() {
             "BlockLine" | "BlockFile" | "Cause" | "Issuer" | "BlockSumLine" => page_of("block"),
             "OpenLine" => page_of("open"),
             "TopLine" => page_of("top"),
-            "FindingLine" => page_of("diagnose"),
+            "FindingLine" | "FailureLine" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
             "WaitLine" | "Holder" | "PeerProcess" | "PressureLine" => page_of("wait"),
             "LatencyLine" | "LatencyOwner" | "Distribution" | "Bucket" => page_of("latency"),

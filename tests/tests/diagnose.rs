@@ -106,6 +106,100 @@ fn copying_in_large_pieces_is_not_wrong() {
     assert_eq!(rules(&rows), [""; 0], "{rows:#?}");
 }
 
+/// Fills a file system, then tries to go on: 7 writes and 3 opens of new files fail for want of room (of inodes). Remounted, 5 opens
+/// fail because it is read-only.
+const FAILING: &str = "
+import os, subprocess, sys, errno
+os.chdir(sys.argv[1])
+def count(call, wanted, times):
+    failed = 0
+    while failed < times:
+        try: call()
+        except OSError as error:
+            assert error.errno == wanted, error
+            failed += 1
+log = os.open('log', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+try:
+    while True: os.write(log, bytes(65536))
+except OSError: pass
+count(lambda: os.write(log, bytes(4096)), errno.ENOSPC, 6)
+for name in range(100000):
+    try: os.close(os.open('x%d' % name, os.O_WRONLY | os.O_CREAT))
+    except OSError as error: break
+count(lambda: os.open('new' * 60, os.O_WRONLY | os.O_CREAT), errno.ENOSPC, 3)
+os.close(log)
+subprocess.run(['mount', '-o', 'remount,ro', sys.argv[1]], check=True)
+count(lambda: os.open('log', os.O_WRONLY), errno.EROFS, 5)
+";
+
+#[test]
+fn what_fails_is_told_by_file_and_errno() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(8);
+    let program = ["python3", "-c", FAILING, disk.dir().to_str().unwrap()];
+    let run = Iotrace::new("diagnose").json().program(program).run().complete();
+    let failures =
+        run.rows.iter().filter(|row| row["rule"] == "failing-io").flat_map(|row| row["evidence"].as_array().unwrap());
+    let failures = failures.map(|row| {
+        let name =
+            std::path::Path::new(row["path"].as_str().unwrap()).strip_prefix(disk.dir()).unwrap().to_str().unwrap();
+        (
+            name.trim_end_matches(char::is_numeric),
+            row["op"].as_str().unwrap(),
+            row["errno"].as_str().unwrap(),
+            row["count"].as_u64().unwrap(),
+        )
+    });
+    let mut failures: Vec<_> = failures.collect();
+    failures.sort_unstable();
+    let new = "new".repeat(60);
+    let truth = [
+        ("log", "open", "EROFS", 5),
+        ("log", "write", "ENOSPC", 7),
+        (new.as_str(), "open", "ENOSPC", 3),
+        ("x", "open", "ENOSPC", 1),
+    ];
+    assert_eq!(failures, truth, "{:#?}", run.rows);
+    let first = &run.rows[0];
+    assert_eq!(
+        (&first["severity"], &first["comm"], &first["disk"]),
+        (&json!("critical"), &json!("python3"), &json!(disk.name()))
+    );
+}
+
+/// Holds a deleted file open, and writes a little.
+const HOLDING: &str = "
+import os, sys, time
+os.chdir(sys.argv[1])
+free = os.statvfs('.')
+held = os.open('old.log', os.O_WRONLY | os.O_CREAT)
+os.posix_fallocate(held, 0, int(free.f_bavail * free.f_frsize * 0.98))
+os.unlink('old.log')
+log = os.open('new.log', os.O_WRONLY | os.O_CREAT)
+os.write(log, bytes(4096))
+print('ready', flush=True)
+time.sleep(60)
+";
+
+#[test]
+fn deleted_files_that_fill_a_file_system_are_found() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let mut run = Iotrace::new("diagnose").json().args(["-d", "60s", "--disk", disk.name()]).start();
+    run.wait_tracing();
+    let place = disk.dir().to_str().unwrap();
+    let mut holder = Command::new("python3").args(["-c", HOLDING, place]).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0; 5]).unwrap();
+    let rows = run.interrupt().complete().rows;
+    let pid = holder.id();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert_eq!(rules(&rows), ["file-system-full"], "{rows:#?}");
+    let details: Vec<&str> = rows[0]["details"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    let line = details.iter().find(|line| line.contains("in 1 deleted files")).unwrap_or_else(|| panic!("{details:?}"));
+    assert!(line.ends_with(&format!("python3 ({pid}) has {place}/old.log")), "{line}");
+}
+
 #[test]
 fn the_exit_code_tells_only_when_it_is_asked_to() {
     need!(bpf);

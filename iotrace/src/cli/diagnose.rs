@@ -29,12 +29,14 @@ use anyhow::Result;
 use std::{io::Write, time::Duration};
 
 mod blocks;
+mod failures;
 mod growth;
 mod held;
 mod json;
 mod text;
 
 use blocks::Blocks;
+use failures::Failures;
 use growth::Sizing;
 use held::Holders;
 use json::finding_line;
@@ -85,6 +87,7 @@ impl Args {
             truncates: Truncates::default(),
             sizing: Sizing::default(),
             blocks: Blocks::new(filters)?,
+            failures: Failures::default(),
             // Before the others give up what it needs.
             holders: Holders::start(),
             waited: None,
@@ -97,8 +100,10 @@ impl Args {
             everyone: false,
             host_paths: true,
             plan: Plan {
-                files: FileOps { open: false, ..FileOps::ALL },
+                files: FileOps::ALL,
                 sum: true,
+                errnos: true,
+                failed_opens: true,
                 kinds: REGULAR,
                 stream_block: true,
                 histogram: Some(Grouping::Operation),
@@ -130,6 +135,7 @@ struct Diagnose {
     truncates: Truncates,
     sizing: Sizing,
     blocks: Blocks,
+    failures: Failures,
     holders: Option<Holders>,
     /// What had been waited for I/O when tracing began.
     waited: Option<Waited>,
@@ -146,6 +152,7 @@ impl Diagnose {
         if let Some(more) = self.truncates.take(&mut look).filter(|_| world.selection.is_empty()) {
             other.get_or_insert_default().add(&more);
         }
+        let failed: Vec<_> = look.calls.iter().filter(|delta| delta.counters.errors > 0).cloned().collect();
         let mut rows = rows(&look, other, By::ProcessFile, Sort::Time);
         rows.iter_mut().for_each(|row| locate(row, &mut world.names));
         let pressure = self.waited.zip(waited_for_io()).map(|(before, now)| Pressure {
@@ -154,6 +161,7 @@ impl Diagnose {
         });
         let growth = self.sizing.growth();
         let mut facts = Facts { length: interval.length, rows, growth, pressure, ..Facts::default() };
+        facts.failures = self.failures.report(&failed, &facts.rows, tracer, world)?;
         self.blocks.report(&mut facts, tracer, world)?;
         if let Some(holders) = &self.holders {
             holders.report(&mut facts);
@@ -193,6 +201,7 @@ impl Command for Diagnose {
     fn event(&mut self, event: Event, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
         match event {
             Event::Block(block) => self.blocks.add(&block, world),
+            Event::Open(open) => self.failures.open(&open, world),
             Event::Truncate(truncate) => {
                 let (path, base) = truncate_place(&truncate, world);
                 if let Some(process) = selected(world, &truncate.task, path.as_deref()) {

@@ -12,7 +12,7 @@ pub(super) const RULE: Rule =
     Rule { name: "disk-saturated", page: include_str!("../../../docs/findings/disk-saturated.md"), find };
 
 /// Part of the time with a request in flight.
-const BUSY: f64 = 0.9;
+const BUSY: f64 = 0.8;
 /// With fewer requests in flight, and a shorter time for each, a disk could do more: it is who asks that waits for each answer.
 const IN_FLIGHT: f64 = 2.0;
 const LATENCY_NS: u64 = 5_000_000;

@@ -127,7 +127,7 @@ fn a_slow_disk_and_one_that_flushes() {
 fn a_disk_that_could_do_more_is_not_saturated() {
     let writes = Of { count: 4001, size: 4096, queue_ns: MS / 100, device_ns: MS };
     assert_eq!(found(disk(10, 1, NONE, writes, NONE)).len(), 0, "one after the other");
-    assert_eq!(found(disk(8, 31, NONE, writes, NONE)).len(), 0, "idle for a fifth of the time");
+    assert_eq!(found(disk(7, 31, NONE, writes, NONE)).len(), 0, "idle for a third of the time");
     assert_eq!(found(disk(10, 2, NONE, writes, NONE)).len(), 1);
 }
 

@@ -74,6 +74,14 @@ impl DiskUse {
     }
 }
 
+/// Whether requests are of a row's process and file. Below an overlay they have the path in its layer, which is the one on the host.
+#[must_use]
+pub fn are_of(requests: &block::Row, row: &Row) -> bool {
+    let (Some(path), Some(pid)) = (&requests.path, requests.pid) else { return false };
+    let host = row.host.as_ref().map(|host| &host.path);
+    row.pid == Some(pid) && (row.path.as_ref() == Some(path) || host == Some(path))
+}
+
 /// Reads of a file that reached a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskReads {
@@ -83,6 +91,19 @@ pub struct DiskReads {
     pub bytes: u64,
     /// Of the requests, those that begin where the one before ended.
     pub contiguous: u64,
+}
+
+/// Operations of a process on a file that failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The process and the file.
+    pub row: Row,
+    /// `open`, `read`, `write`, `fsync`, `fallocate`, `truncate`.
+    pub op: &'static str,
+    /// The errno, positive.
+    pub errno: i32,
+    /// How often.
+    pub count: u64,
 }
 
 /// A file that was deleted, and takes its room because somebody has it open.
@@ -122,6 +143,8 @@ pub struct Facts {
     pub blocks: Vec<block::Row>,
     /// Reads that reached a disk, by process and path.
     pub reads: HashMap<(u32, Vec<u8>), DiskReads>,
+    /// Operations that failed, by process, file and errno.
+    pub failures: Vec<Failure>,
     /// Deleted files on file systems that are nearly full, by mount point, the largest first.
     pub held: HashMap<Vec<u8>, Vec<Held>>,
     /// Waiting for I/O, of the whole host; `None` where the kernel does not tell.
@@ -154,6 +177,13 @@ impl Facts {
     /// Requests of a row's process and file.
     #[must_use]
     pub fn blocks(&self, row: &Row) -> Option<&block::Row> {
-        self.blocks.iter().find(|block| block.pid.is_some() && block.pid == row.pid && block.path == row.path)
+        self.blocks.iter().find(|block| are_of(block, row))
+    }
+
+    /// Reads of a row's process and file that reached a disk.
+    #[must_use]
+    pub fn disk_reads(&self, row: &Row) -> Option<&DiskReads> {
+        let block = self.blocks(row)?;
+        self.reads.get(&(row.pid?, block.path.clone()?))
     }
 }

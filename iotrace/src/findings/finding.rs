@@ -1,5 +1,6 @@
 //! What was found, with its evidence.
 
+use super::Failure;
 use crate::{
     resolve::Container,
     view::{block, disk, top::Row},
@@ -38,6 +39,8 @@ pub enum Proof {
     Disk(disk::Row, u64),
     /// Of `block --summary`.
     Block(block::Row),
+    /// Failed operations.
+    Failure(Failure),
 }
 
 /// One thing that is wrong.

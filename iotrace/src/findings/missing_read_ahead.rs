@@ -28,7 +28,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
 
 fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
     let counters = &row.counters;
-    let disk = facts.reads.get(&(row.pid?, row.path.clone()?))?;
+    let disk = facts.disk_reads(row)?;
     let share = facts.share(counters.read_ns);
     let in_order = disk.contiguous as f64 >= CONTIGUOUS * disk.requests as f64;
     let each = disk.requests as f64 >= REQUESTS_PER_READ * counters.reads.max(1) as f64;

@@ -5,6 +5,7 @@
 mod container_output;
 mod disk_saturated;
 mod facts;
+mod failing_io;
 mod finding;
 mod image_unpack;
 mod missing_read_ahead;
@@ -19,7 +20,7 @@ mod space;
 mod sync_per_write;
 mod words;
 
-pub use facts::{DiskReads, DiskUse, Facts, Growth, Held, Pressure};
+pub use facts::{DiskReads, DiskUse, Facts, Failure, Growth, Held, Pressure, are_of};
 pub use finding::{Finding, Proof, Severity};
 pub use nothing_wrong::finding as nothing;
 pub use space::WARNING as NEARLY_FULL;
@@ -37,6 +38,7 @@ pub struct Rule {
 
 /// All rules.
 pub const RULES: &[Rule] = &[
+    failing_io::RULE,
     sync_per_write::RULE,
     small_writes::RULE,
     one_byte_reads::RULE,

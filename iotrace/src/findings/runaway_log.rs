@@ -13,8 +13,8 @@ const PER_SECOND: f64 = 256.0 * 1024.0;
 /// A file system that is full sooner is full before somebody looks, or before the day is over.
 const HOUR: f64 = 3600.0;
 const DAY: f64 = 24.0 * HOUR;
-/// What grew in a smaller part of the seconds is being made, and will be finished.
-const STEADY: f64 = 0.7;
+/// What grew in a smaller part of the time is being made, and will be finished.
+const STEADY: f64 = 0.5;
 /// What is written at other places than the end is no log.
 const APPENDED: f64 = 0.9;
 
@@ -27,7 +27,8 @@ fn judge(facts: &Facts, row: &Row, growth: &Growth) -> Option<Finding> {
     let written = facts.per_second(counters.write_bytes);
     let rate = growth.rate();
     let only_grows = counters.reads == 0 && counters.truncates == 0 && rate >= APPENDED * written;
-    let steady = f64::from(growth.steps) >= STEADY * facts.length.as_secs_f64();
+    let between = growth.between.as_secs_f64();
+    let steady = between >= STEADY * facts.length.as_secs_f64() && f64::from(growth.steps) >= STEADY * between;
     if !only_grows || !steady || rate < PER_SECOND {
         return None;
     }

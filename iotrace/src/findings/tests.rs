@@ -1,6 +1,10 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::{event::Comm, resolve::Free, view::top::Row};
+use crate::{
+    event::Comm,
+    resolve::Free,
+    view::{block, top::Row},
+};
 use iotrace_common::sum::Counters;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -95,6 +99,9 @@ fn a_log_without_end() {
     assert_eq!(names(&growing(Counters { reads: 1, ..log }, 100 << 20, 1 << 30)), []);
     let mut made = growing(log, 100 << 20, 1 << 30);
     made.growth.values_mut().for_each(|growth| growth.steps = 4);
+    assert_eq!(names(&made), [], "written now and then");
+    let soon = |growth: &mut Growth| (growth.between, growth.steps) = (Duration::from_secs(4), 4);
+    made.growth.values_mut().for_each(soon);
     assert_eq!(names(&made), [], "a compiler's output");
     let found = all(&growing(log, 100 << 20, 1 << 30));
     assert_eq!(
@@ -169,7 +176,9 @@ fn reads_in_order_that_each_go_to_the_disk() {
     let counters = Counters { reads: 5003, read_bytes: 5003 * 4096, read_ns: 4 * SECOND, ..Counters::default() };
     let facts = |requests: u64, size: u64, contiguous: u64| {
         let reads = DiskReads { requests, bytes: requests * size, contiguous };
-        Facts { reads: HashMap::from([((4711, b"/in".to_vec()), reads)]), ..facts(vec![row("/in", counters)]) }
+        let block = block::Row { pid: Some(4711), path: Some(b"/in".to_vec()), ..block::Row::default() };
+        let reads = HashMap::from([((4711, b"/in".to_vec()), reads)]);
+        Facts { reads, blocks: vec![block], ..facts(vec![row("/in", counters)]) }
     };
     assert_eq!(names(&facts(5003, 4096, 5000)), [("missing-read-ahead", Severity::Warning)]);
     assert_eq!(names(&facts(5003, 4096, 2000)), [], "here and there: a database");
@@ -213,6 +222,29 @@ fn what_a_runtime_does_for_itself_is_told_apart_from_what_it_does_for_containers
     let lines = Counters { writes: 100_003, write_bytes: 100_003 * 58, write_ns: SECOND, ..Counters::default() };
     let lines = facts(vec![of_runtime("/var/log/pods/web/0.log", lines)]);
     assert_eq!(names(&lines), [("container-output", Severity::Warning)], "not small-writes");
+}
+
+#[test]
+fn what_fails_for_want_of_room_is_told_by_file() {
+    let failure = |path: &str, op, errno, count| Failure { row: row(path, Counters::default()), op, errno, count };
+    let failed = |failures| Facts { failures, ..facts(Vec::new()) };
+    let found = all(&failed(vec![
+        failure("/log", "write", libc::ENOSPC, 7),
+        failure("/log", "fsync", libc::ENOSPC, 1),
+        failure("/db", "open", libc::EROFS, 3),
+        failure("/gone", "open", libc::ENOENT, 101),
+        failure("/log", "read", libc::EINTR, 5),
+    ]));
+    let headlines: Vec<_> = found.iter().map(|found| found.headline.as_str()).collect();
+    assert_eq!(
+        headlines,
+        [
+            "app (4711) cannot open /db: the file system is mounted read-only (EROFS)",
+            "app (4711) cannot write /log: no room is left (ENOSPC)",
+        ]
+    );
+    assert_eq!(found[1].evidence, ["7 write, 1 fsync failed with ENOSPC: no room is left"]);
+    assert_eq!(names(&failed(vec![failure("/log", "write", libc::EAGAIN, 7)])), []);
 }
 
 #[test]

@@ -201,6 +201,31 @@ const OTHERS: &[(libc::c_long, &str)] = &[
     (libc::SYS_exit_group, "exit_group"),
 ];
 
+/// Whether an operation is about names, inodes and directories alone.
+pub fn changes_names(operation: &str) -> bool {
+    const OTHERWISE: &[&str] = &[
+        "close",
+        "lseek",
+        "ioctl",
+        "vmsplice",
+        "tee",
+        "readahead",
+        "fadvise64",
+        "madvise",
+        "execve",
+        "execveat",
+        "mount",
+        "umount2",
+        "io_destroy",
+        "io_uring_enter",
+        "exit",
+        "exit_group",
+    ];
+    operation == "open"
+        || operation == "truncate"
+        || OTHERS.iter().any(|(_, name)| *name == operation) && !OTHERWISE.contains(&operation)
+}
+
 /// What a thread does in the call with this number: the operation, or the call's own name where it is none that is traced; `None` for
 /// a call that is not about files. `compat`: a number of the 32-bit table. `from_file`: of the files of a call, bytes come from the one
 /// that is meant.

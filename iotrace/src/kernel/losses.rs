@@ -20,7 +20,7 @@ pub struct Losses {
     pub unmatched: u64,
     /// Paths cut at their front.
     pub cut: u64,
-    /// What found no room in a map: threads, requests, followed processes, histograms.
+    /// What found no room in a map: threads, requests, followed processes, histograms, failures by errno.
     pub maps_full: u64,
     /// Operations that found no free sum: counted under `(other files)`.
     pub other_files: u64,
@@ -73,7 +73,8 @@ impl LossReader {
                 + counter(loss::FOLLOWED_FULL)?
                 + counter(loss::HISTOGRAMS_FULL)?
                 + counter(loss::PENDING_FULL)?
-                + counter(loss::WAITS_FULL)?,
+                + counter(loss::WAITS_FULL)?
+                + counter(loss::ERRNOS_FULL)?,
             other_files: counter(loss::SUMS_FULL)?,
             skipped: 0,
         })

@@ -8,6 +8,7 @@ pub mod btf;
 pub mod calls;
 pub mod doctor;
 pub mod endings;
+pub mod errnos;
 pub mod functions;
 pub mod histograms;
 pub mod layout;

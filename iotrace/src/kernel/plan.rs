@@ -10,6 +10,10 @@ pub struct Plan {
     pub files: FileOps,
     /// Add reads, writes and syncs up by thread and file.
     pub sum: bool,
+    /// Count failures of sums by their errno.
+    pub errnos: bool,
+    /// Of opens, only those count that fail because of the disk.
+    pub failed_opens: bool,
     /// Times do not count: what can be seen when a call ends is not looked at when it begins.
     pub no_latency: bool,
     /// Send each read, write and sync.

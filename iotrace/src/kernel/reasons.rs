@@ -13,6 +13,8 @@ pub enum Reason {
     Journal,
     /// The device, to empty its cache.
     Flush,
+    /// The device, to forget blocks that are free now.
+    Discard,
     /// Directories, inodes, block maps.
     Metadata,
     /// A page of a mapped file.
@@ -57,6 +59,7 @@ impl Reason {
             Self::Writeback => "writeback",
             Self::Journal => "journal",
             Self::Flush => "flush",
+            Self::Discard => "discard",
             Self::Metadata => "metadata",
             Self::PageFault => "page-fault",
             Self::DirtyThrottle => "dirty-throttle",
@@ -168,6 +171,8 @@ const FUNCTIONS: &[(u8, Reason, &[&str])] = &[
         // block/blk-flush.c; fs/xfs/xfs_buf.c since 5.14; fs/f2fs/segment.c; fs/btrfs/disk-io.c
         &["blkdev_issue_flush", "xfs_flush_bdev", "f2fs_issue_flush", "barrier_all_devices"],
     ),
+    // block/blk-lib.c, fs/ext4/mballoc.c
+    (WHOLE, Reason::Discard, &["blkdev_issue_discard", "ext4_issue_discard", "blkdev_issue_secure_erase"]),
     (
         WHOLE,
         Reason::Memory,
@@ -293,6 +298,25 @@ const FUNCTIONS: &[(u8, Reason, &[&str])] = &[
         &["pipe_write", "anon_pipe_write", "fifo_pipe_write", "pipe_wait_writable", "opipe_prep"],
     ),
     (EXACT, Reason::PipeOpen, &["fifo_open", "wait_for_partner"]),
+    (
+        WHERE,
+        Reason::Metadata,
+        &[
+            // fs/ext4: what waits for a buffer is often a tail call that leaves no frame
+            "__ext4_get_inode_loc",
+            "ext4_get_inode_loc",
+            "ext4_find_extent",
+            "__read_extent_tree_block",
+            "__ext4_find_entry",
+            "ext4_readdir",
+            "ext4_read_block_bitmap_nowait",
+            "ext4_mb_init_cache",
+            "ext4_xattr_get",
+            // fs/xfs, fs/btrfs
+            "xfs_iget",
+            "btrfs_search_slot",
+        ],
+    ),
     // mm/memory.c
     (WHERE, Reason::SwapIn, &["do_swap_page"]),
     (WHERE, Reason::PageFault, &["filemap_fault", "handle_mm_fault", "__handle_mm_fault", "faultin_page"]),

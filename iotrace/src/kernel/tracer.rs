@@ -7,6 +7,7 @@ use crate::kernel::{
     btf::Btf,
     calls::{self, FileOps},
     endings::{Ending, Endings},
+    errnos::Errnos,
     functions::{self, Function},
     histograms::Histograms,
     layout::kernel_layout,
@@ -53,6 +54,8 @@ pub struct Tracer {
     unmatched: Option<u64>,
     /// Sums by thread and file, when the plan asks for them.
     pub sums: Option<Sums>,
+    /// Failures by errno, when the plan asks for them.
+    pub errnos: Option<Errnos>,
     /// Block latency, when the plan asks for it.
     pub histograms: Option<Histograms>,
     /// What threads wait for, when the plan asks for it.
@@ -105,6 +108,7 @@ impl Tracer {
             ("SUM_INDEX", plan.sum),
             ("RECENT", plan.sum),
             ("FREE_SUMS", plan.sum),
+            ("ERRNOS", plan.errnos),
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
             ("DIRTY_PAGES", plan.stream_block),
@@ -130,6 +134,7 @@ impl Tracer {
 
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
         let sums = if plan.sum { Some(Sums::new(&mut object)?) } else { None };
+        let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
         let mut waits = if plan.waits { Some(Waits::new(&mut object)?) } else { None };
         let losses = LossReader::new(&mut object)?;
@@ -197,6 +202,7 @@ impl Tracer {
             stopped: Vec::new(),
             unmatched: None,
             sums,
+            errnos,
             histograms,
             waits,
             began_ns,
@@ -373,6 +379,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (plan.stream_io, config::STREAM_IO),
         (plan.stream_block, config::STREAM_BLOCK),
         (plan.histogram.is_some(), config::HISTOGRAM),
+        (plan.errnos, config::ERRNOS),
+        (plan.failed_opens, config::FAILED_OPENS),
         (filters.pids.is_some(), config::FILTER_PID),
         (filters.tids.is_some(), config::FILTER_TID),
         (filters.uids.is_some(), config::FILTER_UID),

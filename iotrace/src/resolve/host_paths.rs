@@ -15,8 +15,8 @@ use std::{
 
 /// Most files remembered; when it is reached, all are forgotten.
 const FILES_MAX: usize = 1 << 16;
-/// How long an answer is good: a file may move meanwhile, and file systems fill up.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How long an answer is good: a file may move meanwhile, and file systems fill up. Who asks each second is to get another each time.
+const AGAIN: Duration = Duration::from_millis(900);
 
 /// When it was asked for, and what came.
 type Asked<T> = (Instant, Answer<Option<T>>);

@@ -1,6 +1,7 @@
 //! File systems whose device number is anonymous (major 0), and the block device they are on.
 //!
-//! btrfs gives each file system an anonymous number, because it may span disks; the mount table names its device.
+//! btrfs gives each file system an anonymous number, because it may span disks; the mount table names its device. An overlay has one
+//! because it is on other file systems.
 
 use super::disk::dev_of_rdev;
 use procfs::process::MountInfo;
@@ -41,7 +42,8 @@ impl Mounts {
     }
 
     /// The block device of a file system's device number, both in the kernel's encoding; `dev` itself unless it is
-    /// anonymous. `None` when the file system is on no block device (tmpfs, overlay, nfs) or is not mounted here.
+    /// anonymous: of an overlay, that of its upper directory. `None` when the file system is on no block device (tmpfs, nfs) or is not
+    /// mounted here.
     ///
     /// For an unknown device the mount table is read again, at most once a second: `now` says when.
     pub fn block_dev(&mut self, dev: u32, now: Instant) -> Option<u32> {
@@ -64,18 +66,57 @@ impl Mounts {
     }
 }
 
-/// Anonymous device to block device, of each line whose source is a device by the judgement of `number`.
+/// Most overlays on overlays.
+const OVERLAYS_MAX: usize = 4;
+
+/// Anonymous device to block device: of each line whose source is a device by the judgement of `number`; and of each overlay, whose
+/// upper directory (or first lower one) is on one, by the mounts of the same table.
 ///
 /// Line by line, because one mount point that is not UTF-8 must not hide the others.
 fn parse(table: &[u8], number: impl Fn(&str) -> Option<u32>) -> HashMap<u32, u32> {
     let lines = table.split(|&byte| byte == b'\n').map(String::from_utf8_lossy);
-    lines
-        .filter_map(|line| {
-            let mount = MountInfo::from_line(&line).ok()?;
-            let minor = mount.majmin.strip_prefix("0:")?.parse().ok()?;
-            Some((minor, number(&mount.mount_source.filter(|source| source.starts_with("/dev/"))?)?))
+    let mounts: Vec<MountInfo> = lines.filter_map(|line| MountInfo::from_line(&line).ok()).collect();
+    let mut known: HashMap<u32, u32> = mounts
+        .iter()
+        .filter_map(|mount| {
+            let source = mount.mount_source.as_deref().filter(|source| source.starts_with("/dev/"))?;
+            Some((anonymous(mount)?, number(source)?))
         })
-        .collect()
+        .collect();
+    for _ in 0..OVERLAYS_MAX {
+        let on = |mount: &MountInfo| {
+            let below = covering(&mounts, layer(mount)?)?;
+            let dev = device(below)?;
+            Some((anonymous(mount)?, if dev >> 20 == 0 { *known.get(&dev)? } else { dev }))
+        };
+        let found: Vec<_> = mounts.iter().filter(|mount| mount.fs_type == "overlay").filter_map(on).collect();
+        known.extend(found);
+    }
+    known
+}
+
+/// The number of a mount's file system, in the kernel's encoding.
+fn device(mount: &MountInfo) -> Option<u32> {
+    let (major, minor) = mount.majmin.split_once(':')?;
+    Some(major.parse::<u32>().ok()? << 20 | minor.parse::<u32>().ok()?)
+}
+
+/// The same, if it is anonymous.
+fn anonymous(mount: &MountInfo) -> Option<u32> {
+    device(mount).filter(|dev| dev >> 20 == 0)
+}
+
+/// The directory in which an overlay has what is written to it, or one that has what is read.
+fn layer(mount: &MountInfo) -> Option<&str> {
+    let option = |key| mount.super_options.get(key).and_then(Option::as_deref);
+    let lower = || option("lowerdir").or_else(|| option("lowerdir+")).map(|all| all.split(':').next().unwrap_or(all));
+    option("upperdir").or_else(lower).filter(|path| path.starts_with('/'))
+}
+
+/// The mount that a path is on: of the longest mount points, the last.
+fn covering<'a>(mounts: &'a [MountInfo], path: &str) -> Option<&'a MountInfo> {
+    let covers = mounts.iter().filter(|mount| Path::new(path).starts_with(&mount.mount_point));
+    covers.max_by_key(|mount| mount.mount_point.components().count())
 }
 
 /// Whether /proc is mounted so that it shows a user no processes of others (`hidepid`), unless the user has CAP_SYS_PTRACE.
@@ -130,7 +171,21 @@ mod tests {
     #[test]
     fn btrfs_is_on_the_device_that_the_mount_table_names() {
         let found = parse(TABLE, number);
-        assert_eq!(found, HashMap::from([(41, (254 << 20) | 16), (42, 253 << 20)]));
+        assert_eq!(found, HashMap::from([(41, (254 << 20) | 16), (42, 253 << 20), (43, 254 << 20)]));
+    }
+
+    #[test]
+    fn an_overlay_is_on_the_disk_of_its_upper_directory() {
+        const OVERLAYS: &[u8] = b"27 1 254:0 / / rw - ext4 /dev/vda rw\n\
+            28 27 7:0 / /var/lib/containerd rw - ext4 /dev/loop0 rw\n\
+            29 27 0:50 / /run/1/rootfs rw - overlay overlay rw,lowerdir=/l,upperdir=/var/lib/containerd/9/fs,workdir=/w\n\
+            30 27 0:51 / /ro ro - overlay overlay ro,lowerdir=/var/lib/containers:/l2\n\
+            31 27 0:52 / /inner rw - overlay overlay rw,lowerdir=/l,upperdir=/run/1/rootfs/up,workdir=/w\n\
+            32 27 0:53 / /short ro - overlay overlay ro,lowerdir=7/fs:8/fs\n\
+            33 27 0:54 / /tmp rw - tmpfs tmpfs rw\n\
+            34 27 0:55 / /on-tmpfs rw - overlay overlay rw,lowerdir=/l,upperdir=/tmp/up,workdir=/w\n";
+        let found = parse(OVERLAYS, number);
+        assert_eq!(found, HashMap::from([(50, 7 << 20), (51, 254 << 20), (52, 7 << 20)]));
     }
 
     #[test]

@@ -232,6 +232,8 @@ fn reason(verdict: Verdict, op: Option<&str>, flags: u32, mode: Option<u32>) -> 
         (Some(Reason::Io), Some("write")) => Some(Reason::Write),
         (Some(Reason::Io), Some("fsync")) => Some(Reason::Writeback),
         (Some(Reason::Io), Some(FAULT)) => Some(Reason::PageFault),
+        // What moves no bytes of files waits for inodes, directories and block maps.
+        (Some(Reason::Io), Some(op)) if calls::changes_names(op) => Some(Reason::Metadata),
         (Some(reason), _) => Some(reason),
         (None, _) => match mode {
             Some(libc::S_IFIFO) if from_file => Some(Reason::PipeEmpty),

@@ -72,6 +72,14 @@ fn the_stack_says_what_for_and_where_it_does_not_the_file_and_the_mark_do() {
 }
 
 #[test]
+fn what_moves_no_bytes_waits_for_metadata() {
+    let io = |number| judged(wait(9, 0, number, DEEP, Some(("f", Io)), 5));
+    assert_eq!(io(libc::SYS_statx), Some(("statx", Some(Reason::Metadata))));
+    assert_eq!(io(libc::SYS_openat), Some(("open", Some(Reason::Metadata))));
+    assert_eq!(io(libc::SYS_execve), Some(("execve", Some(Io))));
+}
+
+#[test]
 fn a_lock_or_an_unknown_sleep_counts_only_in_a_call_on_files() {
     let lock = Some(("mutex_lock", Lock));
     assert_eq!(judged(wait(9, 0, libc::SYS_wait4, DEEP, lock, 5)), None);

@@ -50,8 +50,13 @@ pub struct Container<'a> {
 impl Containerd {
     /// Starts one and gives it the image in these namespaces. Its containers' control groups are in `namespaces` and `groups`.
     pub fn start(namespaces: &[&str], groups: &[&str]) -> Self {
+        Self::start_on(&std::env::temp_dir(), namespaces, groups)
+    }
+
+    /// The same, with its directories in a directory of another disk.
+    pub fn start_on(directory: &Path, namespaces: &[&str], groups: &[&str]) -> Self {
         let groups = Groups::new(namespaces.iter().chain(groups));
-        let place = tempfile::tempdir().unwrap();
+        let place = tempfile::tempdir_in(directory).unwrap();
         let at = |name: &str| place.path().join(name);
         let disabled = DISABLED.map(|plugin| format!("{plugin:?}")).join(",");
         let config = format!(
@@ -99,7 +104,8 @@ impl Containerd {
         Container { of: self, id: id.into(), options: vec!["-n".into(), namespace.into(), "run".into(), "--rm".into()] }
     }
 
-    fn ctr(&self, namespace: &str) -> Command {
+    /// A command of its client, in a namespace.
+    pub fn ctr(&self, namespace: &str) -> Command {
         let mut command = Command::new("ctr");
         command.arg("-a").arg(self.place.path().join("socket")).args(["-n", namespace]).stdin(Stdio::null());
         command

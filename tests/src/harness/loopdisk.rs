@@ -13,6 +13,7 @@ use tempfile::TempDir;
 const LOOP_CTL_GET_FREE: u64 = 0x4c82;
 const LOOP_CONFIGURE: u64 = 0x4c0a;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
+const LO_FLAGS_DIRECT_IO: u32 = 16;
 
 /// `struct loop_config` with the `struct loop_info64` in it.
 #[repr(C)]
@@ -40,6 +41,10 @@ pub struct LoopDisk {
 impl LoopDisk {
     /// A device of `mib` MiB, all zeros, without a file system.
     pub fn raw(mib: u64) -> Self {
+        Self::with_flags(mib, LO_FLAGS_AUTOCLEAR)
+    }
+
+    fn with_flags(mib: u64, flags: u32) -> Self {
         let place = tempfile::tempdir().unwrap();
         let file = File::create_new(place.path().join("disk")).unwrap();
         file.set_len(mib << 20).unwrap();
@@ -57,7 +62,7 @@ impl LoopDisk {
                 numbers: [0; 5],
                 number: 0,
                 encryption: [0; 2],
-                flags: LO_FLAGS_AUTOCLEAR,
+                flags,
                 names: [0; 160],
                 init: [0; 2],
                 reserved: [0; 8],
@@ -74,8 +79,17 @@ impl LoopDisk {
 
     /// A device with an ext4 file system on it, mounted.
     pub fn new(mib: u64) -> Self {
+        Self::raw(mib).ext4()
+    }
+
+    /// The same, as slow as the disk below it: the page cache of the file that it is in is not used, where the kernel can do that.
+    pub fn uncached(mib: u64) -> Self {
+        Self::with_flags(mib, LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO).ext4()
+    }
+
+    fn ext4(self) -> Self {
         let options = "lazy_itable_init=0,lazy_journal_init=0"; // nothing is left to be written in the background
-        Self::formatted(mib, "ext4", &["-q", "-F", "-m", "0", "-E", options])
+        self.format("ext4", &["-q", "-F", "-m", "0", "-E", options])
     }
 
     /// A device with an xfs on it that can share blocks between files.
@@ -94,7 +108,11 @@ impl LoopDisk {
     }
 
     fn formatted(mib: u64, kind: &str, options: &[&str]) -> Self {
-        let mut disk = Self::raw(mib);
+        Self::raw(mib).format(kind, options)
+    }
+
+    fn format(self, kind: &str, options: &[&str]) -> Self {
+        let mut disk = self;
         let mkfs = Command::new(format!("mkfs.{kind}")).args(options).arg(disk.path()).output().unwrap();
         assert!(mkfs.status.success(), "{}", String::from_utf8_lossy(&mkfs.stderr));
         let target = disk.place.path().join("mount");

@@ -9,7 +9,7 @@ use crate::{
         options::Filters,
     },
     event::block::Block,
-    findings::{DiskReads, DiskUse, Facts},
+    findings::{DiskReads, DiskUse, Facts, are_of},
     kernel::{block::BlockOp, tracer::Tracer},
     view::{
         block::{By, Charge, Row as Requests, Sort, Sums},
@@ -99,8 +99,7 @@ impl Blocks {
 
 /// The process and file of requests: the row of `top` that has both, or one without counters.
 fn subject(requests: &Requests, rows: &[Row], world: &mut World) -> Row {
-    let same = |row: &&Row| row.pid.is_some() && row.pid == requests.pid && row.path == requests.path;
-    if let Some(known) = rows.iter().find(same) {
+    if let Some(known) = rows.iter().find(|row| are_of(requests, row)) {
         return known.clone();
     }
     let process = requests.process.as_ref();

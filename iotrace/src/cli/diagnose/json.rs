@@ -8,7 +8,10 @@ use crate::{
         lines::{owner, row_place, top_of},
     },
     findings::{Finding, Proof},
-    output::json::{EvidenceLine, FindingLine, append},
+    output::{
+        errno_name,
+        json::{EvidenceLine, FailureLine, FindingLine, append},
+    },
 };
 use anyhow::Result;
 
@@ -47,5 +50,13 @@ fn proof_line<'a>(proof: &'a Proof, ts: &'a str, world: &mut World) -> EvidenceL
         Proof::Top(row) => EvidenceLine::Top(top_of(row, ts, true)),
         Proof::Disk(row, interval_ns) => EvidenceLine::Disk(line::line(row, ts, *interval_ns, world)),
         Proof::Block(row) => EvidenceLine::Block(block_sum(row, ts, world)),
+        Proof::Failure(failure) => EvidenceLine::Failure(FailureLine {
+            kind: "failure",
+            owner: owner(&failure.row),
+            place: row_place(&failure.row),
+            op: failure.op,
+            errno: errno_name(failure.errno.unsigned_abs()),
+            count: failure.count,
+        }),
     }
 }

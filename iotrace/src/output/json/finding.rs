@@ -3,6 +3,7 @@
 use super::{BlockSumLine, DiskLine, Owner, Place, TopLine};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// A finding.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -47,4 +48,26 @@ pub enum EvidenceLine<'a> {
     Disk(DiskLine<'a>),
     /// Of `block --summary`.
     Block(BlockSumLine<'a>),
+    /// Failed operations.
+    Failure(FailureLine<'a>),
+}
+
+/// Operations of a process on a file that failed in the same way.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FailureLine<'a> {
+    /// `failure`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Whose.
+    #[serde(flatten)]
+    pub owner: Owner<'a>,
+    /// Which file.
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    /// `open`, `read`, `write`, `fsync`, `fallocate`, `truncate`.
+    pub op: &'static str,
+    /// Name of the errno.
+    pub errno: Cow<'static, str>,
+    /// How many failed.
+    pub count: u64,
 }

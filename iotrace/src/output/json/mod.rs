@@ -11,7 +11,7 @@ mod wait;
 
 pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
 pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, OpenLine, Place};
-pub use finding::{EvidenceLine, FindingLine};
+pub use finding::{EvidenceLine, FailureLine, FindingLine};
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, LatencyOwner, Owner, TopLine};
 pub use summary::SummaryLine;
 pub use wait::{Holder, PeerProcess, PressureLine, WaitLine};

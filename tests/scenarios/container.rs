@@ -1,0 +1,125 @@
+//! Containers on a disk of their own: J1, J3, J4, J6.
+
+use super::{Diagnosis, Program};
+use iotrace_tests::harness::{Containerd, LoopDisk};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::fs::MetadataExt,
+    process::{Child, Command, Stdio},
+};
+
+/// Namespace of containerd.
+const NAMESPACE: &str = "k8s.io";
+/// Bytes a second of a slow disk.
+const SLOW: u64 = 20 << 20;
+/// Name of the container.
+pub(crate) const NAME: &str = "web";
+
+/// J1: an application writes its log without end, 1.6 MB a second.
+pub(crate) const APP_LOG: &str = "busybox mkdir -p /var/log; l=0123456789abcdef; while [ ${#l} -lt 32768 ]; do l=$l$l; done; \
+    echo ready; exec > /var/log/app.log; while :; do echo $l; usleep 20000; done";
+/// J3: records of 58 bytes, without a buffer. The file has its size before, so that it does not look like a log without end.
+pub(crate) const RECORDS: &str = "dd of=/data/access.log bs=1M seek=800 count=0 2>/dev/null; echo ready; \
+    dd if=/dev/zero of=/data/access.log bs=58 count=13000000 conv=notrunc 2>/dev/null; sleep 60";
+/// J4: reads from the disk by four processes.
+pub(crate) const READS: &str = "dd if=/dev/zero of=/data/table bs=1M count=192 2>/dev/null; busybox sync; echo ready; \
+    for i in 1 2 3 4; do while :; do dd if=/data/table of=/dev/null bs=4M iflag=direct 2>/dev/null; done & done; wait";
+/// J4: writes to the disk likewise, to a file that has its size.
+pub(crate) const WRITES: &str = "dd if=/dev/zero of=/data/table bs=1M count=192 2>/dev/null; busybox sync; echo ready; \
+    for i in 1 2 3 4; do while :; do dd if=/dev/zero of=/data/table bs=4M count=48 oflag=direct conv=notrunc 2>/dev/null; \
+    done & done; wait";
+/// J4: a sync for each record, by the host's own dd, as that of busybox cannot.
+pub(crate) const SYNCS: &str = "dd of=/data/journal bs=1M seek=64 count=0 2>/dev/null; echo ready; \
+    /usr/bin/dd if=/dev/zero of=/data/journal bs=512 count=131072 oflag=dsync conv=notrunc 2>/dev/null; sleep 60";
+
+/// A node with one disk.
+pub(crate) struct Node {
+    /// What runs its containers.
+    pub(crate) containerd: Containerd,
+    _noise: Program,
+    /// Where all of it is.
+    pub(crate) disk: LoopDisk,
+}
+
+/// A container at work. Dropped, it is ended.
+pub(crate) struct Playing<'a> {
+    node: &'a Node,
+    client: Child,
+}
+
+impl Node {
+    /// Starts containerd on a disk of its own.
+    pub(crate) fn start() -> Self {
+        let disk = LoopDisk::uncached(1024);
+        let noise = Program::noise(disk.dir());
+        let containerd = Containerd::start_on(disk.dir(), &[NAMESPACE], &[]);
+        Self { containerd, _noise: noise, disk }
+    }
+
+    /// Starts the container, and waits until it says that it is ready.
+    pub(crate) fn play(&self, script: &str) -> Playing<'_> {
+        let container = self.containerd.container(NAMESPACE, NAME);
+        let places = ["/usr", "/lib", "/lib64"].into_iter().filter(|place| std::path::Path::new(place).exists());
+        let mounts: Vec<_> = places.map(|host| format!("type=bind,src={host},dst={host},options=rbind:ro")).collect();
+        let mut client = container.options(mounts.iter().flat_map(|mount| ["--mount", mount])).start(script);
+        let mut line = String::new();
+        BufReader::new(client.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let mut playing = Playing { node: self, client };
+        if line != "ready\n" {
+            let mut why = String::new();
+            let _ = std::io::Read::read_to_string(playing.client.stderr.as_mut().unwrap(), &mut why);
+            panic!("the container ended: {why}");
+        }
+        playing
+    }
+
+    /// A client of containerd that begins anew again and again: each lease is a transaction of containerd's database.
+    pub(crate) fn bother(&self) -> Program {
+        let client = self.containerd.ctr(NAMESPACE);
+        let words: Vec<String> = std::iter::once(client.get_program())
+            .chain(client.get_args())
+            .map(|word| word.to_str().unwrap().to_owned())
+            .collect();
+        let lease = format!("while :; do {} leases create; done", words.join(" "));
+        Program::start(Command::new("sh").args(["-c", &format!("{lease} & {lease} & {lease} & wait")]))
+    }
+
+    /// What diagnose finds in so many seconds.
+    #[track_caller]
+    pub(crate) fn diagnosis(&self, seconds: u32) -> Diagnosis {
+        Diagnosis::of(self.containerd.iotrace("diagnose"), &self.disk, seconds)
+    }
+
+    /// Fails unless a finding is of the container and its disk, and names this file, in the container and on the host.
+    #[track_caller]
+    pub(crate) fn assert_names(&self, found: &Value, comm: &str, path: &str) {
+        let container = &found["container"];
+        assert_eq!((&found["comm"], &found["path"]), (&comm.into(), &path.into()), "{found:#}");
+        assert_eq!((&container["runtime"], &container["id"]), (&"containerd".into(), &NAME.into()), "{found:#}");
+        assert_eq!(found["disk"], self.disk.name(), "{found:#}");
+        let host = found["host_path"].as_str().unwrap_or_else(|| panic!("no host_path: {found:#}"));
+        assert!(host.starts_with(self.disk.dir().to_str().unwrap()) && host.ends_with(path), "{found:#}");
+    }
+}
+
+impl Playing<'_> {
+    /// Makes the disk slow for it: what the loop device reads and writes for the container is held back on the disk below.
+    pub(crate) fn slow(self) -> Self {
+        let below = std::fs::metadata(std::env::temp_dir()).unwrap().dev();
+        let line = format!("{}:{} {SLOW}", nix::sys::stat::major(below), nix::sys::stat::minor(below));
+        for limit in ["read", "write"] {
+            let file = format!("/sys/fs/cgroup/blkio/{NAMESPACE}/{NAME}/blkio.throttle.{limit}_bps_device");
+            std::fs::write(&file, &line).unwrap_or_else(|error| panic!("{file}: {error}"));
+        }
+        self
+    }
+}
+
+impl Drop for Playing<'_> {
+    fn drop(&mut self) {
+        let mut kill = self.node.containerd.ctr(NAMESPACE);
+        let _ = kill.args(["tasks", "kill", "--all", "--signal", "SIGKILL", NAME]).stderr(Stdio::null()).status();
+        let _ = self.client.wait();
+    }
+}

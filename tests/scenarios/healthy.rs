@@ -1,0 +1,1 @@
+//! Hosts with which nothing is wrong.

@@ -1,0 +1,92 @@
+//! `iotrace diagnose` on hosts that are slow: the first finding names process, file, container and disk, and no other cause is named.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
+
+#[path = "../scenarios/mod.rs"]
+mod scenarios;
+
+use iotrace_tests::{harness::*, need};
+use scenarios::{Diagnosis, agent, alone, container};
+use serde_json::json;
+
+#[test]
+fn j1_a_container_writes_its_log_without_end() {
+    need!(bpf, loop_devices, containers);
+    let _alone = alone();
+    let node = container::Node::start();
+    let _playing = node.play(container::APP_LOG);
+    let found = node.diagnosis(5);
+    let first = found.first("runaway-log");
+    node.assert_names(first, "sh", "/var/log/app.log");
+    assert_eq!(first["severity"], "critical", "{found}");
+    found.only(&["runaway-log"]);
+}
+
+#[test]
+fn j2_an_agent_syncs_each_line_on_a_full_disk() {
+    need!(bpf, loop_devices);
+    let _alone = alone();
+    let agent = agent::play();
+    let found = Diagnosis::of(Iotrace::new("diagnose"), &agent.disk, 3);
+    let first = found.first("sync-per-write");
+    let named = ["pid", "path", "host_path", "disk", "severity"].map(|name| &first[name]);
+    let (log, disk) = (agent.log.to_str().unwrap(), agent.disk.name());
+    assert_eq!(
+        named,
+        [&json!(agent.program.pid()), &json!(log), &json!(log), &json!(disk), &json!("critical")],
+        "{found}"
+    );
+    assert!(first["fs_free_pct"].as_f64().unwrap() <= 2.0, "{first:#}");
+    // That is so too.
+    assert_eq!(found.rules(), ["sync-per-write", "file-system-full"], "{found}");
+}
+
+#[test]
+fn j3_records_of_58_bytes_on_overlayfs() {
+    need!(bpf, loop_devices, containers);
+    let _alone = alone();
+    let node = container::Node::start();
+    let _playing = node.play(container::RECORDS);
+    let found = node.diagnosis(3);
+    let first = found.first("small-writes");
+    node.assert_names(first, "dd", "/data/access.log");
+    assert_eq!(first["fs"], "overlay");
+    assert!(first["headline"].as_str().unwrap().contains("58B"), "{found}");
+    found.only(&["small-writes"]);
+}
+
+#[test]
+fn j4_a_slow_node_is_slow_for_one_of_five_reasons() {
+    need!(bpf, loop_devices, containers);
+    let _alone = alone();
+    let node = container::Node::start();
+    {
+        let _playing = node.play(container::READS).slow();
+        let found = node.diagnosis(3);
+        let first = found.first("disk-saturated");
+        node.assert_names(first, "dd", "/data/table");
+        assert!(first["headline"].as_str().unwrap().contains("reads too much"), "{found}");
+        found.only(&["disk-saturated"]);
+    }
+    {
+        let _playing = node.play(container::WRITES).slow();
+        let found = node.diagnosis(3);
+        let first = found.first("disk-saturated");
+        node.assert_names(first, "dd", "/data/table");
+        assert!(first["headline"].as_str().unwrap().contains("writes too much"), "{found}");
+        found.only(&["disk-saturated"]);
+    }
+    {
+        let _playing = node.play(container::SYNCS);
+        let found = node.diagnosis(3);
+        node.assert_names(found.first("sync-per-write"), "dd", "/data/journal");
+        found.only(&["sync-per-write"]);
+    }
+    {
+        let _bothering = node.bother();
+        let found = node.diagnosis(3);
+        let first = found.first("runtime-metadata");
+        assert_eq!((&first["role"], &first["pid"]), (&json!("runtime"), &json!(node.containerd.pid())), "{found}");
+        assert!(first["path"].as_str().unwrap().ends_with("/meta.db"), "{found}");
+        found.only(&["runtime-metadata"]);
+    }
+}

@@ -28,6 +28,17 @@ pub const TRUNCATE_NAMED: u8 = 9;
 pub const SUBMIT: u8 = 10;
 /// [`CallSpec::action`]: gets the results of such requests.
 pub const REAP: u8 = 11;
+/// [`CallSpec::action`]: takes a name from a file, or removes a directory.
+pub const UNLINK: u8 = 12;
+/// [`CallSpec::action`]: gives a file another name. Of this and the next, the second name stands behind the first, in the same form.
+pub const RENAME: u8 = 13;
+/// [`CallSpec::action`]: gives a file one name more.
+pub const LINK: u8 = 14;
+
+/// Whether an action is on names: their directories, and not files of descriptors, are looked up, when the call ends.
+pub const fn is_naming(action: u8) -> bool {
+    matches!(action, UNLINK | RENAME | LINK)
+}
 
 /// [`CallSpec::offset`]: the offset argument is the position itself.
 pub const OFFSET_VALUE: u8 = 1;
@@ -65,7 +76,7 @@ pub struct CallSpec {
     pub directory: u8,
     /// The name.
     pub name: u8,
-    /// O_ flags (or `struct open_how`, see [`CallSpec::how`]).
+    /// O_ flags (or `struct open_how`, see [`CallSpec::how`]); flags of a call on names.
     pub open_flags: u8,
     /// Permission bits.
     pub open_mode: u8,
@@ -160,6 +171,14 @@ calls! {
     30 io_pgetevents { action: REAP }
     31 io_uring {}
     32 fault {}
+    33 unlink { action: UNLINK, name: 0 }
+    34 unlinkat { action: UNLINK, directory: 0, name: 1, open_flags: 2 }
+    35 rmdir { action: UNLINK, name: 0 }
+    36 rename { action: RENAME, name: 0 }
+    37 renameat { action: RENAME, directory: 0, name: 1 }
+    38 renameat2 { action: RENAME, directory: 0, name: 1, open_flags: 4 }
+    39 link { action: LINK, name: 0 }
+    40 linkat { action: LINK, directory: 0, name: 1, open_flags: 4 }
 }
 
 #[cfg(test)]

@@ -61,7 +61,11 @@ pub const CAST: u32 = 1 << 22;
 pub const AT_END: u32 = 1 << 23;
 
 /// `Config::flags`: waits are added up.
-pub const WAITS: u32 = 1 << 24;
+pub const WAITS: u32 = 1 << 25;
+
+/// `Config::flags`: calls that give or take names count.
+pub const NAMING: u32 = 1 << 24;
+
 /// `Config::flags`: failures are counted by their errno.
 pub const ERRNOS: u32 = 1 << 30;
 /// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].

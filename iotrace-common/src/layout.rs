@@ -45,6 +45,8 @@ layout! {
     file_dentry: required ["file.f_path.dentry"];
     /// `struct file`: O_ flags.
     file_flags: required ["file.f_flags"];
+    /// `struct file`: FMODE_ flags.
+    file_mode: required ["file.f_mode"];
     /// `struct file`: position.
     file_pos: required ["file.f_pos"];
     /// `struct inode`: number.
@@ -91,6 +93,10 @@ layout! {
     task_files: required ["task_struct.files"];
     /// `struct task_struct` -> `struct fs_struct *`.
     task_fs: required ["task_struct.fs"];
+    /// `struct task_struct` -> `struct nsproxy *`.
+    task_nsproxy: required ["task_struct.nsproxy"];
+    /// `struct nsproxy` -> `struct mnt_namespace *`.
+    nsproxy_mounts: required ["nsproxy.mnt_ns"];
     /// `struct task_struct`: thread id.
     task_pid: required ["task_struct.pid"];
     /// `struct task_struct`: process id.

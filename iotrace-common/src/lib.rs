@@ -15,6 +15,7 @@ pub mod latency;
 pub mod layout;
 pub mod loss;
 pub mod mark;
+pub mod naming;
 pub mod open;
 pub mod pending;
 pub mod process;

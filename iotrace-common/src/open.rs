@@ -23,7 +23,8 @@ pub struct OpenRecord {
     pub task: Task,
     /// [`crate::file::FileRecord::id`] of the file that was opened; 0 when the open failed.
     pub file: u64,
-    /// [`crate::file::FileRecord::id`] of the directory from which the name of a failed open, or of a truncate, counts; 0 when not known.
+    /// [`crate::file::FileRecord::id`] of the directory from which the name of a failed open, or of a truncate, counts; of all opens where
+    /// names are followed ([`crate::config::NAMING`]). 0 when not known.
     pub base: u64,
     /// Inode number of the opened file, 0 when the open failed.
     pub ino: u64,
@@ -43,4 +44,10 @@ pub struct OpenRecord {
     pub name: u32,
     /// [`NAME_UNREADABLE`].
     pub state: u32,
+    /// FMODE_ flags of the opened file (include/linux/fs.h), 0 when the open failed.
+    pub file_mode: u32,
+    /// Not used.
+    pub _pad: u32,
+    /// Address of the caller's mount namespace: paths of one namespace can be compared.
+    pub namespace: u64,
 }

@@ -15,6 +15,8 @@ pub const BLOCK: u32 = 5;
 
 /// [`Header::kind`] of a [`crate::block::BlockRecord`] with shares of a request that has not completed.
 pub const BLOCK_PART: u32 = 6;
+/// [`Header::kind`] of a [`crate::naming::NamingRecord`].
+pub const NAMING: u32 = 7;
 
 /// First eight bytes of every record.
 #[repr(C)]

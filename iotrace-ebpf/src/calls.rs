@@ -7,7 +7,7 @@ use crate::{
     kernel::{Pointer, current, load, now, offset, present, read},
     mapping,
     maps::{CALLS, SCRATCH_ENTER, count, enabled},
-    open,
+    naming, open,
     registers::{self, Registers},
     task,
 };
@@ -163,7 +163,7 @@ fn begin<const FIND: bool, const TYPED: bool, const WHOLE: bool>(
     thread.side[READ_SIDE].wanted = 0;
     thread.side[WRITE_SIDE].wanted = 0;
     match member!(spec.action) {
-        call::OPEN | call::TRUNCATE_NAMED | call::REAP => {}
+        call::OPEN | call::TRUNCATE_NAMED | call::REAP | call::UNLINK | call::RENAME | call::LINK => {}
         call::SUBMIT if WHOLE => return None,
         call::SUBMIT => {
             aio::aio_submit(thread.args[1], thread.args[2]);
@@ -262,7 +262,7 @@ fn whole(pid_tgid: u64, regs: Registers<true>, number: i64, spec: Spec, compat: 
     }
     let thread = begin::<false, true, true>(pid_tgid, regs, spec, compat)?;
     let action = member!(spec.action);
-    if action == call::OPEN || action == call::TRUNCATE_NAMED {
+    if action == call::OPEN || action == call::TRUNCATE_NAMED || call::is_naming(action) {
         // Its record has a time and a number.
         thread.begin_ns = now();
         thread.number = number as u32 | if compat { COMPAT_NUMBER } else { 0 };
@@ -306,6 +306,10 @@ fn end(thread: &mut Thread, spec: Spec, ret: i64, end_ns: u64) -> Option<()> {
     let action = member!(spec.action);
     if enabled!(OPENS) && (action == call::OPEN || action == call::TRUNCATE_NAMED) {
         open::named_ends(thread.number, ret, latency_ns);
+        return Some(());
+    }
+    if enabled!(NAMING) && call::is_naming(action) {
+        naming::naming_ends(thread.number, ret, latency_ns);
         return Some(());
     }
     io::end(thread, spec, READ_SIDE, ret, latency_ns);

@@ -17,6 +17,9 @@ pub const S_IFIFO: u32 = 0o010000;
 /// A block device.
 pub const S_IFBLK: u32 = 0o060000;
 
+/// AT_FDCWD of include/uapi/linux/fcntl.h.
+pub const AT_FDCWD: i32 = -100;
+
 /// S_SYNC of include/linux/fs.h.
 const S_SYNC: u32 = 1;
 /// SB_SYNCHRONOUS of include/linux/fs.h.
@@ -70,6 +73,22 @@ impl Place {
     pub fn of_path(path: Pointer) -> Self {
         let dentry = read(path, offset!(path_dentry));
         Self { mnt: read(path, offset!(path_mnt)), dentry, inode: read(dentry, offset!(dentry_inode)) }
+    }
+
+    /// Of the directory from which the current task's name counts: its root, its working directory, or a descriptor's.
+    #[inline(always)]
+    pub fn of_names(directory: i32, absolute: bool) -> Option<Self> {
+        let fs: Pointer = read(current(), offset!(task_fs));
+        let file = if !absolute && directory != AT_FDCWD { of_descriptor(directory) } else { core::ptr::null() };
+        if absolute {
+            Some(Self::of_path(fs.wrapping_add(offset!(fs_root))))
+        } else if directory == AT_FDCWD {
+            Some(Self::of_path(fs.wrapping_add(offset!(fs_pwd))))
+        } else if file.is_null() {
+            None
+        } else {
+            Some(Self::of_file(file))
+        }
     }
 
     /// Of the root of the mount through which an open file was reached.

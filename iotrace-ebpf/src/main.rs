@@ -19,6 +19,7 @@ mod latency;
 mod mapping;
 mod maps;
 mod mmap;
+mod naming;
 mod open;
 mod path;
 mod pending;

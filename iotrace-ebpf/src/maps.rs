@@ -204,6 +204,17 @@ pub const SCRATCH_ISSUE: u32 = 8;
 /// Paths and processes, where a task leaves the CPU.
 pub const SCRATCH_SWITCH: u32 = 9;
 
+/// Bytes for a record of two names: its head, the longest names, and what the verifier must allow for.
+pub const NAMING_LEN: usize = 12288;
+
+/// A buffer for a record of names.
+#[repr(C, align(8))]
+pub struct NamingScratch(pub [u8; NAMING_LEN]);
+
+/// Records of names, at the end of a call: larger than other scratch buffers.
+#[map]
+pub static SCRATCH_NAMING: PerCpuArray<NamingScratch> = PerCpuArray::with_max_entries(1, 0);
+
 /// The scratch buffer for paths of one of [`WHO_CALL`] and the others.
 pub const fn scratch_of(who: u32) -> u32 {
     if who == WHO_CALL { SCRATCH_ENTER } else { SCRATCH_OTHER - WHO_SUBMIT + who }

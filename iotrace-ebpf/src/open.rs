@@ -2,9 +2,9 @@
 
 use crate::{
     calls::{Spec, argument, member},
-    file::{self, Place},
+    file::{self, AT_FDCWD, Place},
     filter,
-    kernel::{Pointer, current, offset, read, read_user},
+    kernel::{offset, read, read_user},
     maps::{EVENTS, SCRATCH, SCRATCH_EXIT, SCRATCH_LEN, SCRATCH_OPEN, count, enabled, wakeup},
     task,
 };
@@ -25,8 +25,6 @@ use iotrace_common::{
 
 const HEAD: usize = size_of::<OpenRecord>();
 const _: () = assert!(HEAD + NAME_MAX <= SCRATCH_LEN);
-/// AT_FDCWD of include/uapi/linux/fcntl.h.
-const AT_FDCWD: i32 = -100;
 /// O_CREAT | O_WRONLY | O_TRUNC of include/uapi/asm-generic/fcntl.h: what creat() means.
 const CREAT: u64 = 0o100 | 0o1 | 0o1000;
 
@@ -52,7 +50,6 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
     }
     let buffer = SCRATCH.get_ptr_mut(SCRATCH_OPEN)?.cast::<u8>();
     let record = buffer.cast::<OpenRecord>();
-    let task = current();
     let (mut name, mut state) = (0usize, 0);
     let mut absolute = false;
     let name_argument = member!(spec.name);
@@ -77,7 +74,7 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
     // The device of the file, or of the directory where a failed open looked for it.
     let mut dev = 0;
     // Of the opened file, one by one: a whole key would be zeroed by a call of memset.
-    let (mut file_dev, mut ino, mut mode) = (0, 0, 0);
+    let (mut file_dev, mut ino, mut mode, mut file_mode) = (0, 0, 0, 0);
     let opened = member!(spec.action) == call::OPEN && ret >= 0;
     if opened {
         let file = file::of_descriptor(ret as i32);
@@ -86,26 +83,20 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
             let key = place.key();
             (dev, file_dev, ino, mode) = (key.dev, key.dev, key.ino, key.mode());
             id = file::number(&key, place, SCRATCH_EXIT);
+            file_mode = read::<u32>(file, offset!(file_mode));
         }
-    } else if name_argument != NONE {
-        let fs: Pointer = read(task, offset!(task_fs));
+    }
+    // Who follows names wants to know by which one a file was opened.
+    if name_argument != NONE && (!opened || enabled!(NAMING)) {
         let directory = match member!(spec.directory) {
             NONE => AT_FDCWD,
             index => argument(thread, index) as i32,
         };
-        let file = if !absolute && directory != AT_FDCWD { file::of_descriptor(directory) } else { core::ptr::null() };
-        let place = if absolute {
-            Some(Place::of_path(fs.wrapping_add(offset!(fs_root))))
-        } else if directory == AT_FDCWD {
-            Some(Place::of_path(fs.wrapping_add(offset!(fs_pwd))))
-        } else if file.is_null() {
-            None
-        } else {
-            Some(Place::of_file(file))
-        };
-        if let Some(place) = place {
+        if let Some(place) = Place::of_names(directory, absolute) {
             let key = place.key();
-            dev = key.dev;
+            if !opened {
+                dev = key.dev;
+            }
             base = file::number(&key, place, SCRATCH_EXIT);
         }
     }
@@ -133,6 +124,9 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
         (*record).call = member!(spec.call) as u32;
         (*record).name = name as u32;
         (*record).state = state;
+        (*record).file_mode = file_mode;
+        (*record)._pad = 0;
+        (*record).namespace = task::mounts();
         let sent = generated::bpf_ringbuf_output(
             (&raw const EVENTS).cast_mut().cast::<c_void>(),
             buffer.cast::<c_void>(),

@@ -130,6 +130,13 @@ pub fn registers() -> Option<Registers<false>> {
     Some(unsafe { Registers::new(regs) })
 }
 
+/// Address of the current task's mount namespace.
+#[inline(always)]
+pub fn mounts() -> u64 {
+    let namespaces: Pointer = read(current(), offset!(task_nsproxy));
+    read(namespaces, offset!(nsproxy_mounts))
+}
+
 /// Who runs now, for a record.
 #[inline(always)]
 pub fn describe() -> Task {

@@ -48,11 +48,13 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
 
 #[test]
 fn every_column_is_in_its_commands_page() {
-    let tables: [(&str, &[Column]); 8] = [
+    let tables: [(&str, &[Column]); 10] = [
         ("top", cli::top::COLUMNS),
         ("fsync", cli::fsync::COLUMNS),
         ("fsync", cli::fsync::TRACE_COLUMNS),
         ("open", cli::open::COLUMNS),
+        ("life", cli::life::COLUMNS),
+        ("life", cli::life::TRACE_COLUMNS),
         ("disk", cli::disk::COLUMNS),
         ("block", cli::block::COLUMNS),
         ("block", cli::block::SUMMARY_COLUMNS),
@@ -115,13 +117,14 @@ fn every_field_of_json_is_described() {
     assert!(types.len() >= 9, "the schema has only {types:?}");
     for (ty, names) in types {
         let own = match ty.as_str() {
-            "IoLine" => page_of("events"),
+            "IoLine" | "NamingLine" => page_of("events"),
+            "LifeLine" | "LifeEndLine" => page_of("life"),
             "BlockLine" | "BlockFile" | "Cause" | "Issuer" | "BlockSumLine" => page_of("block"),
             "OpenLine" => page_of("open"),
             "TopLine" => page_of("top"),
             "FindingLine" | "FailureLine" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
-            "WaitLine" | "Holder" | "PeerProcess" | "PressureLine" => page_of("wait"),
+            "WaitLine" | "Holder" | "Limit" | "PeerProcess" | "PressureLine" => page_of("wait"),
             "LatencyLine" | "LatencyOwner" | "Distribution" | "Bucket" => page_of("latency"),
             "DiskLine" | "DiskCause" | "DeviceCounts" | "KindCounts" | "Requests" | "OpRequests" => page_of("disk"),
             // What has no command of its own is in docs/json.md alone.

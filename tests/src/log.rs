@@ -26,6 +26,14 @@ pub enum Kind {
     Fallocate,
     /// The length of a file was set.
     Truncate,
+    /// A name was taken away.
+    Unlink,
+    /// A file got another name.
+    Rename,
+    /// A file got one name more.
+    Link,
+    /// No call, but what became of a file: [`Op::life`].
+    Life,
 }
 
 impl Kind {
@@ -40,6 +48,10 @@ impl Kind {
             Self::MmapWrite => "mmap_write",
             Self::Fallocate => "fallocate",
             Self::Truncate => "truncate",
+            Self::Unlink => "unlink",
+            Self::Rename => "rename",
+            Self::Link => "link",
+            Self::Life => "life_end",
         }
     }
 
@@ -97,6 +109,35 @@ pub struct Op {
     /// Of an open: O_ flags by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+    /// Of a rename or link: the new absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_path: Option<String>,
+    /// Of [`Kind::Life`]: the file's life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<Life>,
+}
+
+/// What became of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// It was made by the workload.
+    pub created: bool,
+    /// `unlinked`, `replaced`, `nameless`; `None`: it is still there.
+    pub how: Option<String>,
+    /// By what iotrace knows which file it was.
+    pub matched_by: Option<String>,
+    /// Bytes read.
+    pub read: u64,
+    /// Bytes written.
+    pub written: u64,
+    /// Whether iotrace can know these bytes.
+    pub known: bool,
+    /// Opens.
+    pub opens: u64,
+    /// Renames.
+    pub renames: u64,
+    /// Bounds of its lifetime, by the workload's own clock; none where it cannot be known.
+    pub ns: Option<(u64, u64)>,
 }
 
 impl Op {

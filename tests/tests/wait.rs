@@ -1,13 +1,13 @@
 //! `iotrace wait`: how long threads were blocked, and on what. The truth are the clocks of those that wait.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
 
-use iotrace_tests::{harness::*, need};
+use iotrace_tests::{harness::*, need, skip};
 use serde_json::Value;
 use std::{
     fs::{File, OpenOptions},
     io::{PipeReader, PipeWriter, Read, Write, pipe},
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread::JoinHandle,
@@ -37,6 +37,10 @@ fn only<'a>(run: &'a Output, path: &str) -> &'a Value {
     let rows = of(run, path);
     let [row] = rows.as_slice() else { panic!("{} rows about {path}: {:#?}", rows.len(), run.rows) };
     row
+}
+
+fn of_op<'a>(run: &'a Output, path: &str, op: &str) -> Vec<&'a Value> {
+    of(run, path).into_iter().filter(|row| row["op"] == op).collect()
 }
 
 fn total(rows: &[&Value]) -> u64 {
@@ -335,6 +339,83 @@ fn who_has_the_lock_of_a_file_is_named() {
     let lock = lock.unwrap_or_else(|| panic!("nobody waited for the lock: {rows:#?}"));
     assert_eq!(number(&lock["holder"], "tid"), owner_tid as u64, "{lock}");
     between(number(lock, "wait_ns"), Duration::ZERO, after - before);
+}
+
+/// A control group of one's own. Dropped, it goes; its processes must be gone.
+struct Group(PathBuf);
+
+impl Group {
+    /// One whose processes may write so many bytes to a disk in a second; `None` where there are no such limits.
+    fn limited(disk: &LoopDisk, bytes: u64) -> Option<Self> {
+        let dev = std::fs::read_to_string(format!("/sys/block/{}/dev", disk.name())).unwrap();
+        let dev = dev.trim();
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let root = |kind: &str, option: &str| {
+            let words = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+            let fits = |line: &Vec<&str>| line[2] == kind && line[3].split(',').any(|one| one == option);
+            words.into_iter().find(fits).map(|line| Path::new(line[1]).to_owned())
+        };
+        let name = format!("iotrace-wait-{}", std::process::id());
+        let (group, file, limit) = if let Some(root) = root("cgroup", "blkio") {
+            (root.join(name), "blkio.throttle.write_bps_device", format!("{dev} {bytes}"))
+        } else {
+            let root = root("cgroup2", "rw")?;
+            std::fs::write(root.join("cgroup.subtree_control"), "+io").ok()?;
+            (root.join(name), "io.max", format!("{dev} wbps={bytes}"))
+        };
+        std::fs::create_dir(&group).ok()?;
+        let group = Self(group);
+        std::fs::write(group.0.join(file), limit).ok()?;
+        Some(group)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A process that was just waited for may be in it for another moment.
+        for _ in 0..100 {
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn a_write_that_a_control_group_holds_back_has_its_limit() {
+    const LIMIT: u64 = 1 << 20;
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let Some(group) = Group::limited(&disk, LIMIT) else { skip!("no limits of control groups on I/O here") };
+    let path = disk.dir().join("copy");
+    let of = format!("of={}", path.display());
+    let script = "read line; exec dd if=/dev/zero \"$1\" bs=64k count=1000 oflag=direct";
+    let mut command = Command::new("sh");
+    let mut writer = command.args(["-c", script, "sh", &of]).stdin(Stdio::piped()).stderr(Stdio::null());
+    let mut writer = Sleeper(writer.spawn().unwrap());
+    std::fs::write(group.0.join("cgroup.procs"), writer.0.id().to_string()).unwrap();
+    let pid = writer.0.id().to_string();
+    let mut run = Iotrace::new("wait").json().args(["-d", "1h", "-p", &pid]).start();
+    run.wait_tracing();
+    writer.0.stdin.take().unwrap().write_all(b"\n").unwrap();
+    // Until so much is written that it was held back.
+    while std::fs::metadata(&path).map_or(0, |file| file.len()) < LIMIT / 2 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let run = run.interrupt().complete();
+    drop(writer);
+    let rows = of_op(&run, path.to_str().unwrap(), "write");
+    assert!(total(&rows) > 0, "{:#?}", run.rows);
+    let name = group.0.file_name().unwrap().to_str().unwrap();
+    for row in rows {
+        let limit = &row["limit"];
+        assert_eq!(
+            (limit["write_bytes"].as_u64(), limit["cgroup"].as_str()),
+            (Some(LIMIT), Some(&*format!("/{name}")))
+        );
+        assert!(limit["read_bytes"].is_null(), "{row}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
         form::Form,
         options::{Common, Timing},
     },
-    event::Event,
+    event::{Event, open::Created},
     kernel::{block::BlockFacts, endings::Endings, plan::Plan, tracer::Tracer},
     output::Clock,
     resolve::names::Names,
@@ -44,6 +44,8 @@ pub struct World {
     pub block: BlockFacts,
     /// What the ends of bios say.
     pub endings: Endings,
+    /// Whether opens make files.
+    pub created: Created,
     /// The form of the output.
     pub form: Form,
 }
@@ -70,8 +72,8 @@ pub trait Command {
     ///
     /// # Errors
     ///
-    /// When the kernel side's sums cannot be read.
-    fn sample(&mut self, _tracer: &mut Tracer, _world: &mut World) -> Result<()> {
+    /// When the kernel side's sums cannot be read, or a line cannot be made.
+    fn sample(&mut self, _tracer: &mut Tracer, _world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
         Ok(())
     }
 

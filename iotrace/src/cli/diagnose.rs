@@ -100,7 +100,7 @@ impl Args {
             everyone: false,
             host_paths: true,
             plan: Plan {
-                files: FileOps::ALL,
+                files: FileOps { open: true, ..FileOps::FILES },
                 sum: true,
                 errnos: true,
                 failed_opens: true,
@@ -194,7 +194,7 @@ impl Command for Diagnose {
         self.waited = waited_for_io();
     }
 
-    fn sample(&mut self, tracer: &mut Tracer, world: &mut World) -> Result<()> {
+    fn sample(&mut self, tracer: &mut Tracer, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
         self.sizing.measure(tracer, world)
     }
 

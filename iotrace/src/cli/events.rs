@@ -6,12 +6,14 @@ use crate::{
         block_lines::block_line,
         command::{Command, Setup, World},
         lines::{io_line, open_line, truncate_line},
+        naming_lines::naming_line,
         options::{Common, Timing},
         run::run,
     },
     event::Event,
     kernel::{calls::FileOps, plan::Plan, tracer::ALL_KINDS},
     output::json,
+    parse::FileOp,
 };
 use anyhow::Result;
 use std::{io::Write, str::FromStr, time::Duration};
@@ -28,7 +30,7 @@ pub struct Args {
     /// Trace for so long [default: until Ctrl-C, or PROGRAM ends]
     #[arg(short, long, value_name = "TIME", value_parser = crate::parse::duration)]
     duration: Option<Duration>,
-    /// Only these: read, write, fsync, open, fallocate, truncate, mmap, block
+    /// Only these: read, write, fsync, open, fallocate, truncate, mmap, unlink, rename, link, block
     #[arg(long, value_name = "OP,...", value_delimiter = ',')]
     op: Vec<EventOp>,
     /// Print the JSON Schema of all lines, and end
@@ -41,7 +43,7 @@ pub struct Args {
 /// A kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EventOp {
-    File(crate::parse::FileOp),
+    File(FileOp),
     Block,
 }
 
@@ -53,7 +55,8 @@ impl FromStr for EventOp {
             return Ok(Self::Block);
         }
         text.parse().map(Self::File).map_err(|_| {
-            format!("no event named {text}: one of read, write, fsync, open, fallocate, truncate, mmap, block")
+            let names = FileOp::ALL.map(FileOp::name).join(", ");
+            format!("no event named {text}: one of {names}, block")
         })
     }
 }
@@ -108,6 +111,7 @@ impl Command for Events {
             Event::Io(io) => io_line(&io, world, out),
             Event::Open(open) => open_line(&open, world, out),
             Event::Truncate(truncate) => truncate_line(&truncate, world, out),
+            Event::Naming(naming) => naming_line(&naming, world, out),
             Event::Block(block) => block_line(&block, world, out),
             Event::File(_) | Event::Process(_) | Event::BlockPart(_) => Ok(()),
         }

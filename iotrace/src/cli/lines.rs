@@ -47,7 +47,7 @@ pub fn selected(world: &mut World, task: &Task, path: Option<&[u8]>) -> Option<O
     world.selection.process(process.as_deref()).then_some(process)
 }
 
-fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'a ProcessInfo>) -> Head<'a> {
+pub(super) fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'a ProcessInfo>) -> Head<'a> {
     Head {
         ts: timestamp(clock, begin_ns).into(),
         mono_ns: begin_ns,
@@ -61,7 +61,7 @@ fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'
     }
 }
 
-fn place<'a>(
+pub(super) fn place<'a>(
     path: Option<&'a [u8]>,
     host: &'a OnHost,
     dev: Option<u32>,
@@ -224,6 +224,7 @@ pub fn open_line(open: &Open, world: &mut World, out: &mut Vec<u8>) -> Result<()
         name_bytes: exact(name),
         place: place(path, &host, dev, file.as_deref(), open.inode.map(|(ino, _)| ino)),
         latency_ns: open.latency_ns,
+        created: world.created.judge(open),
     };
     Ok(append(out, &line)?)
 }

@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     cli::form::Form,
-    event::{Comm, file::File, io::Operation, process::Process},
+    event::{Comm, file::File, io::Operation, open::Created, process::Process},
     kernel::{
         block::{BlockFacts, BlockOp},
         endings::Endings,
@@ -99,6 +99,7 @@ pub(in crate::cli) fn world(form: Form) -> World {
         selection: Selection::default(),
         block,
         endings: Endings::default(),
+        created: Created::default(),
         form,
     }
 }
@@ -139,6 +140,8 @@ pub(in crate::cli) fn open(pid: u32, id: u64) -> Open {
         flags: (libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND) as u64,
         mode: 0o644,
         name: Some(b"app.log".to_vec()),
+        file_mode: 0,
+        namespace: 1,
     }
 }
 

@@ -12,7 +12,10 @@ pub mod form;
 pub mod fsync;
 pub mod host;
 pub mod latency;
+pub mod life;
+pub mod life_lines;
 pub mod lines;
+pub mod naming_lines;
 pub mod open;
 pub mod options;
 pub mod program;
@@ -45,6 +48,7 @@ enum Command {
     Latency(latency::Args),
     Disk(disk::Args),
     Block(block::Args),
+    Life(life::Args),
     Events(events::Args),
     Wait(wait::Args),
     Diagnose(diagnose::Args),
@@ -68,6 +72,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Latency(args) => args.run(),
         Command::Disk(args) => args.run(),
         Command::Block(args) => args.run(),
+        Command::Life(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Wait(args) => args.run(),
         Command::Diagnose(args) => args.run(),

@@ -151,10 +151,14 @@ impl Filters {
         Ok(found.and_then(|devs| devs.first().copied()))
     }
 
+    /// Whether a filter asks for how operations ended.
+    pub fn by_result(&self) -> bool {
+        self.min_latency.is_some() || self.failed
+    }
+
     /// Whether a filter asks for some operations and not others, rather than for a disk.
     pub fn by_operation(&self) -> bool {
-        let operation = self.min_latency.is_some() || self.failed;
-        self.by_task() || self.comm.is_some() || self.uid.is_some() || self.by_name() || operation
+        self.by_task() || self.comm.is_some() || self.uid.is_some() || self.by_name() || self.by_result()
     }
 
     /// Whether only what fails is asked for.

@@ -11,7 +11,7 @@ use crate::{
         signals::Signals,
         summary,
     },
-    event::{Event, block::Parts, decode},
+    event::{Event, block::Parts, decode, open::Created},
     kernel::{
         access, doctor,
         losses::Losses,
@@ -111,6 +111,7 @@ impl<'a> Session<'a> {
             selection: setup.common.filters.selection(),
             block: tracer.block.clone(),
             endings: tracer.endings.clone(),
+            created: Created::default(),
             form: Form::new(&setup.common.output),
         };
         if !setup.common.output.quiet {
@@ -223,7 +224,7 @@ impl<'a> Session<'a> {
                     }
                 }
                 _ = sample.tick(), if every.is_none() => {
-                    self.command.sample(&mut self.tracer, &mut self.world)?;
+                    self.command.sample(&mut self.tracer, &mut self.world, &mut self.out)?;
                 }
                 _ = beat.tick() => {
                     self.world.clock.resample();

@@ -171,6 +171,9 @@ pub fn file_ops(named: &[FileOp], shown: FileOps) -> Result<FileOps> {
             FileOp::Fallocate => (&mut ops.allocate, shown.allocate),
             FileOp::Truncate => (&mut ops.truncate, shown.truncate),
             FileOp::Mmap => (&mut ops.mmap, shown.mmap),
+            FileOp::Unlink => (&mut ops.unlink, shown.unlink),
+            FileOp::Rename => (&mut ops.rename, shown.rename),
+            FileOp::Link => (&mut ops.link, shown.link),
         };
         if !can {
             return Err(Misused(format!("this command does not show the operation {op}")).into());
@@ -187,7 +190,7 @@ impl Args {
     ///
     /// See [`run`].
     pub fn run(self) -> Result<Exit> {
-        let files = file_ops(&self.op, FileOps { open: false, ..FileOps::ALL })?;
+        let files = file_ops(&self.op, FileOps::FILES)?;
         if self.no_latency && matches!(self.sort, Sort::Time) {
             return Err(Misused("--sort time needs times, which --no-latency leaves out".into()).into());
         }

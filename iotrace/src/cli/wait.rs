@@ -17,8 +17,8 @@ use crate::{
         reasons::Reason,
         tracer::{ALL_KINDS, Tracer},
     },
-    output::{Align, Column, nanos, percent, select},
-    resolve::{Pressures, pipe_ends::PipeEnds},
+    output::{Align, Column, bytes, nanos, percent, select},
+    resolve::{Pressures, io_limit, pipe_ends::PipeEnds},
     view::{
         top::By,
         wait::{Holder, WaitDelta, WaitRow, Waits, rows},
@@ -115,6 +115,11 @@ fn beside(row: &WaitRow) -> String {
     if let Some(Holder { found: Some((pid, comm)), .. }) = &row.holder {
         return format!(" (held by {} {pid})", name_cell(Some(comm)));
     }
+    if let Some((_, bytes_a_second, calls)) = row.own_limit() {
+        let limits = [bytes_a_second.map(bytes), calls.map(|calls| format!("{calls} calls"))];
+        let limits: Vec<String> = limits.into_iter().flatten().map(|limit| limit + "/s").collect();
+        return format!(" (limit {})", limits.join(", "));
+    }
     let Some(peers) = &row.peers else { return String::new() };
     let arrow = if row.reason == Some(Reason::PipeEmpty) { "<-" } else { "->" };
     let names: Vec<String> =
@@ -178,6 +183,10 @@ impl Wait<'_> {
         self.look(rows.iter().filter(|row| row.pipe.is_some()).filter_map(|row| row.row.path.clone()).collect());
         for row in &mut rows {
             peers(row, deltas, &self.ends);
+            row.limit = row.row.disk.as_ref().and_then(|disk| {
+                let process = &row.row.process.as_ref()?.process;
+                io_limit(process.pid, &process.cgroup, disk.whole)
+            });
             if world.names.wants_host_paths {
                 locate(&mut row.row, &mut world.names);
             }
@@ -195,7 +204,7 @@ impl Command for Wait<'_> {
         Ok(())
     }
 
-    fn sample(&mut self, tracer: &mut Tracer, world: &mut World) -> Result<()> {
+    fn sample(&mut self, tracer: &mut Tracer, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
         let Some(waits) = &mut tracer.waits else { return Ok(()) };
         // Who is at the other end may be gone when the table is printed.
         let files = waits.waiting()?.into_iter().filter_map(|file| world.names.file(file));

@@ -8,7 +8,7 @@ use crate::{
     kernel::reasons::Reason,
     output::{
         escape,
-        json::{Holder, PeerProcess, PressureLine, Text, WaitLine, append, exact},
+        json::{Holder, Limit, PeerProcess, PressureLine, Text, WaitLine, append, exact},
         percent,
     },
     resolve::{
@@ -78,6 +78,13 @@ pub fn wait_line(row: &WaitRow, ts: &str, wall_ns: u64, world: &mut World, out: 
             comm: holder.found.as_ref().map(|(_, comm)| Text(comm)),
         }),
         peers,
+        limit: row.limit.as_ref().map(|limit| Limit {
+            cgroup: &limit.cgroup,
+            read_bytes: limit.read_bytes,
+            write_bytes: limit.write_bytes,
+            reads: limit.reads,
+            writes: limit.writes,
+        }),
     };
     Ok(append(out, &line)?)
 }

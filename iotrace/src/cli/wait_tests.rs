@@ -7,6 +7,7 @@ use crate::{
         wait_lines::tests::pressed,
     },
     output::Table,
+    resolve::IoLimit,
     view::wait::Peer,
 };
 use unicode_width::UnicodeWidthStr;
@@ -37,6 +38,10 @@ fn all() -> Vec<WaitRow> {
             holder: Some(Holder { tid: 12, found: Some((11, b"backup".to_vec())) }),
             ..of(APP, log, "write", Some(Reason::Lock), 930_000_000)
         },
+        WaitRow {
+            limit: Some(IoLimit { cgroup: "/x".into(), write_bytes: Some(1 << 20), ..IoLimit::default() }),
+            ..of(APP, b"/srv/copy", "write", Some(Reason::Write), 52_000_000)
+        },
         of(APP, EVIL, "read", None, 41_000),
     ]
 }
@@ -64,7 +69,7 @@ fn table_in_a_pipe() {
 #[test]
 fn json_of_a_row() {
     let (mut world, mut out) = (world(Form::default()), Vec::new());
-    for row in all().iter().take(3) {
+    for row in all().iter().take(4) {
         wait_line(row, "2026-11-20T12:00:00.000000000Z", WALL, &mut world, &mut out).unwrap();
     }
     let lines = String::from_utf8(out).unwrap();

@@ -3,6 +3,7 @@
 pub mod block;
 pub mod file;
 pub mod io;
+pub mod naming;
 pub mod open;
 pub mod process;
 pub mod truncate;
@@ -43,6 +44,8 @@ pub enum Event {
     Open(open::Open),
     /// A truncate by name.
     Truncate(truncate::Truncate),
+    /// An unlink, rename or link.
+    Naming(naming::Naming),
     /// A block request.
     Block(block::Block),
     /// A part of a block request's shares.
@@ -61,6 +64,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         record::PROCESS => Event::Process(process::Process::decode(bytes)?),
         record::IO => Event::Io(io::Io::decode(bytes)?),
         record::OPEN => open::decode(bytes)?,
+        record::NAMING => Event::Naming(naming::Naming::decode(bytes)?),
         record::BLOCK => Event::Block(block::Block::decode(bytes)?),
         record::BLOCK_PART => Event::BlockPart(block::Part::decode(bytes)?),
         kind => return Err(DecodeError::Unknown(kind)),
@@ -130,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_an_event_or_an_error(kind in 0u32..8, bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn any_bytes_give_an_event_or_an_error(kind in 0u32..9, bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let _ = decode(&bytes);
             let mut known = kind.to_le_bytes().to_vec();
             known.extend(bytes);

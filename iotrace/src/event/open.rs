@@ -20,7 +20,7 @@ pub struct Open {
     pub task: Task,
     /// Number of the opened file, 0 when the open failed.
     pub file: u64,
-    /// Number of the directory from which a failed open's name counts, 0 when not known.
+    /// Number of the directory from which a failed open's name counts, any open's where names are followed; 0 when not known.
     pub base: u64,
     /// Inode number and device of the opened file.
     pub inode: Option<(u64, u32)>,
@@ -32,6 +32,48 @@ pub struct Open {
     pub mode: u32,
     /// The name asked for; `None` when there was none or it could not be read.
     pub name: Option<Vec<u8>>,
+    /// FMODE_ flags of the opened file.
+    pub file_mode: u32,
+    /// Which mount namespace: paths of one can be compared.
+    pub namespace: u64,
+}
+
+/// FMODE_CREATED of include/linux/fs.h, since 4.19: this open made the file. BTF does not tell its number.
+const FMODE_CREATED: u32 = 1 << 20;
+/// O_CREAT, O_EXCL and __O_TMPFILE.
+const CREAT: u64 = libc::O_CREAT as u64;
+const EXCL: u64 = libc::O_EXCL as u64;
+const TMPFILE: u64 = 0o20_000_000;
+
+/// Whether opens make files. Where flags tell it for sure, the kernel's own mark is compared with them: once it was wrong more often than
+/// right, it is not believed any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Created {
+    right: u64,
+    wrong: u64,
+}
+
+impl Created {
+    /// Whether an open made its file; `None` where that cannot be told.
+    pub fn judge(&mut self, open: &Open) -> Option<bool> {
+        if open.result.is_err() {
+            return Some(false);
+        }
+        if open.flags & TMPFILE != 0 {
+            return Some(true);
+        }
+        let marked = open.file_mode & FMODE_CREATED != 0;
+        let sure = match open.flags & (CREAT | EXCL) {
+            CREAT => None,
+            flags => Some(flags == CREAT | EXCL),
+        };
+        match sure {
+            Some(made) if made == marked => self.right += 1,
+            Some(_) => self.wrong += 1,
+            None => return (self.wrong <= self.right).then_some(marked),
+        }
+        sure
+    }
 }
 
 /// A record of a call with a name: an open, or a truncate.
@@ -61,7 +103,19 @@ impl Open {
             flags: wire.open_flags,
             mode: wire.open_mode,
             name,
+            file_mode: wire.file_mode,
+            namespace: wire.namespace,
         }
+    }
+
+    /// Whether the file has no name (O_TMPFILE).
+    pub fn is_nameless(&self) -> bool {
+        self.flags & TMPFILE != 0
+    }
+
+    /// When it had returned.
+    pub fn end_ns(&self) -> u64 {
+        self.begin_ns + self.latency_ns
     }
 
     /// The path that was asked for, made absolute with the path of the directory from which it counts.
@@ -104,6 +158,25 @@ mod tests {
         let Event::Open(open) = decode(&bytes).unwrap() else { panic!("no open") };
         assert_eq!((open.call, open.result), ("openat", Err(2)));
         String::from_utf8(open.absolute(Some(base.as_bytes())).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_mark_of_made_files_is_believed_as_long_as_flags_do_not_contradict_it() {
+        let open = |flags: i32, file_mode| {
+            let wire = OpenRecord { open_flags: flags as u64, file_mode, call: 21, ..OpenRecord::zeroed() };
+            Open::new("openat", &wire, None)
+        };
+        let mut created = Created::default();
+        let exclusive = libc::O_CREAT | libc::O_EXCL;
+        assert_eq!(created.judge(&open(libc::O_CREAT, FMODE_CREATED)), Some(true));
+        assert_eq!(created.judge(&open(libc::O_CREAT, 0)), Some(false));
+        assert_eq!(created.judge(&open(libc::O_RDONLY, 0)), Some(false));
+        assert_eq!(created.judge(&open(exclusive, FMODE_CREATED)), Some(true));
+        assert_eq!(created.judge(&open(libc::O_TMPFILE | libc::O_RDWR, 0)), Some(true));
+        for _ in 0..3 {
+            assert_eq!(created.judge(&open(exclusive, 0)), Some(true), "the flags are right");
+        }
+        assert_eq!(created.judge(&open(libc::O_CREAT, FMODE_CREATED)), None);
     }
 
     #[test]

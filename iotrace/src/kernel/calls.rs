@@ -19,12 +19,36 @@ pub struct FileOps {
     pub truncate: bool,
     /// Page faults that bring bytes of a file in, and pages of a mapping that become dirty.
     pub mmap: bool,
+    /// unlink and rmdir.
+    pub unlink: bool,
+    /// rename.
+    pub rename: bool,
+    /// link.
+    pub link: bool,
 }
 
 impl FileOps {
     /// All of them.
-    pub const ALL: Self =
-        Self { read: true, write: true, sync: true, open: true, allocate: true, truncate: true, mmap: true };
+    pub const ALL: Self = Self { open: true, unlink: true, rename: true, link: true, ..Self::FILES };
+
+    /// Those on files that are open or mapped, and truncates by name.
+    pub const FILES: Self = Self {
+        read: true,
+        write: true,
+        sync: true,
+        open: false,
+        allocate: true,
+        truncate: true,
+        mmap: true,
+        unlink: false,
+        rename: false,
+        link: false,
+    };
+
+    /// Whether calls count that give or take names.
+    pub fn naming(self) -> bool {
+        self.unlink || self.rename || self.link
+    }
 
     /// Whether any operation counts at all.
     pub fn any(self) -> bool {
@@ -69,6 +93,18 @@ const NATIVE: &[(libc::c_long, &str)] = &[
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_creat, "creat"),
     (libc::SYS_open_by_handle_at, "open_by_handle_at"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_unlink, "unlink"),
+    (libc::SYS_unlinkat, "unlinkat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_rmdir, "rmdir"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_rename, "rename"),
+    (libc::SYS_renameat, "renameat"),
+    (libc::SYS_renameat2, "renameat2"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_link, "link"),
+    (libc::SYS_linkat, "linkat"),
 ];
 
 /// Numbers of 32-bit tasks (arch/x86/entry/syscalls/syscall_32.tbl).
@@ -78,6 +114,10 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (4, "write"),
     (5, "open"),
     (8, "creat"),
+    (9, "link"),
+    (10, "unlink"),
+    (38, "rename"),
+    (40, "rmdir"),
     (36, "sync"),
     (92, "truncate"),
     (93, "ftruncate"),
@@ -93,6 +133,9 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (193, "truncate"),
     (194, "ftruncate"),
     (295, "openat"),
+    (301, "unlinkat"),
+    (302, "renameat"),
+    (303, "linkat"),
     (313, "splice"),
     (314, "sync_file_range"),
     (324, "fallocate"),
@@ -100,6 +143,7 @@ const COMPAT: &[(libc::c_long, &str)] = &[
     (334, "pwritev"),
     (342, "open_by_handle_at"),
     (344, "syncfs"),
+    (353, "renameat2"),
     (377, "copy_file_range"),
     (378, "preadv2"),
     (379, "pwritev2"),
@@ -132,21 +176,8 @@ pub fn traced(ops: FileOps) -> (Vec<&'static str>, Vec<&'static str>) {
 /// Other calls that may wait for a file system: of 64-bit tasks.
 const OTHERS: &[(libc::c_long, &str)] = &[
     #[cfg(target_arch = "x86_64")]
-    (libc::SYS_unlink, "unlink"),
-    (libc::SYS_unlinkat, "unlinkat"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_rename, "rename"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_renameat, "renameat"),
-    (libc::SYS_renameat2, "renameat2"),
-    #[cfg(target_arch = "x86_64")]
     (libc::SYS_mkdir, "mkdir"),
     (libc::SYS_mkdirat, "mkdirat"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_rmdir, "rmdir"),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_link, "link"),
-    (libc::SYS_linkat, "linkat"),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_symlink, "symlink"),
     (libc::SYS_symlinkat, "symlinkat"),
@@ -223,6 +254,7 @@ pub fn changes_names(operation: &str) -> bool {
     ];
     operation == "open"
         || operation == "truncate"
+        || call::is_naming(spec(operation).action)
         || OTHERS.iter().any(|(_, name)| *name == operation) && !OTHERWISE.contains(&operation)
 }
 
@@ -238,6 +270,7 @@ pub fn operation(number: u32, compat: bool, from_file: bool) -> Option<&'static 
         return if compat { None } else { named(OTHERS) };
     };
     Some(match spec(name).action {
+        action if call::is_naming(action) => name,
         call::MOVE if from_file => "read",
         call::MOVE => "write",
         call::OPEN => "open",
@@ -285,6 +318,9 @@ fn select(mut spec: CallSpec, ops: FileOps) -> CallSpec {
         }
         call::ALLOCATE => ops.allocate,
         call::TRUNCATE | call::TRUNCATE_NAMED => ops.truncate,
+        call::UNLINK => ops.unlink,
+        call::RENAME => ops.rename,
+        call::LINK => ops.link,
         call::SUBMIT | call::REAP => ops.read || ops.write || ops.sync,
         _ => ops.sync,
     };
@@ -307,6 +343,11 @@ fn compat(mut spec: CallSpec) -> CallSpec {
 /// Name of a call as records give it.
 pub fn name(call: u32) -> &'static str {
     usize::try_from(call).ok().and_then(|call| NAMES.get(call)).copied().filter(|name| !name.is_empty()).unwrap_or("?")
+}
+
+/// What a call does: `iotrace_common::call::MOVE` and the others; 0 for an unknown one.
+pub fn action(call: u32) -> u8 {
+    usize::try_from(call).ok().and_then(|call| SPECS.get(call)).map_or(0, |spec| spec.action)
 }
 
 #[cfg(test)]

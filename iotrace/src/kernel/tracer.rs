@@ -391,6 +391,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (!filters.ignored.is_empty(), config::IGNORE),
         (compat, config::COMPAT),
         (plan.files.open || plan.files.truncate, config::OPENS),
+        (plan.files.naming(), config::NAMING),
         (plan.files.read, config::READS),
         (plan.files.write, config::WRITES),
         (plan.files.sync, config::SYNCS),

@@ -1,4 +1,4 @@
-//! Operations on files: `--op read,write,fsync,open,fallocate,truncate,mmap`.
+//! Operations on files: `--op read,write,fsync,open,fallocate,truncate,mmap,unlink,rename,link`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,17 +20,33 @@ pub enum FileOp {
     Truncate,
     /// Bytes that page faults bring in, and that become dirty through a mapping.
     Mmap,
+    /// A name is taken away: unlink, rmdir.
+    Unlink,
+    /// A file gets another name.
+    Rename,
+    /// A file gets one name more.
+    Link,
 }
 
 /// The name given to `--op` is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no operation named {0}: one of read, write, fsync, open, fallocate, truncate, mmap")]
+#[error("no operation named {0}: one of read, write, fsync, open, fallocate, truncate, mmap, unlink, rename, link")]
 pub struct UnknownOp(String);
 
 impl FileOp {
     /// All of them, in the order of help texts.
-    pub const ALL: [Self; 7] =
-        [Self::Read, Self::Write, Self::Fsync, Self::Open, Self::Fallocate, Self::Truncate, Self::Mmap];
+    pub const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Write,
+        Self::Fsync,
+        Self::Open,
+        Self::Fallocate,
+        Self::Truncate,
+        Self::Mmap,
+        Self::Unlink,
+        Self::Rename,
+        Self::Link,
+    ];
 
     /// The name on the command line, and in JSON's `type` (where `mmap` is `mmap_read` and `mmap_write`).
     #[must_use]
@@ -43,6 +59,9 @@ impl FileOp {
             Self::Fallocate => "fallocate",
             Self::Truncate => "truncate",
             Self::Mmap => "mmap",
+            Self::Unlink => "unlink",
+            Self::Rename => "rename",
+            Self::Link => "link",
         }
     }
 }
@@ -80,6 +99,7 @@ mod tests {
     fn another_name_lists_the_valid_ones() {
         let error = "delete".parse::<FileOp>().unwrap_err();
         let text = error.to_string();
-        assert_eq!(text, "no operation named delete: one of read, write, fsync, open, fallocate, truncate, mmap");
+        let names = "read, write, fsync, open, fallocate, truncate, mmap, unlink, rename, link";
+        assert_eq!(text, format!("no operation named delete: one of {names}"));
     }
 }

@@ -3,10 +3,13 @@
 pub mod block;
 mod differences;
 pub mod disk;
+pub mod folding;
 pub mod fsync;
 mod group;
 pub mod heatmap;
 pub mod latency;
+pub mod life;
+pub mod pattern;
 pub mod select;
 pub mod top;
 pub mod truncates;

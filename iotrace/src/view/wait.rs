@@ -7,7 +7,7 @@ use crate::{
         reasons::Reason,
         waits::{Verdict, Wait},
     },
-    resolve::names::Names,
+    resolve::{IoLimit, names::Names},
     view::{
         group::{Key, row_of},
         select::Selection,
@@ -74,6 +74,22 @@ pub struct WaitRow {
     pub pipe: Option<(u32, u64)>,
     /// Who has the other end of the pipe; `None` when nobody has looked.
     pub peers: Option<Vec<Peer>>,
+    /// What the process's control group may do with the disk; looked up only for what is printed.
+    pub limit: Option<IoLimit>,
+}
+
+impl WaitRow {
+    /// The limit in bytes and in calls per second that concerns what the row does.
+    #[must_use]
+    pub fn own_limit(&self) -> Option<(&str, Option<u64>, Option<u64>)> {
+        let limit = self.limit.as_ref()?;
+        let (bytes, calls) = match self.reason {
+            Some(Reason::Read | Reason::PageFault) => (limit.read_bytes, limit.reads),
+            Some(Reason::Write | Reason::Writeback | Reason::DirtyThrottle) => (limit.write_bytes, limit.writes),
+            _ => return None,
+        };
+        (bytes.is_some() || calls.is_some()).then_some((limit.cgroup.as_str(), bytes, calls))
+    }
 }
 
 /// A thread that had a lock.

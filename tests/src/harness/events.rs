@@ -31,7 +31,7 @@ fn of_event(event: &Value, offsets: bool) -> String {
     format!("{kind} {} tid {tid} uid {uid} {} {moved} {at} {errno} {who}", text("call"), text("comm"))
 }
 
-/// Fails unless the events are those of the log that `matches` picks, one for each operation. Block requests and page faults
+/// Fails unless the events are those of the log that `matches` picks, one for each operation. Block requests, page faults and names
 /// are another matter.
 #[track_caller]
 pub fn assert_events(scene: &Scene, log: &Log, events: &[Value], matches: impl Fn(&Op) -> bool) {
@@ -46,7 +46,7 @@ pub fn assert_events_at(scene: &Scene, log: &Log, events: &[Value], matches: imp
 
 #[track_caller]
 fn compare(scene: &Scene, log: &Log, events: &[Value], offsets: bool, matches: impl Fn(&Op) -> bool) {
-    let apart = [Kind::MmapRead, Kind::MmapWrite];
+    let apart = [Kind::MmapRead, Kind::MmapWrite, Kind::Unlink, Kind::Rename, Kind::Link, Kind::Life];
     let mut truth = BTreeMap::<String, u64>::new();
     for op in log.ops.iter().filter(|op| matches(op) && !apart.contains(&op.kind)) {
         *truth.entry(of_op(op, offsets)).or_default() += op.count;

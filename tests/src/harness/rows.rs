@@ -32,7 +32,7 @@ impl Counts {
             Kind::Fsync => Self { syncs: count, errors, ..Self::default() },
             Kind::Fallocate => Self { allocates: count, errors, ..Self::default() },
             Kind::Truncate => Self { truncates: count, errors, ..Self::default() },
-            Kind::Open | Kind::MmapRead | Kind::MmapWrite => Self::default(),
+            _ => Self::default(),
         }
     }
 

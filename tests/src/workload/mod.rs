@@ -15,6 +15,7 @@ pub mod copies;
 pub mod flood;
 pub mod fsyncs;
 pub mod interrupts;
+pub mod lives;
 pub mod mmap;
 pub mod op;
 pub mod open;
@@ -128,6 +129,8 @@ pub fn main() {
         "opens" => opens::run(&mut rec, &args),
         "fsyncs" => fsyncs::run(&mut rec, &args),
         "interrupts" => interrupts::run(&mut rec, &args.dir),
+        "lives" => lives::run(&mut rec, &args),
+        "lives-of-many" => lives::run_many(&mut rec, &args),
         "block" => block::run(&mut rec, &args),
         "aio" => aio::run(&mut rec, &args),
         "mmap" => mmap::run(&mut rec, &args),

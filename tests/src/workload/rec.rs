@@ -109,6 +109,8 @@ impl Rec {
             windowed,
             name: None,
             flags: Vec::new(),
+            new_path: None,
+            life: None,
         };
         Self { arena, like, ops: Vec::new(), buffer: vec![b'.'; MAX] }
     }

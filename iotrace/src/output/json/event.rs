@@ -131,6 +131,40 @@ pub struct OpenLine<'a> {
     pub place: Place<'a>,
     /// From entry to return.
     pub latency_ns: u64,
+    /// Whether it made the file; `null` where that cannot be told.
+    pub created: Option<bool>,
+}
+
+/// A finished unlink, rename or link.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct NamingLine<'a> {
+    /// `unlink`, `rename` or `link`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The system call.
+    pub call: &'static str,
+    /// When and who.
+    #[serde(flatten)]
+    pub head: Head<'a>,
+    /// The absolute path that was asked for; device, disk and file system of the directory from which the name counts.
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    /// The name as it was asked for.
+    pub name: Option<Text<'a>>,
+    /// Exact bytes of `name` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_bytes: Option<String>,
+    /// The new absolute path that was asked for; `null` for `unlink`.
+    pub new_path: Option<Text<'a>>,
+    /// Exact bytes of `new_path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_path_bytes: Option<String>,
+    /// Name of the error.
+    pub errno: Option<Cow<'static, str>>,
+    /// The flags asked for.
+    pub flags: Vec<&'static str>,
+    /// From entry to return.
+    pub latency_ns: u64,
 }
 
 /// A completed block request.

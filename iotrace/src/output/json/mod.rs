@@ -5,16 +5,18 @@
 mod disk;
 mod event;
 mod finding;
+mod life;
 mod row;
 mod summary;
 mod wait;
 
 pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
-pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, OpenLine, Place};
+pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, NamingLine, OpenLine, Place};
 pub use finding::{EvidenceLine, FailureLine, FindingLine};
+pub use life::{LifeEndLine, LifeLine};
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, LatencyOwner, Owner, TopLine};
 pub use summary::SummaryLine;
-pub use wait::{Holder, PeerProcess, PressureLine, WaitLine};
+pub use wait::{Holder, Limit, PeerProcess, PressureLine, WaitLine};
 
 use crate::output::lossy;
 use schemars::{JsonSchema, Schema, schema_for};
@@ -47,6 +49,8 @@ pub enum Line<'a> {
     Io(IoLine<'a>),
     /// An open.
     Open(OpenLine<'a>),
+    /// An unlink, rename or link.
+    Naming(NamingLine<'a>),
     /// A block request.
     Block(BlockLine<'a>),
     /// A row of `block --summary`.
@@ -57,6 +61,10 @@ pub enum Line<'a> {
     Fsync(FsyncLine<'a>),
     /// A row of `latency`.
     Latency(LatencyLine<'a>),
+    /// A row of `life`.
+    Life(LifeLine<'a>),
+    /// A file that is gone.
+    LifeEnd(LifeEndLine<'a>),
     /// What `diagnose` found.
     Finding(FindingLine<'a>),
     /// A row of `wait`.

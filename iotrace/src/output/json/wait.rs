@@ -39,6 +39,23 @@ pub struct WaitLine<'a> {
     pub holder: Option<Holder<'a>>,
     /// Who has the other end of the pipe; `null` where it is no pipe.
     pub peers: Option<Vec<PeerProcess<'a>>>,
+    /// What the process's control group may do with the disk in a second; `null` where there is no limit, or none is known.
+    pub limit: Option<Limit<'a>>,
+}
+
+/// Limit of a control group on a disk, in a second.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Limit<'a> {
+    /// The control group.
+    pub cgroup: &'a str,
+    /// Bytes that are read; `null` for no limit, here and below.
+    pub read_bytes: Option<u64>,
+    /// Bytes that are written.
+    pub write_bytes: Option<u64>,
+    /// Reads.
+    pub reads: Option<u64>,
+    /// Writes.
+    pub writes: Option<u64>,
 }
 
 /// A thread that had a lock.

@@ -1,0 +1,130 @@
+//! Calls that take a name from a file or give it another: the names that were asked for, and the directories from which they count.
+//!
+//! Which file it is, user space finds out from the files that it knows by these names.
+
+use crate::{
+    calls::{Spec, argument, member},
+    file::{self, AT_FDCWD, Place},
+    filter,
+    maps::{EVENTS, NAMING_LEN, SCRATCH_EXIT, SCRATCH_NAMING, count, wakeup},
+    task,
+};
+use aya_ebpf::{
+    cty::c_void,
+    helpers::{bpf_get_current_pid_tgid, generated},
+};
+use core::arch::asm;
+use iotrace_common::{
+    call::{self, NONE},
+    loss,
+    naming::{NameSpot, NamingRecord, UNREADABLE},
+    open::NAME_MAX,
+    record::{Header, NAMING},
+    thread::Thread,
+};
+
+const HEAD: usize = size_of::<NamingRecord>();
+const _: () = assert!(HEAD + 2 * NAME_MAX <= NAMING_LEN);
+
+/// A call on names ends. `number`: `Thread::number`.
+///
+/// A global function that takes numbers only, so that the verifier looks at it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn naming_ends(number: u32, ret: i64, latency_ns: u64) -> u64 {
+    let thread = task::find(bpf_get_current_pid_tgid() as u32);
+    if let (Some(thread), Some(spec)) = (thread, Spec::of(number)) {
+        // SAFETY: the map returned a valid pointer, and only this thread writes there.
+        end(unsafe { &*thread }, spec, ret, latency_ns);
+    }
+    0
+}
+
+#[inline(always)]
+fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
+    let buffer = SCRATCH_NAMING.get_ptr_mut(0)?.cast::<u8>();
+    let record = buffer.cast::<NamingRecord>();
+    let (name, directory) = (member!(spec.name), member!(spec.directory));
+    let two = member!(spec.action) != call::UNLINK;
+    let flags = member!(spec.open_flags);
+    // SAFETY: the buffer is this CPU's own and has room for a head and two longest names: `spot` writes at most `NAME_MAX` bytes
+    // from a position that is below `NAME_MAX`.
+    unsafe {
+        let (spot, dev) = spot(buffer.add(HEAD), argument(thread, name), directory_of(thread, directory));
+        if !filter::device_wanted(dev) {
+            return None;
+        }
+        (*record).name = spot;
+        let mut first = spot.length as usize;
+        asm!("{0} &= 4095", inout(reg) first);
+        let mut second = 0;
+        if two {
+            // The second name stands behind the first, in the same form.
+            let step = if directory == NONE { 1 } else { 2 };
+            let directory = if directory == NONE { NONE } else { directory + step };
+            let from = buffer.add(HEAD + first);
+            (*record).other = self::spot(from, argument(thread, name + step), directory_of(thread, directory)).0;
+            second = (*record).other.length as usize;
+        } else {
+            (*record).other = NameSpot { base: 0, directory: 0, length: 0, state: 0 };
+        }
+        count(loss::SEEN);
+        // The verifier must see the bounds here.
+        asm!("{0} &= 4095", "{1} &= 4095", inout(reg) first, inout(reg) second);
+        let length = HEAD + first + second;
+        (*record).header = Header { kind: NAMING, len: length as u32 };
+        (*record).begin_ns = thread.begin_ns;
+        (*record).latency_ns = latency_ns;
+        (*record).task = task::describe();
+        (*record).namespace = task::mounts();
+        (*record).ret = ret;
+        (*record).flags = argument(thread, flags) as u32;
+        (*record).call = member!(spec.call) as u32;
+        let sent = generated::bpf_ringbuf_output(
+            (&raw const EVENTS).cast_mut().cast::<c_void>(),
+            buffer.cast::<c_void>(),
+            length as u64,
+            wakeup(),
+        );
+        if sent != 0 {
+            count(loss::EVENTS);
+        }
+    }
+    Some(())
+}
+
+/// The descriptor from which a name counts.
+#[inline(always)]
+fn directory_of(thread: &Thread, index: u8) -> i32 {
+    if index == NONE { AT_FDCWD } else { argument(thread, index) as i32 }
+}
+
+/// Reads a name, and finds the directory from which it counts; and the device of that.
+///
+/// # Safety
+///
+/// `to` must have room for [`NAME_MAX`] bytes.
+#[inline(always)]
+unsafe fn spot(to: *mut u8, address: u64, directory: i32) -> (NameSpot, u32) {
+    // SAFETY: the caller's promise. The kernel has read the name before, so it is in memory; where another thread has unmapped it
+    // since, the read fails.
+    let length =
+        unsafe { generated::bpf_probe_read_user_str(to.cast::<c_void>(), NAME_MAX as u32, address as *const c_void) };
+    let readable = length > 0;
+    // SAFETY: as above; a byte that was read.
+    let absolute = readable && unsafe { *to } == b'/';
+    let mut spot = NameSpot {
+        base: 0,
+        directory: 0,
+        length: if readable { (length - 1) as u32 } else { 0 },
+        state: if readable { 0 } else { UNREADABLE },
+    };
+    let mut dev = 0;
+    if let Some(place) = Place::of_names(directory, absolute) {
+        let key = place.key();
+        dev = key.dev;
+        spot.base = file::number(&key, place, SCRATCH_EXIT);
+        spot.directory = place.dentry as u64;
+    }
+    (spot, dev)
+}

@@ -1,0 +1,465 @@
+//! Files that come and go: which file it is under all its names, how long it lived, and what was written and read.
+
+mod bytes;
+mod index;
+mod rows;
+
+pub use bytes::Bytes;
+pub use rows::{By, LifeRow, Stats};
+
+use crate::{
+    event::{
+        Task,
+        naming::{Change, Naming, Spot},
+        open::Open,
+    },
+    resolve::names::{FileInfo, ProcessInfo},
+    view::select::Selection,
+};
+use bytes::Totals;
+use index::{Found, Index, Name};
+use iotrace_common::{file::FileKey, sum::Sum};
+use rows::Settled;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// Most files that are followed; then those that are gone are added up, and after them the oldest.
+const FOLLOWED_MAX: usize = 1 << 16;
+
+/// Which file, under whatever names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Inode {
+    /// Device of its file system.
+    pub dev: u32,
+    /// Number.
+    pub ino: u64,
+    /// Differs when a number is used again, where the file system keeps one.
+    pub generation: u32,
+}
+
+impl Inode {
+    /// Of a file's identity.
+    pub fn of(key: &FileKey) -> Self {
+        Self { dev: key.dev, ino: key.ino, generation: key.generation }
+    }
+}
+
+/// How a file lost its last name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It was removed.
+    Unlinked,
+    /// Another file took it (`rename`).
+    Replaced,
+    /// It never had one (O_TMPFILE), or had lost it when the call returned that made the file. When the file goes is not seen.
+    Nameless,
+}
+
+/// By what it is known which file a name is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matched {
+    /// The directory itself, and the name in it.
+    Directory,
+    /// The path, in the same mount namespace.
+    Path,
+    /// The name by which the file was opened: it leads through a symbolic link or `..`.
+    Asked,
+}
+
+/// The end of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// When the call had returned, nanoseconds of CLOCK_MONOTONIC.
+    pub at_ns: u64,
+    /// How.
+    pub how: How,
+    /// By what it is known; `None` for a file that was not seen before.
+    pub matched: Option<Matched>,
+    /// Who.
+    pub task: Task,
+}
+
+/// A file.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// Which; `None` when all that is known of it is the name that was removed.
+    pub inode: Option<Inode>,
+    /// Its path, the last one.
+    pub path: Option<Vec<u8>>,
+    /// The path under which it was made, where it has another one now.
+    pub made_as: Option<Vec<u8>>,
+    /// What is known of it.
+    pub file: Option<Arc<FileInfo>>,
+    /// Who made it; of a file that was there before, who opened or removed it first.
+    pub owner: Task,
+    /// That process.
+    pub process: Option<Arc<ProcessInfo>>,
+    /// When the call had returned that made it; `None` for a file that was there before.
+    pub born_ns: Option<u64>,
+    /// How it lost its last name.
+    pub end: Option<End>,
+    /// Opens that succeeded.
+    pub opens: u64,
+    /// New names that took the place of old ones.
+    pub renames: u64,
+    /// What was read and written; `None` when it is not known.
+    pub bytes: Option<Bytes>,
+    /// The descriptor of a file without a name, in its process: it may get one by that.
+    descriptor: Option<u64>,
+    /// Another file has had this inode, and nothing tells the bytes of both apart.
+    mixed: bool,
+    /// Its birth is in a table that was printed.
+    told: bool,
+}
+
+impl Life {
+    /// From the return of the call that made it to the return of the one that took its last name.
+    pub fn length_ns(&self) -> Option<u64> {
+        let end = self.end.as_ref().filter(|end| end.how != How::Nameless)?;
+        Some(end.at_ns.saturating_sub(self.born_ns?))
+    }
+
+    /// Whether it came or went.
+    fn counts(&self) -> bool {
+        self.end.is_some() || (self.born_ns.is_some() && !self.told)
+    }
+}
+
+/// Follows files.
+#[derive(Debug)]
+pub struct Lives {
+    selection: Selection,
+    by: By,
+    next: u64,
+    /// By age.
+    lives: BTreeMap<u64, Life>,
+    inodes: HashMap<Inode, u64>,
+    index: Index,
+    totals: Totals,
+    settled: Settled,
+}
+
+impl Lives {
+    /// Follows the files that are selected, for rows of this kind.
+    pub fn new(by: By, selection: Selection) -> Self {
+        Self {
+            selection,
+            by,
+            next: 0,
+            lives: BTreeMap::new(),
+            inodes: HashMap::new(),
+            index: Index::default(),
+            totals: Totals::default(),
+            settled: Settled::default(),
+        }
+    }
+
+    /// A file was opened. `created`: whether this made it. `asked`: the absolute path that was asked for, where it is known.
+    pub fn opened(
+        &mut self,
+        open: &Open,
+        file: &Arc<FileInfo>,
+        asked: Option<Vec<u8>>,
+        created: bool,
+        process: Option<Arc<ProcessInfo>>,
+    ) {
+        let key = &file.file.key;
+        let inode = Inode::of(key);
+        let unnamed = open.is_nameless() || key.state & iotrace_common::file::STATE_DELETED != 0;
+        let mut mixed = false;
+        if created {
+            mixed = self.lose_sight(inode);
+        } else if let Some(id) = self.inodes.get(&inode).copied() {
+            self.opened_again(id, open, file, asked, unnamed);
+            return;
+        }
+        let at_ns = open.end_ns();
+        let id = self.add(Life {
+            inode: Some(inode),
+            path: file.file.path.clone(),
+            made_as: None,
+            file: Some(file.clone()),
+            owner: open.task.clone(),
+            process,
+            born_ns: created.then_some(at_ns),
+            end: (created && unnamed).then(|| End {
+                at_ns,
+                how: How::Nameless,
+                matched: None,
+                task: open.task.clone(),
+            }),
+            opens: 1,
+            renames: 0,
+            bytes: None,
+            descriptor: open.result.ok().filter(|_| unnamed),
+            mixed,
+            told: false,
+        });
+        self.inodes.insert(inode, id);
+        if !unnamed {
+            self.name(id, Name::of_file(file, open.namespace, asked));
+        }
+    }
+
+    fn opened_again(&mut self, id: u64, open: &Open, file: &Arc<FileInfo>, asked: Option<Vec<u8>>, unnamed: bool) {
+        let Some(life) = self.lives.get_mut(&id) else { return };
+        life.opens += 1;
+        if unnamed || life.end.is_some() {
+            return;
+        }
+        // What a rename called it may be shorter than what it is called.
+        let name = Name::of_file(file, open.namespace, asked);
+        if self.index.names_of(id) <= 1 {
+            life.path.clone_from(&file.file.path);
+            life.file = Some(file.clone());
+            self.index.forget(id);
+        }
+        self.name(id, name);
+    }
+
+    /// An inode is made anew: a file that had it before went, seen or not. Whether there was one.
+    fn lose_sight(&mut self, inode: Inode) -> bool {
+        let Some(before) = self.inodes.remove(&inode) else { return false };
+        self.index.forget(before);
+        if let Some(life) = self.lives.get_mut(&before) {
+            life.mixed = true;
+        }
+        true
+    }
+
+    /// A name was taken away or given. `from`, `to`: the absolute paths that were asked for.
+    pub fn named(
+        &mut self,
+        naming: &Naming,
+        from: Option<Vec<u8>>,
+        to: Option<Vec<u8>>,
+        file: Option<Arc<FileInfo>>,
+        process: Option<Arc<ProcessInfo>>,
+    ) {
+        if naming.result.is_err() || naming.is_of_directory() {
+            return;
+        }
+        let old = Name::of_spot(&naming.name, naming.namespace, from);
+        let new = naming.other.as_ref().map(|other| Name::of_spot(other, naming.namespace, to));
+        match (naming.change, new) {
+            (Change::Unlink, _) | (_, None) => match self.index.find(&old) {
+                Some(found) => self.lost(&found, How::Unlinked, naming),
+                None => self.unknown(old, naming, file, process),
+            },
+            (Change::Rename, Some(new)) if naming.is_exchange() => self.exchanged(&old, &new),
+            (Change::Rename, Some(new)) => self.renamed(&old, new, naming),
+            (Change::Link, Some(new)) => {
+                let found = self.index.find(&old).map(|found| found.id);
+                if let Some(id) = found.or_else(|| self.nameless(naming)) {
+                    self.linked(id, new);
+                }
+            }
+        }
+    }
+
+    /// A name of a file is gone.
+    fn lost(&mut self, found: &Found, how: How, naming: &Naming) {
+        if self.index.remove(found) != 0 {
+            return;
+        }
+        if let Some(life) = self.lives.get_mut(&found.id) {
+            let (at_ns, matched) = (naming.end_ns(), Some(found.matched));
+            life.end = Some(End { at_ns, how, matched, task: naming.task.clone() });
+        }
+    }
+
+    /// A name is gone of a file that was not seen before, or not under this name.
+    fn unknown(&mut self, name: Name, naming: &Naming, file: Option<Arc<FileInfo>>, process: Option<Arc<ProcessInfo>>) {
+        self.add(Life {
+            inode: None,
+            path: name.shown(),
+            made_as: None,
+            file,
+            owner: naming.task.clone(),
+            process,
+            born_ns: None,
+            end: Some(End { at_ns: naming.end_ns(), how: How::Unlinked, matched: None, task: naming.task.clone() }),
+            opens: 0,
+            renames: 0,
+            bytes: None,
+            descriptor: None,
+            mixed: false,
+            told: false,
+        });
+    }
+
+    fn renamed(&mut self, old: &Name, new: Name, naming: &Naming) {
+        let (source, target) = (self.index.find(old), self.index.find(&new));
+        if let (Some(source), Some(target)) = (&source, &target)
+            && source.id == target.id
+        {
+            // Two names of one file: rename leaves both (rename(2)).
+            return;
+        }
+        if let Some(target) = target {
+            self.lost(&target, How::Replaced, naming);
+        }
+        match source {
+            Some(source) => {
+                self.index.remove(&source);
+                self.moved(source.id, new);
+            }
+            // A directory, perhaps: what is below it has another path now.
+            None => self.index.move_tree(old, &new, &mut self.lives),
+        }
+    }
+
+    fn moved(&mut self, id: u64, new: Name) {
+        if let Some(life) = self.lives.get_mut(&id) {
+            let before = std::mem::replace(&mut life.path, new.shown());
+            life.made_as = life.made_as.take().or(before).filter(|_| life.born_ns.is_some());
+            life.renames += 1;
+        }
+        self.name(id, new);
+    }
+
+    fn exchanged(&mut self, old: &Name, new: &Name) {
+        let (one, other) = (self.index.find(old), self.index.find(new));
+        for found in one.iter().chain(&other) {
+            self.index.remove(found);
+        }
+        if let Some(one) = one {
+            self.moved(one.id, new.clone());
+        }
+        if let Some(other) = other {
+            self.moved(other.id, old.clone());
+        }
+    }
+
+    /// The file without a name that a call names by its descriptor.
+    fn nameless(&self, naming: &Naming) -> Option<u64> {
+        let name = naming.name.name.as_deref()?;
+        let number = name.strip_prefix(b"/proc/self/fd/")?;
+        let descriptor: u64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+        let of_it = |life: &Life| life.owner.pid == naming.task.pid && life.descriptor == Some(descriptor);
+        self.lives.iter().rev().find(|(_, life)| of_it(life)).map(|(id, _)| *id)
+    }
+
+    fn linked(&mut self, id: u64, new: Name) {
+        if let Some(life) = self.lives.get_mut(&id)
+            && life.descriptor.take().is_some()
+        {
+            life.end = None;
+            let before = std::mem::replace(&mut life.path, new.shown());
+            life.made_as = before;
+        }
+        self.name(id, new);
+    }
+
+    /// Gives a file a name, and takes it from who had it: that one went without being seen.
+    fn name(&mut self, id: u64, name: Name) {
+        for other in self.index.add(id, name) {
+            if self.index.names_of(other) == 0
+                && let Some(life) = self.lives.get(&other)
+                && life.end.is_none()
+                && let Some(inode) = life.inode
+            {
+                self.inodes.remove(&inode);
+            }
+        }
+    }
+
+    fn add(&mut self, life: Life) -> u64 {
+        if self.lives.len() >= FOLLOWED_MAX {
+            self.settle();
+        }
+        self.next += 1;
+        self.lives.insert(self.next, life);
+        self.next
+    }
+
+    /// Adds up half of the files: those that are gone first, then the oldest.
+    fn settle(&mut self) {
+        let mut order: Vec<(bool, bool, u64)> =
+            self.lives.iter().map(|(id, life)| (life.end.is_none(), life.born_ns.is_some(), *id)).collect();
+        order.sort_unstable();
+        for (_, _, id) in order.into_iter().take(FOLLOWED_MAX / 2) {
+            self.index.forget(id);
+            let Some(mut life) = self.lives.remove(&id) else { continue };
+            life.bytes = self.bytes_of(&life);
+            if let Some(inode) = life.inode {
+                self.inodes.remove(&inode);
+                self.totals.forget(inode);
+            }
+            if life.counts() && self.is_selected(&life) {
+                self.settled.add(&life, self.by);
+            }
+        }
+    }
+
+    fn is_selected(&self, life: &Life) -> bool {
+        self.selection.path(life.path.as_deref()) && self.selection.process(life.process.as_deref())
+    }
+
+    fn bytes_of(&self, life: &Life) -> Option<Bytes> {
+        let inode = life.inode.filter(|_| !life.mixed)?;
+        Some(self.totals.of(inode))
+    }
+
+    /// What was read and written since the last call.
+    pub fn moved_bytes(&mut self, sums: impl Iterator<Item = (u32, Sum)>) {
+        self.totals.add(sums, |inode| self.inodes.contains_key(inode));
+    }
+
+    /// Files that are gone and not told yet, with what was read and written until now. Those without a name come `at_end`: they are in
+    /// use, and may get one.
+    pub fn gone(&mut self, at_end: bool) -> Vec<Life> {
+        let is_gone = |end: &End| at_end || end.how != How::Nameless;
+        let gone = self.lives.iter().filter(|(_, life)| life.end.as_ref().is_some_and(is_gone));
+        let ids: Vec<u64> = gone.map(|(id, _)| *id).collect();
+        let mut gone: Vec<Life> = ids.into_iter().filter_map(|id| self.take(id)).collect();
+        gone.retain(|life| self.is_selected(life));
+        gone
+    }
+
+    fn take(&mut self, id: u64) -> Option<Life> {
+        let mut life = self.lives.remove(&id)?;
+        life.bytes = self.bytes_of(&life);
+        if let Some(inode) = life.inode.filter(|inode| self.inodes.get(inode) == Some(&id)) {
+            self.inodes.remove(&inode);
+            self.totals.forget(inode);
+        }
+        Some(life)
+    }
+
+    /// Rows of the files that came or went since the last call. `others`: bytes that were read and written of files without a sum of
+    /// their own, which may be some of these.
+    pub fn rows(&mut self, others: Option<(u64, u64)>) -> Vec<LifeRow> {
+        let mut settled = std::mem::take(&mut self.settled);
+        for id in self.lives.iter().filter(|(_, life)| life.counts()).map(|(id, _)| *id).collect::<Vec<_>>() {
+            let alive = self.lives.get(&id).is_some_and(|life| life.end.is_none());
+            let life = if alive {
+                self.lives.get_mut(&id).map(|life| {
+                    life.told = true;
+                    life.clone()
+                })
+            } else {
+                self.take(id)
+            };
+            let Some(mut life) = life else { continue };
+            life.bytes = life.bytes.or_else(|| self.bytes_of(&life));
+            if self.is_selected(&life) {
+                settled.add(&life, self.by);
+            }
+        }
+        let mut rows = settled.rows(self.by);
+        rows.extend(others.map(|(read, written)| LifeRow::of_others(Bytes { read, written })));
+        rows
+    }
+
+    /// How a spot's path is made absolute; see [`Spot::absolute`].
+    pub fn absolute(spot: &Spot, base: Option<&FileInfo>) -> Option<Vec<u8>> {
+        spot.absolute(base.and_then(|base| base.file.path.as_deref()))
+    }
+}
+
+#[cfg(test)]
+#[path = "../life_tests.rs"]
+mod tests;

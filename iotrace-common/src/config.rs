@@ -60,6 +60,9 @@ pub const CAST: u64 = 1 << 22;
 /// `Config::flags`: times do not count, and calls are looked at when they end, where their arguments are at hand then.
 pub const AT_END: u64 = 1 << 23;
 
+/// `Config::flags`: waits are added up.
+pub const WAITS: u64 = 1 << 25;
+
 /// `Config::flags`: calls that give or take names count.
 pub const NAMING: u64 = 1 << 24;
 
@@ -94,6 +97,10 @@ pub struct Config {
     pub self_pid: u32,
     /// File types that count: [`crate::file::kind_bit`].
     pub kinds: u32,
+    /// File types on which waits count, likewise.
+    pub wait_kinds: u32,
+    /// Which bit of `struct task_struct` says that a task waits for I/O (`in_iowait`), counted from the start; 0 when not known.
+    pub iowait_bit: u32,
     /// Which part of `cmd_flags` tells histograms apart.
     pub histogram_flags: u32,
     /// Bytes of a page as a power of two.

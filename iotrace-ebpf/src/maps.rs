@@ -22,6 +22,7 @@ use iotrace_common::{
     process::ProcessState,
     sum::{FreeSlots, Sum, SumKey},
     thread::Thread,
+    wait::{Stack, WaitKey, WaitState, WaitSum},
 };
 
 /// System calls that count in this run, by number.
@@ -164,6 +165,22 @@ pub static NEW_HISTOGRAM: Array<Histogram> = Array::with_max_entries(1, 0);
 #[map]
 pub static EXTREMES: PerCpuHashMap<HistogramKey, Extremes> = PerCpuHashMap::with_max_entries(64, 0);
 
+/// What each thread waits for, or waited for last, by its number.
+#[map]
+pub static WAITING: HashMap<u32, WaitState> = HashMap::with_max_entries(16384, 0);
+
+/// Finished waits, added up.
+#[map]
+pub static WAITS: HashMap<WaitKey, WaitSum> = HashMap::with_max_entries(32768, 0);
+
+/// Stacks of threads that wait, by a hash of them.
+#[map]
+pub static STACKS: HashMap<u64, Stack> = HashMap::with_max_entries(8192, 0);
+
+/// Where a stack is put first.
+#[map]
+pub static STACK: PerCpuArray<Stack> = PerCpuArray::with_max_entries(1, 0);
+
 /// Processes to trace.
 #[map]
 pub static PIDS: HashMap<u32, u8> = HashMap::with_max_entries(16384, 0);
@@ -193,7 +210,7 @@ pub struct Scratch(pub [u8; SCRATCH_LEN]);
 
 /// Scratch buffers: [`SCRATCH_ENTER`] and the others, so that programs that may interrupt each other do not share one.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(10, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(11, 0);
 /// Paths, at the begin of a call.
 pub const SCRATCH_ENTER: u32 = 0;
 /// Paths, at the end of a call.
@@ -208,6 +225,8 @@ pub const SCRATCH_INSERT: u32 = 7;
 pub const SCRATCH_ISSUE: u32 = 8;
 /// Paths and processes of copy-ups.
 pub const SCRATCH_COPY_UP: u32 = 9;
+/// Paths and processes, where a task leaves the CPU.
+pub const SCRATCH_SWITCH: u32 = 10;
 
 /// Bytes for a record of two names: its head, the longest names, and what the verifier must allow for.
 pub const NAMING_LEN: usize = 12288;

@@ -48,7 +48,7 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
 
 #[test]
 fn every_column_is_in_its_commands_page() {
-    let tables: [(&str, &[Column]); 11] = [
+    let tables: [(&str, &[Column]); 12] = [
         ("top", cli::top::COLUMNS),
         ("fsync", cli::fsync::COLUMNS),
         ("fsync", cli::fsync::TRACE_COLUMNS),
@@ -60,6 +60,7 @@ fn every_column_is_in_its_commands_page() {
         ("block", cli::block::SUMMARY_COLUMNS),
         ("copyup", cli::copyup::COLUMNS),
         ("copyup", cli::copyup::SUMMARY_COLUMNS),
+        ("wait", cli::wait::COLUMNS),
     ];
     for (command, columns) in tables {
         let text = page_of(command);
@@ -126,6 +127,7 @@ fn every_field_of_json_is_described() {
             "TopLine" => page_of("top"),
             "FindingLine" | "FailureLine" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
+            "WaitLine" | "Holder" | "Limit" | "PeerProcess" | "PressureLine" => page_of("wait"),
             "LatencyLine" | "LatencyOwner" | "Distribution" | "Bucket" => page_of("latency"),
             "DiskLine" | "DiskCause" | "DeviceCounts" | "KindCounts" | "Requests" | "OpRequests" => page_of("disk"),
             // What has no command of its own is in docs/json.md alone.

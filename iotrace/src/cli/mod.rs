@@ -27,6 +27,8 @@ pub mod signals;
 pub mod summary;
 pub mod tables;
 pub mod top;
+pub mod wait;
+pub mod wait_lines;
 
 use clap::{Parser, Subcommand};
 pub use exit::{Exit, Misused};
@@ -52,6 +54,7 @@ enum Command {
     CopyUp(copyup::Args),
     Life(life::Args),
     Events(events::Args),
+    Wait(wait::Args),
     Diagnose(diagnose::Args),
     Doctor(doctor::Args),
 }
@@ -76,6 +79,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::CopyUp(args) => args.run(),
         Command::Life(args) => args.run(),
         Command::Events(args) => args.run(),
+        Command::Wait(args) => args.run(),
         Command::Diagnose(args) => args.run(),
         Command::Doctor(args) => args.run(),
     };

@@ -13,6 +13,7 @@ use iotrace_common::{
     process::ProcessState,
     sum::{FreeSlots, Sum, SumKey},
     thread::Thread,
+    wait::{Stack, WaitKey, WaitState, WaitSum},
 };
 
 /// The limit where nobody says another, and the ring buffer that is in it.
@@ -28,6 +29,9 @@ const PLACES: u64 = 32768;
 const UNDER_WAY: u64 = 16384;
 /// Entries of maps of what is seldom.
 const FEW_UNDER_WAY: u64 = 4096;
+/// Entries of the maps of waits that are over, and of the stacks that they happened in.
+const WAITS: u64 = 32768;
+const STACKS: u64 = 8192;
 /// Bytes of histograms of a disk and operation, with the extremes of each CPU.
 const HISTOGRAM: u64 = 50 << 10;
 
@@ -94,7 +98,7 @@ pub fn limit(asked: Option<u64>, buffer: u32) -> u64 {
 
 /// Divides the limit for what a plan asks. `histograms`: room for so many is asked for.
 pub fn divide(plan: &Plan, histograms: u32) -> Shares {
-    let (files, block) = (plan.files.any(), plan.stream_block);
+    let (files, block, waits) = (plan.files.any(), plan.stream_block, plan.waits);
     let fixed = [
         (true, u64::from(plan.buffer)),
         // Followed processes, the small maps, and what the allocator leaves unused.
@@ -103,6 +107,9 @@ pub fn divide(plan: &Plan, histograms: u32) -> Shares {
         (files, UNDER_WAY * hash::<PendingKey, Pending>()),
         (plan.counts_mappings(), FEW_UNDER_WAY * hash::<u32, u64>()),
         (plan.errnos, FEW_UNDER_WAY * hash::<ErrnoKey, u64>()),
+        (waits, UNDER_WAY * hash::<u32, WaitState>()),
+        (waits, WAITS * hash::<WaitKey, WaitSum>()),
+        (waits, STACKS * hash::<u64, Stack>()),
         (plan.copy_ups, FEW_UNDER_WAY * hash::<u32, CopyUp>()),
         (plan.block(), UNDER_WAY * hash::<u64, RequestState>()),
         (block, UNDER_WAY * hash::<u64, Charges>()),
@@ -118,8 +125,8 @@ pub fn divide(plan: &Plan, histograms: u32) -> Shares {
     };
     let kinds = [
         (plan.sum, ROWS),
-        (files || block, FILES),
-        (files || block, PROCESSES),
+        (files || block || waits, FILES),
+        (files || block || waits, PROCESSES),
         (block, DIRTY_PAGES),
         (block, DIRTY_FILES),
     ];

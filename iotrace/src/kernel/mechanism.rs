@@ -48,11 +48,13 @@ pub enum Subject {
     Mmap,
     /// Copy-ups of overlayfs.
     CopyUps,
+    /// Threads that wait.
+    Waits,
 }
 
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Processes,
         Self::Children,
         Self::Dirtiers,
@@ -61,6 +63,7 @@ impl Subject {
         Self::Files,
         Self::Uring,
         Self::Mmap,
+        Self::Waits,
     ];
 
     /// The ways to it, the best first. `preempted`: programs at tracepoints can be preempted, and then miss what happens meanwhile
@@ -104,6 +107,7 @@ impl fmt::Display for Subject {
             Self::Uring => "io_uring",
             Self::Mmap => "mmap",
             Self::CopyUps => "copy-up",
+            Self::Waits => "waits",
         })
     }
 }
@@ -363,6 +367,14 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                     tracepoint("copy_up_took_over", "inode_set_ctime_to_ts", When::Always),
                     tracepoint("copy_up_made", "ctime_ns_xchg", When::Always),
                     tracepoint("copy_up_made", "ctime_xchg_skip", When::Always),
+                ]
+            }
+        }
+        (Subject::Waits, _) => {
+            const {
+                &[
+                    tracepoint("sched_switch_state", "sched_switch", When::Arguments(4)),
+                    tracepoint("sched_switch", "sched_switch", When::Arguments(3)),
                 ]
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Caches have limits, and what cannot be found is `None`, never a guess.
 
+pub mod blocked;
 mod container;
 mod containers;
 mod devices;
@@ -10,11 +11,13 @@ mod diskstats;
 mod held;
 mod host_finder;
 mod host_paths;
+mod io_limits;
 mod mount_table;
 mod mounts;
 pub mod names;
 mod numbers;
 mod overlay;
+pub mod pipe_ends;
 mod pipeline;
 mod points;
 mod pressure;
@@ -34,10 +37,11 @@ pub use diskstats::{Completed, DiskLine, DiskStat, read_diskstats};
 pub use held::{Deleted, deleted};
 pub use host_finder::HostPath;
 pub use host_paths::Free;
+pub use io_limits::{IoLimit, io_limit};
 pub use mounts::{Mounts, hides_processes};
 pub use pipeline::pipeline;
 pub use points::Points;
-pub use pressure::{Waited, waited_for_io};
+pub use pressure::{Pressures, Waited, waited_for_io};
 pub use process::{ProcessInfo, cgroup_path, descendants, exists, from_proc, thread_exists};
 pub use program::find_program;
 pub use runtimes::{ROOT_VARIABLE, Runtimes};

@@ -16,3 +16,4 @@ pub mod pattern;
 pub mod select;
 pub mod top;
 pub mod truncates;
+pub mod wait;

@@ -120,6 +120,9 @@ impl Report {
             }
             None => unseen.push("copy-ups of overlayfs"),
         }
+        if !seen(Subject::Waits) {
+            unseen.push("what threads wait for (iotrace wait)");
+        }
         unseen
     }
 }

@@ -9,6 +9,7 @@ mod finding;
 mod life;
 mod row;
 mod summary;
+mod wait;
 
 pub use copyup::{CopyUpLine, CopyUpSumLine};
 pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
@@ -17,6 +18,7 @@ pub use finding::{EvidenceLine, FailureLine, FindingLine};
 pub use life::{LifeEndLine, LifeLine};
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, LatencyOwner, Owner, TopLine};
 pub use summary::SummaryLine;
+pub use wait::{Holder, Limit, PeerProcess, PressureLine, WaitLine};
 
 use crate::{output::lossy, resolve::DevNumber};
 use schemars::{JsonSchema, Schema, schema_for};
@@ -93,6 +95,10 @@ pub enum Line<'a> {
     LifeEnd(LifeEndLine<'a>),
     /// What `diagnose` found.
     Finding(FindingLine<'a>),
+    /// A row of `wait`.
+    Wait(WaitLine<'a>),
+    /// Pressure of I/O, below the rows of `wait`.
+    Pressure(PressureLine<'a>),
     /// A row of `disk`.
     Disk(DiskLine<'a>),
     /// The last line.

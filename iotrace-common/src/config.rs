@@ -60,6 +60,8 @@ pub const CAST: u32 = 1 << 22;
 /// `Config::flags`: times do not count, and calls are looked at when they end, where their arguments are at hand then.
 pub const AT_END: u32 = 1 << 23;
 
+/// `Config::flags`: waits are added up.
+pub const WAITS: u32 = 1 << 24;
 /// `Config::flags`: failures are counted by their errno.
 pub const ERRNOS: u32 = 1 << 30;
 /// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].
@@ -79,6 +81,10 @@ pub struct Config {
     pub self_pid: u32,
     /// File types that count: [`crate::file::kind_bit`].
     pub kinds: u32,
+    /// File types on which waits count, likewise.
+    pub wait_kinds: u32,
+    /// Which bit of `struct task_struct` says that a task waits for I/O (`in_iowait`), counted from the start; 0 when not known.
+    pub iowait_bit: u32,
     /// Which part of `cmd_flags` tells histograms apart.
     pub histogram_flags: u32,
     /// Bytes of a page as a power of two.

@@ -173,6 +173,10 @@ layout! {
     compat_arg5: optional ["pt_regs.bp"];
     /// `struct task_struct`: PF_ flags.
     task_flags: required ["task_struct.flags"];
+    /// `struct task_struct`: TASK_ state (renamed in 5.14).
+    task_state: required ["task_struct.__state", "task_struct.state"];
+    /// `struct inode`: who has its lock.
+    inode_lock_owner: optional ["inode.i_rwsem.owner"];
     /// `struct task_struct` -> kernel stack.
     task_stack: required ["task_struct.stack"];
     /// `struct inode` -> first of its names.

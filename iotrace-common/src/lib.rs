@@ -21,6 +21,7 @@ pub mod process;
 pub mod record;
 pub mod sum;
 pub mod thread;
+pub mod wait;
 
 /// Declares that a type may be copied to and from BPF maps by aya (user space only).
 macro_rules! map_types {
@@ -46,4 +47,8 @@ map_types!(
     sum::SumKey,
     sum::FreeSlots,
     thread::Thread,
+    wait::Stack,
+    wait::WaitKey,
+    wait::WaitState,
+    wait::WaitSum,
 );

@@ -24,7 +24,9 @@ pub const HISTOGRAMS_FULL: u32 = 9;
 pub const SEEN: u32 = 10;
 /// Asynchronous requests that found no room: not counted.
 pub const PENDING_FULL: u32 = 11;
+/// Waits that found no room: not counted.
+pub const WAITS_FULL: u32 = 13;
 /// Failures that found no room: their errno is not known.
 pub const ERRNOS_FULL: u32 = 12;
 /// Number of counters.
-pub const COUNT: u32 = 13;
+pub const COUNT: u32 = 14;

@@ -58,7 +58,7 @@ fn is_foreign() -> bool {
 
 /// How to read the call with this number, and whether it is a 32-bit one; `None` when it does not count.
 #[inline(always)]
-fn spec(number: i64) -> Option<(Spec, bool)> {
+pub fn spec(number: i64) -> Option<(Spec, bool)> {
     if number as u64 >= TABLE_LEN as u64 {
         return None;
     }

@@ -12,6 +12,8 @@ use iotrace_common::file::{FileKey, STATE_DELETED};
 const S_IFMT: u32 = 0o170000;
 /// A regular file.
 pub const S_IFREG: u32 = 0o100000;
+/// A pipe.
+pub const S_IFIFO: u32 = 0o010000;
 /// A block device.
 pub const S_IFBLK: u32 = 0o060000;
 

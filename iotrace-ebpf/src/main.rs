@@ -28,6 +28,7 @@ mod requests;
 mod sum;
 mod task;
 mod uring;
+mod wait;
 
 use crate::{
     kernel::{Pointer, offset},
@@ -182,6 +183,24 @@ pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     process::exited(ctx.arg(0));
+    0
+}
+
+/// `sched_switch(bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)` since 5.18
+#[btf_tracepoint(function = "sched_switch")]
+pub fn sched_switch_state(ctx: BtfTracePointContext) -> i32 {
+    let preempted = ctx.arg::<u64>(0) & 1 != 0;
+    wait::switched(&ctx, preempted, ctx.arg(1), ctx.arg(2), ctx.arg(3));
+    0
+}
+
+/// `sched_switch(bool preempt, struct task_struct *prev, struct task_struct *next)` until 5.17
+#[btf_tracepoint(function = "sched_switch")]
+pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+    let (preempted, prev) = (ctx.arg::<u64>(0) & 1 != 0, ctx.arg(1));
+    // SAFETY: an argument of the tracepoint.
+    let state = unsafe { kernel::load(prev, offset!(task_state)) };
+    wait::switched(&ctx, preempted, prev, ctx.arg(2), state);
     0
 }
 

@@ -21,6 +21,7 @@ use iotrace_common::{
     process::ProcessState,
     sum::{FreeSlots, Sum, SumKey},
     thread::Thread,
+    wait::{Stack, WaitKey, WaitState, WaitSum},
 };
 
 /// System calls that count in this run, by number.
@@ -142,6 +143,22 @@ pub static NEW_HISTOGRAM: Array<Histogram> = Array::with_max_entries(1, 0);
 #[map]
 pub static EXTREMES: PerCpuHashMap<HistogramKey, Extremes> = PerCpuHashMap::with_max_entries(64, 0);
 
+/// What each thread waits for, or waited for last, by its number.
+#[map]
+pub static WAITING: HashMap<u32, WaitState> = HashMap::with_max_entries(16384, 0);
+
+/// Finished waits, added up.
+#[map]
+pub static WAITS: HashMap<WaitKey, WaitSum> = HashMap::with_max_entries(32768, 0);
+
+/// Stacks of threads that wait, by a hash of them.
+#[map]
+pub static STACKS: HashMap<u64, Stack> = HashMap::with_max_entries(8192, 0);
+
+/// Where a stack is put first.
+#[map]
+pub static STACK: PerCpuArray<Stack> = PerCpuArray::with_max_entries(1, 0);
+
 /// Processes to trace.
 #[map]
 pub static PIDS: HashMap<u32, u8> = HashMap::with_max_entries(16384, 0);
@@ -171,7 +188,7 @@ pub struct Scratch(pub [u8; SCRATCH_LEN]);
 
 /// Scratch buffers: [`SCRATCH_ENTER`] and the others, so that programs that may interrupt each other do not share one.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(9, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(10, 0);
 /// Paths, at the begin of a call.
 pub const SCRATCH_ENTER: u32 = 0;
 /// Paths, at the end of a call.
@@ -184,6 +201,8 @@ pub const SCRATCH_OTHER: u32 = 3;
 pub const SCRATCH_INSERT: u32 = 7;
 /// Paths and processes, where a request is given to the device.
 pub const SCRATCH_ISSUE: u32 = 8;
+/// Paths and processes, where a task leaves the CPU.
+pub const SCRATCH_SWITCH: u32 = 9;
 
 /// The scratch buffer for paths of one of [`WHO_CALL`] and the others.
 pub const fn scratch_of(who: u32) -> u32 {

@@ -4,11 +4,11 @@ use crate::{
     calls::{Spec, member},
     file::{self, Place},
     filter,
-    kernel::{Pointer, current, load, now, offset, present, read},
+    kernel::{Pointer, current, now, offset, present, read},
     maps::{ADDING, EVENTS, WHO_DIRTY, WHO_FAULT, config, count, enabled, scratch_of, wakeup},
     sum, task,
 };
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use iotrace_common::{
     call,
     file::kind_bit,
@@ -21,8 +21,6 @@ use iotrace_common::{
 
 /// PF_IO_WORKER and PF_KTHREAD of include/linux/sched.h: threads of the kernel.
 const PF_KERNEL: u32 = 0x10 | 0x0020_0000;
-/// THREAD_SIZE of x86-64.
-const THREAD_SIZE: usize = 16384;
 /// Number of `fault` in `iotrace_common::call::NAMES`.
 const CALL: u8 = 32;
 /// `overlay` as the first eight bytes of a file system's name.
@@ -137,28 +135,13 @@ fn faulting(pid_tgid: u64, mapping: Pointer) -> Option<Pointer> {
     if file::kind(inode) != file::S_IFREG {
         return None;
     }
-    (is_fault(task) || is_fault_inside_a_call(pid_tgid as u32, inode)).then_some(inode)
+    (is_fault() || is_fault_inside_a_call(pid_tgid as u32, inode)).then_some(inode)
 }
 
 /// Whether the task came into the kernel by an exception: there is no system call then.
 #[inline(always)]
-fn is_fault(task: Pointer) -> bool {
-    let number = if enabled!(TASK_REGS) {
-        // SAFETY: the helpers have no preconditions; what is loaded from their result the verifier tracks.
-        unsafe {
-            let regs = generated::bpf_task_pt_regs(generated::bpf_get_current_task_btf()) as Pointer;
-            load::<i32>(regs, offset!(regs_number))
-        }
-    } else {
-        // task_pt_regs() of arch/x86/include/asm/processor.h: at the top of the stack.
-        if !present!(regs_last) {
-            return false;
-        }
-        let stack: Pointer = read(task, offset!(task_stack));
-        let regs = stack.wrapping_add(THREAD_SIZE).wrapping_sub(offset!(regs_last) + 8);
-        read::<i32>(regs, offset!(regs_number))
-    };
-    number < 0
+fn is_fault() -> bool {
+    task::registers().is_some_and(|regs| regs.number() < 0)
 }
 
 /// Whether a call is in flight that moves bytes of other files: it has touched the mapping as its buffer. The pages of an overlay's

@@ -3,7 +3,7 @@
 use crate::{
     kernel::{Pointer, current, offset, present, read, read_name},
     maps::{EVENTS, PIDS, PROCESSES, SCRATCH, count, enabled},
-    task,
+    task, wait,
 };
 use aya_ebpf::{
     bindings::BPF_RB_FORCE_WAKEUP,
@@ -146,6 +146,7 @@ pub fn forked(parent: Pointer, child: Pointer) {
 pub fn executed(task: Pointer) {
     let (pid, tid): (u32, u32) = (read(task, offset!(task_tgid)), read(task, offset!(task_pid)));
     task::forget(tid);
+    wait::forget(tid);
     let _ = PROCESSES.remove(pid);
 }
 
@@ -154,6 +155,7 @@ pub fn executed(task: Pointer) {
 pub fn exited(task: Pointer) {
     let (pid, tid): (u32, u32) = (read(task, offset!(task_tgid)), read(task, offset!(task_pid)));
     task::forget(tid);
+    wait::forget(tid);
     let signal: Pointer = read(task, offset!(task_signal));
     // do_exit() of kernel/exit.c takes the thread off this count before the tracepoint.
     if read::<i32>(signal, offset!(signal_live)) == 0 {

@@ -35,6 +35,25 @@ impl<const TYPED: bool> Registers<TYPED> {
         // SAFETY: the promise made to `new`.
         (if TYPED { unsafe { load::<i32>(self.0, offset) } } else { read::<i32>(self.0, offset) }) as i64
     }
+
+    /// One of the first three arguments of the system call, or 0: descriptors are among them.
+    #[inline(always)]
+    pub fn argument(self, index: u8, compat: bool) -> u64 {
+        if compat && present!(compat_arg0) {
+            return match index {
+                0 => self.at(offset!(compat_arg0)),
+                1 => self.at(offset!(compat_arg1)),
+                2 => self.at(offset!(compat_arg2)),
+                _ => 0,
+            };
+        }
+        match index {
+            0 => self.at(offset!(regs_arg0)),
+            1 => self.at(offset!(regs_arg1)),
+            2 => self.at(offset!(regs_arg2)),
+            _ => 0,
+        }
+    }
 }
 
 /// Keeps the arguments: at the end, registers may have changed.

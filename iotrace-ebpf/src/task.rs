@@ -1,9 +1,10 @@
 //! Who: the thread's own record, and its process.
 
 use crate::{
-    kernel::{Pointer, now, offset, read},
-    maps::{NEW_THREAD, PLACE_OWNERS, PLACES, THREADS, count},
+    kernel::{Pointer, current, now, offset, present, read},
+    maps::{NEW_THREAD, PLACE_OWNERS, PLACES, THREADS, count, enabled},
     process,
+    registers::Registers,
 };
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -106,6 +107,27 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 #[inline(always)]
 pub fn is_kernel(task: Pointer) -> bool {
     read::<u32>(task, offset!(task_flags)) & PF_KTHREAD != 0
+}
+
+/// THREAD_SIZE of x86-64.
+const THREAD_SIZE: usize = 16384;
+
+/// The registers with which the current task came into the kernel; `None` where it is not known where they are.
+#[inline(always)]
+pub fn registers() -> Option<Registers<false>> {
+    let regs = if enabled!(TASK_REGS) {
+        // SAFETY: the helpers have no preconditions.
+        unsafe { generated::bpf_task_pt_regs(generated::bpf_get_current_task_btf()) as Pointer }
+    } else {
+        // task_pt_regs() of arch/x86/include/asm/processor.h: at the top of the stack.
+        if !present!(regs_last) {
+            return None;
+        }
+        let stack: Pointer = read(current(), offset!(task_stack));
+        stack.wrapping_add(THREAD_SIZE).wrapping_sub(offset!(regs_last) + 8)
+    };
+    // SAFETY: probe reads check the address.
+    Some(unsafe { Registers::new(regs) })
 }
 
 /// Who runs now, for a record.

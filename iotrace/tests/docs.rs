@@ -48,7 +48,7 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
 
 #[test]
 fn every_column_is_in_its_commands_page() {
-    let tables: [(&str, &[Column]); 7] = [
+    let tables: [(&str, &[Column]); 8] = [
         ("top", cli::top::COLUMNS),
         ("fsync", cli::fsync::COLUMNS),
         ("fsync", cli::fsync::TRACE_COLUMNS),
@@ -56,6 +56,7 @@ fn every_column_is_in_its_commands_page() {
         ("disk", cli::disk::COLUMNS),
         ("block", cli::block::COLUMNS),
         ("block", cli::block::SUMMARY_COLUMNS),
+        ("wait", cli::wait::COLUMNS),
     ];
     for (command, columns) in tables {
         let text = page_of(command);
@@ -120,6 +121,7 @@ fn every_field_of_json_is_described() {
             "TopLine" => page_of("top"),
             "FindingLine" | "FailureLine" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
+            "WaitLine" | "Holder" | "PeerProcess" | "PressureLine" => page_of("wait"),
             "LatencyLine" | "LatencyOwner" | "Distribution" | "Bucket" => page_of("latency"),
             "DiskLine" | "DiskCause" | "DeviceCounts" | "KindCounts" | "Requests" | "OpRequests" => page_of("disk"),
             // What has no command of its own is in docs/json.md alone.

@@ -22,6 +22,8 @@ pub mod signals;
 pub mod summary;
 pub mod tables;
 pub mod top;
+pub mod wait;
+pub mod wait_lines;
 
 use clap::{Parser, Subcommand};
 pub use exit::{Exit, Misused};
@@ -44,6 +46,7 @@ enum Command {
     Disk(disk::Args),
     Block(block::Args),
     Events(events::Args),
+    Wait(wait::Args),
     Diagnose(diagnose::Args),
     Doctor(doctor::Args),
 }
@@ -66,6 +69,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Disk(args) => args.run(),
         Command::Block(args) => args.run(),
         Command::Events(args) => args.run(),
+        Command::Wait(args) => args.run(),
         Command::Diagnose(args) => args.run(),
         Command::Doctor(args) => args.run(),
     };

@@ -113,7 +113,7 @@ impl Filters {
             uids: self.uid.map(|uid| vec![uid]),
             comm: self.comm.as_ref().map(|glob| Box::new(*glob.filter())),
             disks: self.devices()?,
-            min_latency_ns: self.min_latency.map_or(0, |latency| u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)),
+            min_latency_ns: self.shortest_ns(),
             failed: self.failed,
             block_ops: None,
         })
@@ -155,6 +155,16 @@ impl Filters {
     pub fn by_operation(&self) -> bool {
         let operation = self.min_latency.is_some() || self.failed;
         self.by_task() || self.comm.is_some() || self.uid.is_some() || self.by_name() || operation
+    }
+
+    /// Whether only what fails is asked for.
+    pub fn by_failure(&self) -> bool {
+        self.failed
+    }
+
+    /// The shortest time that counts, nanoseconds.
+    pub fn shortest_ns(&self) -> u64 {
+        self.min_latency.map_or(0, |latency| u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// The part that needs names.

@@ -16,6 +16,7 @@ use crate::{
         access, doctor,
         losses::Losses,
         tracer::{Tracer, monotonic_ns},
+        waits::Waits,
     },
     output::{Clock, Sink, SinkError, json::append},
     resolve::{names::Names, pipeline},
@@ -99,9 +100,10 @@ impl<'a> Session<'a> {
         let (mut tracer, ring) = Tracer::start(&setup.plan).map_err(|error| doctor::cause().unwrap_or(error))?;
         follow_families(&mut tracer, &setup.common.filters)?;
         // PROGRAM is a process of its own by now, and keeps what the user has.
-        access::restrict(|| tracer.losses().is_ok())?;
+        access::restrict(setup.plan.waits, || tracer.losses().is_ok())?;
         let mut names = Names::default();
         names.watch();
+        tracer.waits.iter_mut().flat_map(Waits::take_files).for_each(|file| names.add_file(file));
         names.wants_host_paths = setup.common.output.json || setup.host_paths;
         let world = World {
             names,
@@ -117,6 +119,9 @@ impl<'a> Session<'a> {
         // SAFETY: the ring buffer owns its descriptor and closes it only when it is dropped, together with this.
         let ring = unsafe { AsyncFd::register(ring) }.context("watching the ring buffer")?;
         let out = sink.buffer();
+        // From when on the kernel side counts.
+        let before = Duration::from_nanos(monotonic_ns().saturating_sub(tracer.began_ns));
+        let began = Instant::now().checked_sub(before).unwrap_or_else(Instant::now);
         let mut session = Session {
             setup,
             command,
@@ -126,8 +131,8 @@ impl<'a> Session<'a> {
             ring,
             sink,
             out,
-            began: Instant::now(),
-            interval_began: Instant::now(),
+            began,
+            interval_began: began,
             counted: false,
             progress: Progress::default(),
         };
@@ -311,9 +316,13 @@ impl<'a> Session<'a> {
     }
 
     fn report(&mut self) -> Result<()> {
+        // The last one ends when tracing does, however long what came by then takes.
+        let now_ns = monotonic_ns();
+        let end_ns = self.tracer.stopped_ns.unwrap_or(now_ns);
+        let late = Duration::from_nanos(now_ns.saturating_sub(end_ns));
         let interval = Interval {
-            end_ns: monotonic_ns(),
-            length: self.interval_began.elapsed(),
+            end_ns,
+            length: self.interval_began.elapsed().saturating_sub(late),
             repeated: self.setup.timing.interval().is_some(),
         };
         self.interval_began = Instant::now();

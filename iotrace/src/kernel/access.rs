@@ -51,19 +51,19 @@ pub fn blind() -> bool {
 
 /// Gives up what a running trace does not need, for the calling thread and those that it starts.
 ///
-/// CAP_SYS_PTRACE stays where /proc hides processes without it. Until Linux 5.18 CAP_BPF (or CAP_SYS_ADMIN) stays as well: with
+/// CAP_SYS_PTRACE stays where /proc hides processes without it, and where `looks`: what processes have open is asked for. Until Linux 5.18 CAP_BPF (or CAP_SYS_ADMIN) stays as well: with
 /// `kernel.unprivileged_bpf_disabled` these kernels ask for it at every call of bpf(), later ones when something is made
 /// (`__sys_bpf` of kernel/bpf/syscall.c). That is tried: `reads_maps` says whether a map can be read.
 ///
 /// # Errors
 ///
 /// When the system does not let them go.
-pub fn restrict(reads_maps: impl Fn() -> bool) -> Result<(), Kept> {
+pub fn restrict(looks: bool, reads_maps: impl Fn() -> bool) -> Result<(), Kept> {
     // From now on other processes of this user have the capabilities to look into this one, which has descriptors of maps.
     set_dumpable(false).map_err(|error| Kept(error.to_string()))?;
     let held = caps::read(None, CapSet::Permitted)?;
     drop_bounding();
-    let always = hides_processes().then_some(Capability::CAP_SYS_PTRACE);
+    let always = (looks || hides_processes()).then_some(Capability::CAP_SYS_PTRACE);
     for extra in [None, Some(Capability::CAP_BPF), Some(Capability::CAP_SYS_ADMIN)] {
         let kept = always.into_iter().chain(extra).filter(|capability| held.contains(capability)).collect();
         caps::set(None, CapSet::Effective, &kept)?;

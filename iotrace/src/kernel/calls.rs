@@ -129,6 +129,131 @@ pub fn traced(ops: FileOps) -> (Vec<&'static str>, Vec<&'static str>) {
     (of(NATIVE), of(COMPAT))
 }
 
+/// Other calls that may wait for a file system: of 64-bit tasks.
+const OTHERS: &[(libc::c_long, &str)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_unlink, "unlink"),
+    (libc::SYS_unlinkat, "unlinkat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_rename, "rename"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_renameat, "renameat"),
+    (libc::SYS_renameat2, "renameat2"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mkdir, "mkdir"),
+    (libc::SYS_mkdirat, "mkdirat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_rmdir, "rmdir"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_link, "link"),
+    (libc::SYS_linkat, "linkat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_symlink, "symlink"),
+    (libc::SYS_symlinkat, "symlinkat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_readlink, "readlink"),
+    (libc::SYS_readlinkat, "readlinkat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, "mknod"),
+    (libc::SYS_mknodat, "mknodat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_stat, "stat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_lstat, "lstat"),
+    (libc::SYS_fstat, "fstat"),
+    (libc::SYS_newfstatat, "newfstatat"),
+    (libc::SYS_statx, "statx"),
+    (libc::SYS_statfs, "statfs"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_access, "access"),
+    (libc::SYS_faccessat, "faccessat"),
+    (libc::SYS_faccessat2, "faccessat2"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_getdents, "getdents"),
+    (libc::SYS_getdents64, "getdents64"),
+    (libc::SYS_chdir, "chdir"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, "chmod"),
+    (libc::SYS_fchmod, "fchmod"),
+    (libc::SYS_fchmodat, "fchmodat"),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chown, "chown"),
+    (libc::SYS_fchown, "fchown"),
+    (libc::SYS_fchownat, "fchownat"),
+    (libc::SYS_utimensat, "utimensat"),
+    (libc::SYS_setxattr, "setxattr"),
+    (libc::SYS_getxattr, "getxattr"),
+    (libc::SYS_close, "close"),
+    (libc::SYS_lseek, "lseek"),
+    (libc::SYS_ioctl, "ioctl"),
+    (libc::SYS_vmsplice, "vmsplice"),
+    (libc::SYS_tee, "tee"),
+    (libc::SYS_readahead, "readahead"),
+    (libc::SYS_fadvise64, "fadvise64"),
+    (libc::SYS_madvise, "madvise"),
+    (libc::SYS_execve, "execve"),
+    (libc::SYS_execveat, "execveat"),
+    (libc::SYS_mount, "mount"),
+    (libc::SYS_umount2, "umount2"),
+    (libc::SYS_io_destroy, "io_destroy"),
+    (libc::SYS_io_uring_enter, "io_uring_enter"),
+    (libc::SYS_exit, "exit"),
+    (libc::SYS_exit_group, "exit_group"),
+];
+
+/// Whether an operation is about names, inodes and directories alone.
+pub fn changes_names(operation: &str) -> bool {
+    const OTHERWISE: &[&str] = &[
+        "close",
+        "lseek",
+        "ioctl",
+        "vmsplice",
+        "tee",
+        "readahead",
+        "fadvise64",
+        "madvise",
+        "execve",
+        "execveat",
+        "mount",
+        "umount2",
+        "io_destroy",
+        "io_uring_enter",
+        "exit",
+        "exit_group",
+    ];
+    operation == "open"
+        || operation == "truncate"
+        || OTHERS.iter().any(|(_, name)| *name == operation) && !OTHERWISE.contains(&operation)
+}
+
+/// What a thread does in the call with this number: the operation, or the call's own name where it is none that is traced; `None` for
+/// a call that is not about files. `compat`: a number of the 32-bit table. `from_file`: of the files of a call, bytes come from the one
+/// that is meant.
+pub fn operation(number: u32, compat: bool, from_file: bool) -> Option<&'static str> {
+    let number = libc::c_long::from(number);
+    let named = |table: &[(libc::c_long, &'static str)]| {
+        table.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
+    };
+    let Some(name) = named(if compat { COMPAT } else { NATIVE }) else {
+        return if compat { None } else { named(OTHERS) };
+    };
+    Some(match spec(name).action {
+        call::MOVE if from_file => "read",
+        call::MOVE => "write",
+        call::OPEN => "open",
+        call::ALLOCATE => "fallocate",
+        call::TRUNCATE | call::TRUNCATE_NAMED => "truncate",
+        call::SUBMIT | call::REAP => "aio",
+        _ => "fsync",
+    })
+}
+
+/// How to read the call with this number; untraced, when nobody knows how.
+pub fn native(number: u32) -> CallSpec {
+    let known = NATIVE.iter().find(|(known, _)| *known == libc::c_long::from(number));
+    known.map_or(CallSpec::UNTRACED, |(_, name)| spec(name))
+}
+
 /// Whether a call must be seen when it begins, also where times do not count (`is_at_end` of the kernel side).
 pub fn must_begin(name: &str) -> bool {
     matches!(spec(name).action, call::SUBMIT | call::SYNC_MAPPING)

@@ -73,6 +73,7 @@ impl LossReader {
                 + counter(loss::FOLLOWED_FULL)?
                 + counter(loss::HISTOGRAMS_FULL)?
                 + counter(loss::PENDING_FULL)?
+                + counter(loss::WAITS_FULL)?
                 + counter(loss::ERRNOS_FULL)?,
             other_files: counter(loss::SUMS_FULL)?,
             skipped: 0,

@@ -45,12 +45,22 @@ pub enum Subject {
     Uring,
     /// Pages of mapped files.
     Mmap,
+    /// Threads that wait.
+    Waits,
 }
 
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
-    pub const ALL: [Self; 7] =
-        [Self::Processes, Self::Children, Self::Dirtiers, Self::Block, Self::Files, Self::Uring, Self::Mmap];
+    pub const ALL: [Self; 8] = [
+        Self::Processes,
+        Self::Children,
+        Self::Dirtiers,
+        Self::Block,
+        Self::Files,
+        Self::Uring,
+        Self::Mmap,
+        Self::Waits,
+    ];
 
     /// The ways to it, the best first. `preempted`: programs at tracepoints can be preempted, and then miss what happens meanwhile
     /// ([`crate::kernel::preemption::of_tracepoints`]); probes cannot. Tracepoints of block requests, and of pages that become dirty,
@@ -92,6 +102,7 @@ impl fmt::Display for Subject {
             Self::Children => "children",
             Self::Uring => "io_uring",
             Self::Mmap => "mmap",
+            Self::Waits => "waits",
         })
     }
 }
@@ -297,6 +308,14 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                     tracepoint("mm_filemap_add_to_page_cache", "mm_filemap_add_to_page_cache", When::Always),
                     tracepoint("writeback_dirty_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("writeback_dirty_page", "writeback_dirty_page", When::IfPresent),
+                ]
+            }
+        }
+        (Subject::Waits, _) => {
+            const {
+                &[
+                    tracepoint("sched_switch_state", "sched_switch", When::Arguments(4)),
+                    tracepoint("sched_switch", "sched_switch", When::Arguments(3)),
                 ]
             }
         }

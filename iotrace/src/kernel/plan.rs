@@ -24,6 +24,10 @@ pub struct Plan {
     pub stream_block: bool,
     /// Add block requests up; the value says what tells histograms of a disk apart.
     pub histogram: Option<Grouping>,
+    /// Add up what threads wait for.
+    pub waits: bool,
+    /// File types on which waits count; as `kinds`.
+    pub wait_kinds: u32,
     /// File types that count: `iotrace_common::file::kind_bit`. Bit 0: calls without a file.
     pub kinds: u32,
     /// Whose operations count.

@@ -5,7 +5,7 @@ use crate::kernel::{
     background,
     block::BlockFacts,
     btf::Btf,
-    calls,
+    calls::{self, FileOps},
     endings::{Ending, Endings},
     errnos::Errnos,
     functions::{self, Function},
@@ -20,6 +20,7 @@ use crate::kernel::{
     preemption,
     program::Refused,
     sums::Sums,
+    waits::Waits,
     wanted,
 };
 use anyhow::{Context, Result, bail};
@@ -57,6 +58,12 @@ pub struct Tracer {
     pub errnos: Option<Errnos>,
     /// Block latency, when the plan asks for it.
     pub histograms: Option<Histograms>,
+    /// What threads wait for, when the plan asks for it.
+    pub waits: Option<Waits>,
+    /// When all programs were attached, nanoseconds of CLOCK_MONOTONIC.
+    pub began_ns: u64,
+    /// When the programs were stopped, nanoseconds of CLOCK_MONOTONIC.
+    pub stopped_ns: Option<u64>,
     /// What the kernel side could not tell.
     losses: LossReader,
     pids: HashMap<MapData, u32, u8>,
@@ -81,7 +88,9 @@ impl Tracer {
         let layout = kernel_layout(&btf)?;
         let block = BlockFacts::from_btf(&btf);
         let endings = if plan.stream_block { Endings::read() } else { Endings::default() };
-        let (calls, compat) = calls::table(plan.files);
+        // Waits alone need to know every call, and count none.
+        let called = if plan.waits && !plan.files.any() { FileOps::ALL } else { plan.files };
+        let (calls, compat) = calls::table(called);
         let constants = Constants::new(&btf, layout, config(plan, &btf, &block, &endings, compat));
         let comm = plan.filters.comm.as_deref().copied().unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
 
@@ -92,7 +101,7 @@ impl Tracer {
             .size("EVENTS", plan.buffer);
         for (map, used) in [
             ("THREADS", plan.files.any()),
-            ("FILES", plan.files.any() || plan.stream_block),
+            ("FILES", plan.files.any() || plan.stream_block || plan.waits),
             ("PENDING", plan.files.any()),
             ("ADDING", plan.counts_mappings()),
             ("SUMS", plan.sum),
@@ -106,6 +115,9 @@ impl Tracer {
             ("DIRTY_FILES", plan.stream_block),
             ("HISTOGRAMS", plan.histogram.is_some()),
             ("EXTREMES", plan.histogram.is_some()),
+            ("WAITING", plan.waits),
+            ("WAITS", plan.waits),
+            ("STACKS", plan.waits),
         ] {
             if !used {
                 settings = settings.size(map, UNUSED);
@@ -124,6 +136,7 @@ impl Tracer {
         let sums = if plan.sum { Some(Sums::new(&mut object)?) } else { None };
         let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
+        let mut waits = if plan.waits { Some(Waits::new(&mut object)?) } else { None };
         let losses = LossReader::new(&mut object)?;
         fill(&mut object, "IGNORED", Some(&plan.filters.ignored))?;
         fill(&mut object, "TIDS", plan.filters.tids.as_deref())?;
@@ -142,12 +155,13 @@ impl Tracer {
         let (mut attached, mut mechanism) = (Attached::default(), Mechanism::Tracepoint);
         let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
             Subject::Files => plan.files.any(),
-            Subject::Processes => plan.files.any() || plan.stream_block,
+            Subject::Processes => plan.files.any() || plan.stream_block || plan.waits,
             Subject::Dirtiers => plan.stream_block,
             Subject::Uring => plan.files.read || plan.files.write || plan.files.sync,
             Subject::Mmap => plan.counts_mappings(),
             Subject::Children => plan.filters.follow,
             Subject::Block => plan.block(),
+            Subject::Waits => plan.waits,
         });
         let subjects: Vec<Subject> = subjects.collect();
         let ways = if plan.files.any() { ways(plan, &functions) } else { Ways::default() };
@@ -175,25 +189,32 @@ impl Tracer {
             attached.join(new);
         }
         let log = (plan.log_level != 0).then(|| KernelLog::new(attached.programs())).transpose()?;
-        began.set(0, monotonic_ns(), 0).context("telling the kernel side that tracing began")?;
-        let (stopped, unmatched) = (Vec::new(), None);
-        Ok((
-            Self {
-                attached,
-                stopped,
-                unmatched,
-                sums,
-                errnos,
-                histograms,
-                losses,
-                pids,
-                block,
-                endings,
-                mechanism,
-                log,
-            },
-            events,
-        ))
+        if let Some(waits) = &mut waits {
+            waits.add_earlier(&plan.filters, plan.wait_kinds);
+        }
+        let began_ns = monotonic_ns();
+        began.set(0, began_ns, 0).context("telling the kernel side that tracing began")?;
+        if let Some(waits) = &mut waits {
+            waits.began_ns = began_ns;
+        }
+        let tracer = Self {
+            attached,
+            stopped: Vec::new(),
+            unmatched: None,
+            sums,
+            errnos,
+            histograms,
+            waits,
+            began_ns,
+            stopped_ns: None,
+            losses,
+            pids,
+            block,
+            endings,
+            mechanism,
+            log,
+        };
+        Ok((tracer, events))
     }
 
     /// Adds a process to those that are traced, when processes are filtered.
@@ -229,6 +250,7 @@ impl Tracer {
             self.unmatched = self.losses.read().ok().map(|losses| losses.unmatched);
         }
         self.stopped.extend(self.attached.stop());
+        self.stopped_ns.get_or_insert_with(monotonic_ns);
     }
 }
 
@@ -373,6 +395,7 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         (plan.files.write, config::WRITES),
         (plan.files.sync, config::SYNCS),
         (plan.no_latency, config::AT_END),
+        (plan.waits, config::WAITS),
         (cfg!(target_arch = "aarch64"), config::ONLY_64_BIT),
         (btf.function_exists("bpf_task_pt_regs"), config::TASK_REGS),
         (completion_arguments(btf) == Some(4), config::URING_BY_DATA),
@@ -385,6 +408,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         flags: flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
         self_pid: std::process::id(),
         kinds: plan.kinds,
+        wait_kinds: plan.wait_kinds,
+        iowait_bit: btf.bit_offset("task_struct.in_iowait").ok().and_then(|bit| u32::try_from(bit).ok()).unwrap_or(0),
         histogram_flags: plan.histogram.map_or(0, |grouping| block.grouping(grouping)),
         wake_bytes: (plan.buffer / 4).min(WAKE_BYTES),
         page_shift: page_size().trailing_zeros(),

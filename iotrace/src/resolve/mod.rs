@@ -2,6 +2,7 @@
 //!
 //! Caches have limits, and what cannot be found is `None`, never a guess.
 
+pub mod blocked;
 mod container;
 mod containers;
 mod devices;
@@ -14,6 +15,7 @@ mod mount_table;
 mod mounts;
 pub mod names;
 mod overlay;
+pub mod pipe_ends;
 mod pipeline;
 mod points;
 mod pressure;
@@ -36,7 +38,7 @@ pub use host_paths::Free;
 pub use mounts::{Mounts, hides_processes};
 pub use pipeline::pipeline;
 pub use points::Points;
-pub use pressure::{Waited, waited_for_io};
+pub use pressure::{Pressures, Waited, waited_for_io};
 pub use process::{ProcessInfo, cgroup_path, descendants, exists, from_proc, thread_exists};
 pub use program::find_program;
 pub use runtimes::{ROOT_VARIABLE, Runtimes};

@@ -1,8 +1,21 @@
-//! Time in which somebody waited for I/O: `/proc/pressure/io` (Documentation/accounting/psi.rst).
+//! Time in which somebody waited for I/O: `/proc/pressure/io`, and `io.pressure` of control groups
+//! (Documentation/accounting/psi.rst).
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-/// Since the system started.
+/// Of the host.
+const HOST: &str = "/proc/pressure/io";
+/// In the directory of a control group.
+const GROUP: &str = "io.pressure";
+/// Most control groups that are looked at.
+const GROUPS_MAX: usize = 1024;
+
+/// Since the system started, or since the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waited {
     /// Some task waited.
@@ -13,7 +26,11 @@ pub struct Waited {
 
 /// Up to now; `None` where the kernel does not count it (`CONFIG_PSI`, `psi=0`).
 pub fn waited_for_io() -> Option<Waited> {
-    parse(&fs::read_to_string(Path::new("/proc/pressure/io")).ok()?)
+    of(Path::new(HOST))
+}
+
+fn of(file: &Path) -> Option<Waited> {
+    parse(&fs::read_to_string(file).ok()?)
 }
 
 fn parse(text: &str) -> Option<Waited> {
@@ -23,6 +40,55 @@ fn parse(text: &str) -> Option<Waited> {
         total.parse().ok().map(Duration::from_micros)
     };
     Some(Waited { some: total("some")?, full: total("full")? })
+}
+
+/// What came since the last look: of the host, and of control groups.
+#[derive(Debug, Default)]
+pub struct Pressures {
+    before: HashMap<PathBuf, Waited>,
+    /// Where the v2 hierarchy is mounted.
+    hierarchy: Option<PathBuf>,
+}
+
+impl Pressures {
+    /// Begins now.
+    #[must_use]
+    pub fn begin() -> Self {
+        let mut all = Self { before: HashMap::new(), hierarchy: hierarchy() };
+        all.since(PathBuf::from(HOST));
+        let mut open: Vec<PathBuf> = all.hierarchy.iter().cloned().collect();
+        while let Some(group) = open.pop().filter(|_| all.before.len() < GROUPS_MAX) {
+            all.since(group.join(GROUP));
+            let entries = fs::read_dir(&group).into_iter().flatten().flatten();
+            open.extend(entries.filter(|one| one.file_type().is_ok_and(|kind| kind.is_dir())).map(|one| one.path()));
+        }
+        all
+    }
+
+    /// Of the host; `None` where the kernel does not measure it.
+    pub fn host(&mut self) -> Option<Waited> {
+        self.since(PathBuf::from(HOST))
+    }
+
+    /// Of a control group by its path below the root of the v2 hierarchy; `None` also for one that was not there at the last look.
+    pub fn group(&mut self, path: &str) -> Option<Waited> {
+        let file = self.hierarchy.as_ref()?.join(path.trim_start_matches('/')).join(GROUP);
+        let known = self.before.contains_key(&file);
+        self.since(file).filter(|_| known)
+    }
+
+    fn since(&mut self, file: PathBuf) -> Option<Waited> {
+        let now = of(&file)?;
+        let before = self.before.insert(file, now).unwrap_or_default();
+        let (some, full) = (now.some.saturating_sub(before.some), now.full.saturating_sub(before.full));
+        Some(Waited { some, full })
+    }
+}
+
+fn hierarchy() -> Option<PathBuf> {
+    let table = fs::read_to_string("/proc/self/mounts").ok()?;
+    let line = table.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
+    line.split(' ').nth(1).map(PathBuf::from)
 }
 
 #[cfg(test)]

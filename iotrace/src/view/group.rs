@@ -143,6 +143,16 @@ impl Group {
     }
 }
 
+/// The row of something that has no counters, and what tells it from others.
+pub(super) fn row_of(delta: &Delta, by: By) -> (Key, Row) {
+    let mut group = Group::new(delta, by);
+    group.row.ino = inode(delta, by);
+    if by.of_file() {
+        group.locate(delta);
+    }
+    (Key::of(delta, by), group.row)
+}
+
 /// The rows of what came, in no order.
 pub(super) fn group(look: &Look, by: By) -> HashMap<Key, Row> {
     let mut groups: HashMap<Key, Group> = HashMap::new();

@@ -10,3 +10,4 @@ pub mod latency;
 pub mod select;
 pub mod top;
 pub mod truncates;
+pub mod wait;

@@ -22,7 +22,7 @@ pub fn slowdown() -> u32 {
 }
 
 /// The commands that `IOTRACE_TEST_MECHANISM` concerns: it forces a mechanism on every run that does not name one.
-const TRACING_COMMANDS: [&str; 8] = ["top", "fsync", "open", "latency", "disk", "block", "events", "diagnose"];
+const TRACING_COMMANDS: [&str; 9] = ["top", "fsync", "open", "latency", "disk", "block", "events", "diagnose", "wait"];
 
 /// The line on stderr that says that tracing has begun.
 const TRACING: &str = "iotrace: tracing with ";

@@ -45,7 +45,7 @@ const TEST: &str = "test";
 const VERIFIER: &str = "verifier";
 
 /// Groups of tests that do not depend on the mechanism: block requests are always seen by tracepoints.
-const ONCE: &[&str] = &["bad_input", "disk", "doctor", "latency", "peers", "truth"];
+const ONCE: &[&str] = &["bad_input", "disk", "doctor", "latency", "peers", "truth", "wait"];
 
 /// Run the end-to-end tests on other kernels, in virtual machines
 ///

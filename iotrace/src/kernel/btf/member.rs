@@ -41,6 +41,19 @@ impl Btf {
     /// [`BtfError::BitField`]; [`BtfError::Path`] for a path of another form, [`BtfError::Malformed`] for types that
     /// cannot be.
     pub fn byte_offset(&self, path: &str) -> Result<u32, BtfError> {
+        let bits = self.bit_offset(path)?;
+        if !bits.is_multiple_of(8) {
+            return Err(BtfError::BitField { path: path.to_owned(), bit: bits });
+        }
+        u32::try_from(bits / 8).map_err(|_| BtfError::Malformed(format!("{path} is beyond 4 GiB")))
+    }
+
+    /// The same in bits, for a member that may be a bit field.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::byte_offset`].
+    pub fn bit_offset(&self, path: &str) -> Result<u64, BtfError> {
         let malformed_path = || BtfError::Path(path.to_owned());
         let (structure, members) = path.split_once('.').ok_or_else(malformed_path)?;
         let steps: Option<Vec<Step<'_>>> = members.split('.').map(Step::parse).collect();
@@ -56,11 +69,10 @@ impl Btf {
         Err(first_error.unwrap_or_else(|| BtfError::NoStruct(structure.to_owned())))
     }
 
-    fn walk(&self, from: Type<'_>, name: &str, steps: &[Step<'_>], budget: &mut usize) -> Result<u32, BtfError> {
+    fn walk(&self, from: Type<'_>, name: &str, steps: &[Step<'_>], budget: &mut usize) -> Result<u64, BtfError> {
         let mut path = name.to_owned();
         let mut at = Some(from);
         let mut bits = 0_u64;
-        let too_far = |path: &str| BtfError::Malformed(format!("{path} is beyond 4 GiB"));
         for step in steps {
             let aggregate = at.filter(|ty| ty.is_aggregate()).ok_or_else(|| BtfError::NoMembers(path.clone()))?;
             let member = self.member(aggregate, step.member.as_bytes(), DEPTH, budget);
@@ -76,10 +88,7 @@ impl Btf {
             }
             at = self.resolve(type_id);
         }
-        if !bits.is_multiple_of(8) {
-            return Err(BtfError::BitField { path, bit: bits });
-        }
-        u32::try_from(bits / 8).map_err(|_| too_far(&path))
+        Ok(bits)
     }
 
     /// Looks in anonymous members too, in the order of declaration.

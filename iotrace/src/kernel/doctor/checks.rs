@@ -190,7 +190,11 @@ fn settings(settings: &Settings, rights: Rights) -> [Check; 5] {
             true => "does not bind CAP_PERFMON",
             false => "tracing takes CAP_PERFMON anyway",
         }),
-        number("kernel addresses", &settings.kptr_restrict, "kernel.kptr_restrict", &|_| "iotrace needs none"),
+        number("kernel addresses", &settings.kptr_restrict, "kernel.kptr_restrict", &|level| match level {
+            0 => "wait and block can look functions up",
+            1 => "only with CAP_SYSLOG can wait and block look functions up",
+            _ => "wait and block cannot look functions up, and say less",
+        }),
         lockdown(&settings.lockdown),
         jit,
     ]

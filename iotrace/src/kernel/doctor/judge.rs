@@ -11,7 +11,7 @@ use crate::kernel::mechanism::{Mechanism, Subject};
 const MAIN: [Subject; 2] = [Subject::Files, Subject::Processes];
 
 /// Subjects that a kernel may not have.
-const OPTIONAL: [Subject; 3] = [Subject::Uring, Subject::Mmap, Subject::Dirtiers];
+const OPTIONAL: [Subject; 4] = [Subject::Uring, Subject::Mmap, Subject::Dirtiers, Subject::Waits];
 
 /// What is made of the facts.
 pub fn report(facts: &Facts) -> Report {

@@ -113,6 +113,9 @@ impl Report {
         if !seen(Subject::Dirtiers) {
             unseen.push("who made pages dirty that block requests write");
         }
+        if !seen(Subject::Waits) {
+            unseen.push("what threads wait for (iotrace wait)");
+        }
         unseen
     }
 }

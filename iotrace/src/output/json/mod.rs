@@ -7,12 +7,14 @@ mod event;
 mod finding;
 mod row;
 mod summary;
+mod wait;
 
 pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
 pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, OpenLine, Place};
 pub use finding::{EvidenceLine, FailureLine, FindingLine};
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, LatencyOwner, Owner, TopLine};
 pub use summary::SummaryLine;
+pub use wait::{Holder, PeerProcess, PressureLine, WaitLine};
 
 use crate::output::lossy;
 use schemars::{JsonSchema, Schema, schema_for};
@@ -57,6 +59,10 @@ pub enum Line<'a> {
     Latency(LatencyLine<'a>),
     /// What `diagnose` found.
     Finding(FindingLine<'a>),
+    /// A row of `wait`.
+    Wait(WaitLine<'a>),
+    /// Pressure of I/O, below the rows of `wait`.
+    Pressure(PressureLine<'a>),
     /// A row of `disk`.
     Disk(DiskLine<'a>),
     /// The last line.

@@ -21,5 +21,7 @@ done
 # shellcheck disable=SC2086
 loads disk $how -d 10ms
 # shellcheck disable=SC2086
+loads wait --all $how -d 10ms --pid 1 --comm 'x*' --uid 0 --disk vda --min-latency 1us
+# shellcheck disable=SC2086
 loads top --all --no-latency $how -d 10ms --pid 1 --comm 'x*' --uid 0 --disk vda --failed
 $bb sed 's/^/@@ program /' $VERIFIER_LOG

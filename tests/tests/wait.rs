@@ -1,0 +1,381 @@
+//! `iotrace wait`: how long threads were blocked, and on what. The truth are the clocks of those that wait.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
+
+use iotrace_tests::{harness::*, need};
+use serde_json::Value;
+use std::{
+    fs::{File, OpenOptions},
+    io::{PipeReader, PipeWriter, Read, Write, pipe},
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// `iotrace wait` for this process.
+fn trace(options: &[&str]) -> Running {
+    let pid = std::process::id().to_string();
+    let mut run = Iotrace::new("wait").json().args(["-d", "1h", "-p", &pid]).args(options).start();
+    run.wait_tracing();
+    run
+}
+
+fn number(row: &Value, name: &str) -> u64 {
+    row[name].as_u64().unwrap_or_else(|| panic!("no {name} in {row}"))
+}
+
+/// The rows about a file.
+fn of<'a>(run: &'a Output, path: &str) -> Vec<&'a Value> {
+    run.rows.iter().filter(|row| row["type"] == "wait" && row["path"] == path).collect()
+}
+
+/// The only row about a file.
+#[track_caller]
+fn only<'a>(run: &'a Output, path: &str) -> &'a Value {
+    let rows = of(run, path);
+    let [row] = rows.as_slice() else { panic!("{} rows about {path}: {:#?}", rows.len(), run.rows) };
+    row
+}
+
+fn total(rows: &[&Value]) -> u64 {
+    rows.iter().map(|row| number(row, "wait_ns")).sum()
+}
+
+#[track_caller]
+fn between(ns: u64, least: Duration, most: Duration) {
+    let waited = Duration::from_nanos(ns);
+    assert!(least <= waited && waited <= most, "{waited:?} is not between {least:?} and {most:?}");
+}
+
+/// How `/proc` names a pipe.
+fn name(pipe: &impl AsRawFd) -> String {
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", pipe.as_raw_fd())).unwrap();
+    link.to_str().unwrap().to_owned()
+}
+
+/// Waits until a thread sleeps in the call with this number; says when that was seen.
+fn until_asleep(tid: i32, call: libc::c_long) -> Instant {
+    loop {
+        let text = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall")).unwrap();
+        let now = Instant::now();
+        // `running`, or the number of the call with its arguments.
+        if text.split(' ').next() == Some(call.to_string().as_str()) {
+            return now;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn gettid() -> i32 {
+    // SAFETY: the call has no preconditions.
+    unsafe { libc::gettid() }
+}
+
+/// What a thread of its own measured.
+struct Measured<T> {
+    tid: i32,
+    thread: JoinHandle<(Instant, T, Instant)>,
+}
+
+/// Lets a thread do something, with its own clock before and after.
+fn measured<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Measured<T> {
+    let (send, tid) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        send.send(gettid()).unwrap();
+        let before = Instant::now();
+        let result = body();
+        (before, result, Instant::now())
+    });
+    Measured { tid: tid.recv().unwrap(), thread }
+}
+
+/// A process that has a pipe open for reading, and reads nothing. Dropped, it is killed.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn start(pipe: PipeReader) -> Self {
+        let mut command = Command::new("sleep");
+        Self(command.arg("1000").stdin(pipe).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Fills a pipe and blocks until nobody can read it any more.
+fn fill(mut pipe: PipeWriter) -> Measured<std::io::ErrorKind> {
+    measured(move || pipe.write_all(&vec![0; 1 << 20]).unwrap_err().kind())
+}
+
+#[test]
+fn a_read_from_an_empty_pipe_waits_as_long_as_its_reader_measures() {
+    need!(bpf);
+    let (mut reader, mut writer) = pipe().unwrap();
+    let pipe = name(&reader);
+    let run = trace(&[]);
+    let waiting = measured(move || reader.read(&mut [0; 64]).unwrap());
+    let asleep = until_asleep(waiting.tid, libc::SYS_read);
+    std::thread::sleep(Duration::from_millis(200));
+    let written = Instant::now();
+    writer.write_all(b"1234567").unwrap();
+    let (before, bytes, after) = waiting.thread.join().unwrap();
+    let run = run.interrupt().complete();
+    let row = only(&run, &pipe);
+    assert_eq!((bytes, row["op"].as_str(), row["reason"].as_str()), (7, Some("read"), Some("pipe-empty")));
+    assert_eq!((number(row, "waits"), number(row, "waiting")), (1, 0), "{row}");
+    between(number(row, "wait_ns"), written - asleep, after - before);
+    assert_eq!(row["max_ns"], row["wait_ns"]);
+}
+
+#[test]
+fn a_thread_that_was_blocked_all_the_time_shows_with_all_of_it_and_who_does_not_read() {
+    need!(bpf);
+    let (reader, writer) = pipe().unwrap();
+    let pipe = name(&writer);
+    let idle = Sleeper::start(reader);
+    let blocked = fill(writer);
+    until_asleep(blocked.tid, libc::SYS_write);
+    let run = trace(&["--by", "thread"]);
+    std::thread::sleep(Duration::from_millis(300));
+    let run = run.interrupt().complete();
+    let row = only(&run, &pipe);
+    assert_eq!((row["op"].as_str(), row["reason"].as_str()), (Some("write"), Some("pipe-full")), "{row}");
+    assert_eq!((number(row, "tid"), number(row, "waits"), number(row, "waiting")), (blocked.tid as u64, 0, 1), "{row}");
+    let percent = row["wall_pct"].as_f64().unwrap();
+    assert!((99.0..100.001).contains(&percent), "{row}");
+    assert!(number(row, "wait_ns") <= run.summary["duration_ns"].as_u64().unwrap(), "{row}");
+    let peer = &row["peers"][0];
+    assert_eq!((peer["pid"].as_u64(), peer["comm"].as_str()), (Some(u64::from(idle.0.id())), Some("sleep")), "{row}");
+    assert_eq!((peer["state"].as_str(), row["peers"].as_array().unwrap().len()), (Some("sleeping"), 1));
+    drop(idle);
+    assert_eq!(blocked.thread.join().unwrap().1, std::io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_wait_that_began_before_tracing_ends_when_the_reader_is_gone() {
+    need!(bpf);
+    let (reader, writer) = pipe().unwrap();
+    let pipe = name(&writer);
+    let idle = Sleeper::start(reader);
+    let blocked = fill(writer);
+    until_asleep(blocked.tid, libc::SYS_write);
+    let started = Instant::now();
+    let run = trace(&[]);
+    let traced = Instant::now();
+    std::thread::sleep(Duration::from_millis(100));
+    let killed = Instant::now();
+    drop(idle);
+    let (_, error, after) = blocked.thread.join().unwrap();
+    let run = run.interrupt().complete();
+    let row = only(&run, &pipe);
+    assert_eq!((error, row["reason"].as_str()), (std::io::ErrorKind::BrokenPipe, Some("pipe-full")));
+    assert_eq!((number(row, "waits"), number(row, "waiting")), (1, 0), "{row}");
+    // From when tracing began, not from when the call did.
+    between(number(row, "wait_ns"), killed - traced, after - started);
+    assert!(row["peers"].as_array().unwrap().iter().all(|peer| peer["state"] == "gone"), "{row}");
+}
+
+#[test]
+fn intervals_have_each_its_part_of_a_wait() {
+    need!(bpf);
+    let (reader, writer) = pipe().unwrap();
+    let pipe = name(&writer);
+    let idle = Sleeper::start(reader);
+    let run = Iotrace::new("wait").json().args(["-i", "200ms", "-n", "4", "-p", &std::process::id().to_string()]);
+    let mut run = run.start();
+    run.wait_tracing();
+    let blocked = fill(writer);
+    until_asleep(blocked.tid, libc::SYS_write);
+    let run = run.wait().complete();
+    let rows = of(&run, &pipe);
+    assert!(rows.len() >= 2, "{:#?}", run.rows);
+    let last = rows[rows.len() - 1]["wall_pct"].as_f64().unwrap();
+    assert!((98.0..100.5).contains(&last), "{rows:#?}");
+    assert!(total(&rows) <= run.summary["duration_ns"].as_u64().unwrap(), "{rows:#?}");
+    drop(idle);
+    blocked.thread.join().unwrap();
+}
+
+/// Time that this thread ran, and that it was ready to run and did not: since it began.
+fn on_cpu_or_ready() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let numbers: Vec<u64> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    Duration::from_nanos(numbers[0] + numbers[1])
+}
+
+/// How long calls took, and how much of that the thread was not asleep.
+#[derive(Default)]
+struct Spent {
+    calls: Duration,
+    awake: Duration,
+}
+
+impl Spent {
+    fn add<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let (awake, before) = (on_cpu_or_ready(), Instant::now());
+        let result = call();
+        self.calls += before.elapsed();
+        self.awake += on_cpu_or_ready() - awake;
+        result
+    }
+}
+
+#[test]
+fn the_parts_of_an_fsync_are_its_whole() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let path = disk.dir().join("log");
+    let run = trace(&[]);
+    let mut ledger = Iotrace::new("fsync").json().args(["-d", "1h", "-p", &std::process::id().to_string()]).start();
+    ledger.wait_tracing();
+    let place = path.clone();
+    let (_, spent, _) = measured(move || {
+        let mut file = File::create(place).unwrap();
+        let mut spent = Spent::default();
+        for _ in 0..53 {
+            file.write_all(&[7; 58]).unwrap();
+            spent.add(|| file.sync_all().unwrap());
+        }
+        spent
+    })
+    .thread
+    .join()
+    .unwrap();
+    let (run, ledger) = (run.interrupt().complete(), ledger.interrupt().complete());
+    let path = path.to_str().unwrap();
+    let rows = of(&run, path);
+    let syncs: Vec<&Value> = rows.into_iter().filter(|row| row["op"] == "fsync").collect();
+    let waited = total(&syncs);
+    // What a thread does between falling asleep and running again is waiting, being ready included.
+    between(waited, spent.calls.saturating_sub(spent.awake), spent.calls);
+    let told = ledger.rows.iter().find(|row| row["type"] == "fsync" && row["path"] == path).unwrap();
+    assert_eq!(number(told, "syncs"), 53);
+    assert!(waited <= number(told, "total_ns"), "{waited} of {told}");
+    let reasons: Vec<&str> = syncs.iter().map(|row| row["reason"].as_str().unwrap_or("?")).collect();
+    let known = ["writeback", "journal", "flush", "device-queue", "metadata", "lock"];
+    assert!(reasons.iter().all(|reason| known.contains(reason)), "{syncs:#?}");
+    assert!(reasons.contains(&"journal"), "{syncs:#?}");
+    assert!(syncs.iter().all(|row| row["disk"] == disk.name() && row["function"].is_string()), "{syncs:#?}");
+}
+
+#[test]
+fn direct_reads_of_a_disk_wait_for_it() {
+    need!(bpf, loop_devices);
+    /// O_DIRECT wants memory and lengths in whole blocks.
+    #[repr(align(4096))]
+    struct Block([u8; 4096]);
+    let disk = LoopDisk::raw(16);
+    let device = disk.path();
+    let run = trace(&[]);
+    let place = device.clone();
+    let (_, spent, _) = measured(move || {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(place).unwrap();
+        let (mut block, mut spent) = (Box::new(Block([0; 4096])), Spent::default());
+        for at in 0..101_i64 {
+            let block = block.0.as_mut_ptr();
+            // SAFETY: the block is as long as said.
+            let read = spent.add(|| unsafe { libc::pread(file.as_raw_fd(), block.cast(), 4096, at * 8192) });
+            assert_eq!(read, 4096);
+        }
+        spent
+    })
+    .thread
+    .join()
+    .unwrap();
+    let run = run.interrupt().complete();
+    let rows = of(&run, device.to_str().unwrap());
+    let reads: Vec<&Value> = rows.into_iter().filter(|row| row["op"] == "read").collect();
+    between(total(&reads), spent.calls.saturating_sub(spent.awake), spent.calls);
+    assert!(reads.iter().any(|row| row["reason"] == "read"), "{reads:#?}");
+    assert!(reads.iter().map(|row| number(row, "waits")).sum::<u64>() >= 1);
+}
+
+#[test]
+fn who_has_the_lock_of_a_file_is_named() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(256);
+    let path = disk.dir().join("both");
+    File::create(&path).unwrap();
+    let run = trace(&["--by", "thread"]);
+    // A direct write that makes the file longer has the lock of its inode while it waits for the disk.
+    let place = path.clone();
+    let owner = measured(move || {
+        let file = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(place).unwrap();
+        let bytes = vec![7_u8; (32 << 20) + 4096];
+        let aligned = bytes.as_ptr().align_offset(4096);
+        for at in 0..3_i64 {
+            // SAFETY: so much of the vector is behind that place.
+            let wrote = unsafe {
+                let from = bytes.as_ptr().add(aligned);
+                libc::pwrite(file.as_raw_fd(), from.cast(), 32 << 20, at * (32 << 20))
+            };
+            assert_eq!(wrote, 32 << 20);
+        }
+    });
+    let (place, owner_tid) = (path.clone(), owner.tid);
+    let other = measured(move || {
+        use std::os::unix::fs::FileExt;
+        let file = OpenOptions::new().write(true).open(place).unwrap();
+        while !owner.thread.is_finished() {
+            file.write_at(&[1], 0).unwrap();
+        }
+        owner.thread.join().unwrap();
+    });
+    let tid = other.tid;
+    let (before, (), after) = other.thread.join().unwrap();
+    let run = run.interrupt().complete();
+    let rows = of(&run, path.to_str().unwrap());
+    let lock = rows.iter().find(|row| row["reason"] == "lock" && number(row, "tid") == tid as u64);
+    let lock = lock.unwrap_or_else(|| panic!("nobody waited for the lock: {rows:#?}"));
+    assert_eq!(number(&lock["holder"], "tid"), owner_tid as u64, "{lock}");
+    between(number(lock, "wait_ns"), Duration::ZERO, after - before);
+}
+
+#[test]
+fn what_is_no_io_does_not_show() {
+    need!(bpf);
+    let pid = std::process::id();
+    let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    let socket = name(&reader);
+    let wait = |options: &[&str]| {
+        let run = trace(options);
+        let (mut reader, mut writer) = (reader.try_clone().unwrap(), writer.try_clone().unwrap());
+        let waiting = measured(move || reader.read(&mut [0; 64]).unwrap());
+        // The standard library calls recvfrom for sockets, so a plain read it must be.
+        std::thread::sleep(Duration::from_millis(100));
+        writer.write_all(b"x").unwrap();
+        waiting.thread.join().unwrap();
+        run.interrupt().complete()
+    };
+    let run = wait(&[]);
+    assert!(run.rows.iter().filter(|row| row["type"] == "wait").all(|row| row["path"] != socket), "{:#?}", run.rows);
+    assert!(run.rows.iter().filter(|row| row["type"] == "wait").all(|row| number(row, "pid") == u64::from(pid)));
+    let sleeping = trace(&["--all"]);
+    std::thread::sleep(Duration::from_millis(100));
+    let run = sleeping.interrupt().complete();
+    let told = run.rows.iter().filter(|row| row["type"] == "wait");
+    assert!(told.clone().all(|row| row["op"] != "nanosleep" && row["op"] != "other"), "{:#?}", run.rows);
+}
+
+#[test]
+fn pressure_is_told_where_the_kernel_measures_it() {
+    need!(bpf);
+    let run = Iotrace::new("wait").json().args(["-d", "200ms"]).run().complete();
+    let host = run.rows.iter().find(|row| row["type"] == "pressure" && row["cgroup"].is_null());
+    assert_eq!(host.is_some(), std::fs::read(Path::new("/proc/pressure/io")).is_ok(), "{:#?}", run.rows);
+    let share = |name: &str| host.is_none_or(|row| row[name].as_f64().is_some_and(|share| share <= 110.0));
+    assert!(share("some_pct") && share("full_pct"), "{host:?}");
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused() {
+    let run = Iotrace::new("wait").args(["--failed"]).run().exited(2);
+    assert!(run.stderr.contains("--failed"), "{}", run.stderr);
+    Iotrace::new("wait").args(["--reason", "boredom"]).run().exited(2);
+}

@@ -10,6 +10,7 @@ use crate::{
         run::run,
         summary,
         tables::look,
+        wait,
     },
     event::Event,
     findings::{Facts, Pressure, RULES, Severity, all, nothing},
@@ -34,6 +35,7 @@ mod growth;
 mod held;
 mod json;
 mod text;
+mod waits;
 
 use blocks::Blocks;
 use failures::Failures;
@@ -41,6 +43,7 @@ use growth::Sizing;
 use held::Holders;
 use json::finding_line;
 use text::text;
+use waits::Waiting;
 
 /// How long it watches when nobody says.
 const DURATION: Duration = Duration::from_secs(10);
@@ -88,6 +91,7 @@ impl Args {
             sizing: Sizing::default(),
             blocks: Blocks::new(filters)?,
             failures: Failures::default(),
+            waiting: Waiting::new(filters.shortest_ns()),
             // Before the others give up what it needs.
             holders: Holders::start(),
             waited: None,
@@ -104,6 +108,9 @@ impl Args {
                 sum: true,
                 errnos: true,
                 failed_opens: true,
+                // Waits do not fail.
+                waits: !filters.by_failure(),
+                wait_kinds: wait::kinds(false),
                 kinds: REGULAR,
                 stream_block: true,
                 histogram: Some(Grouping::Operation),
@@ -136,6 +143,7 @@ struct Diagnose {
     sizing: Sizing,
     blocks: Blocks,
     failures: Failures,
+    waiting: Waiting,
     holders: Option<Holders>,
     /// What had been waited for I/O when tracing began.
     waited: Option<Waited>,
@@ -163,6 +171,7 @@ impl Diagnose {
         let mut facts = Facts { length: interval.length, rows, growth, pressure, ..Facts::default() };
         facts.failures = self.failures.report(&failed, &facts.rows, tracer, world)?;
         self.blocks.report(&mut facts, tracer, world)?;
+        self.waiting.report(&mut facts, interval.end_ns, tracer, world)?;
         if let Some(holders) = &self.holders {
             holders.report(&mut facts);
         }
@@ -195,6 +204,7 @@ impl Command for Diagnose {
     }
 
     fn sample(&mut self, tracer: &mut Tracer, world: &mut World) -> Result<()> {
+        self.waiting.sample(tracer, world)?;
         self.sizing.measure(tracer, world)
     }
 
@@ -225,7 +235,8 @@ impl Command for Diagnose {
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
             let mut ranked = findings.iter().zip(1..);
-            return ranked.try_for_each(|(finding, rank)| finding_line(finding, rank, &ts, world, out));
+            let wall_ns = u64::try_from(interval.length.as_nanos()).unwrap_or(u64::MAX);
+            return ranked.try_for_each(|(finding, rank)| finding_line(finding, rank, &ts, wall_ns, world, out));
         }
         out.extend_from_slice(text(&findings, &world.form).as_bytes());
         Ok(())

@@ -123,7 +123,7 @@ fn beside(row: &WaitRow) -> String {
 }
 
 /// File types on which waits count.
-fn kinds(all: bool) -> u32 {
+pub(super) fn kinds(all: bool) -> u32 {
     let usual = [libc::S_IFREG, libc::S_IFDIR, libc::S_IFBLK, libc::S_IFIFO];
     if all { ALL_KINDS } else { usual.iter().fold(0, |kinds, kind| kinds | kind_bit(*kind)) }
 }

@@ -54,12 +54,24 @@ fn thread(tid: u32) -> Option<(u32, Vec<u8>)> {
 ///
 /// See [`append`].
 pub fn wait_line(row: &WaitRow, ts: &str, wall_ns: u64, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
-    let mut processes = Vec::new();
-    for peer in row.peers.iter().flatten() {
-        processes.push(world.names.process(peer.pid, None));
-    }
-    let peers = row.peers.as_ref().map(|peers| peers.iter().zip(&processes).map(peer_of).collect());
-    let line = WaitLine {
+    let processes = processes(row, world);
+    Ok(append(out, &wait_of(row, &processes, ts, wall_ns))?)
+}
+
+/// What is known of the processes at the other end of a row's pipe.
+pub fn processes(row: &WaitRow, world: &mut World) -> Vec<Option<Arc<ProcessInfo>>> {
+    row.peers.iter().flatten().map(|peer| world.names.process(peer.pid, None)).collect()
+}
+
+/// A row. `processes`: by [`processes`].
+pub fn wait_of<'a>(
+    row: &'a WaitRow,
+    processes: &'a [Option<Arc<ProcessInfo>>],
+    ts: &'a str,
+    wall_ns: u64,
+) -> WaitLine<'a> {
+    let peers = row.peers.as_ref().map(|peers| peers.iter().zip(processes).map(peer_of).collect());
+    WaitLine {
         kind: "wait",
         ts,
         owner: owner(&row.row),
@@ -78,8 +90,7 @@ pub fn wait_line(row: &WaitRow, ts: &str, wall_ns: u64, world: &mut World, out: 
             comm: holder.found.as_ref().map(|(_, comm)| Text(comm)),
         }),
         peers,
-    };
-    Ok(append(out, &line)?)
+    }
 }
 
 fn peer_of<'a>((peer, process): (&'a Peer, &'a Option<Arc<ProcessInfo>>)) -> PeerProcess<'a> {

@@ -5,6 +5,7 @@ use crate::view::{
     disk::{self, Counted},
     latency,
     top::Row,
+    wait::WaitRow,
 };
 use std::{collections::HashMap, time::Duration};
 
@@ -93,6 +94,19 @@ pub struct DiskReads {
     pub contiguous: u64,
 }
 
+/// A limit of a control group, or one above it, on I/O.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The group.
+    pub cgroup: String,
+    /// The disk, in the kernel's encoding.
+    pub disk: u32,
+    /// The file that has it.
+    pub file: String,
+    /// What it says.
+    pub text: String,
+}
+
 /// Operations of a process on a file that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -143,6 +157,11 @@ pub struct Facts {
     pub blocks: Vec<block::Row>,
     /// Reads that reached a disk, by process and path.
     pub reads: HashMap<(u32, Vec<u8>), DiskReads>,
+    /// What threads were blocked on, as `wait` has it: by process, file, operation and reason, but for what is less than a hundredth
+    /// of the time.
+    pub waits: Vec<WaitRow>,
+    /// Limits of the control groups of those that waited.
+    pub limits: Vec<Limit>,
     /// Operations that failed, by process, file and errno.
     pub failures: Vec<Failure>,
     /// Deleted files on file systems that are nearly full, by mount point, the largest first.

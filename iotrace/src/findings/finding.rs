@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::{
     resolve::Container,
-    view::{block, disk, top::Row},
+    view::{block, disk, top::Row, wait::WaitRow},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -39,6 +39,8 @@ pub enum Proof {
     Disk(disk::Row, u64),
     /// Of `block --summary`.
     Block(block::Row),
+    /// Of `wait`.
+    Wait(WaitRow),
     /// Failed operations.
     Failure(Failure),
 }

@@ -11,6 +11,7 @@ mod diskstats;
 mod held;
 mod host_finder;
 mod host_paths;
+pub mod limits;
 mod mount_table;
 mod mounts;
 pub mod names;

@@ -1,6 +1,6 @@
 //! What `diagnose` says.
 
-use super::{BlockSumLine, DiskLine, Owner, Place, TopLine};
+use super::{BlockSumLine, DiskLine, Owner, Place, TopLine, WaitLine};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -48,6 +48,8 @@ pub enum EvidenceLine<'a> {
     Disk(DiskLine<'a>),
     /// Of `block --summary`.
     Block(BlockSumLine<'a>),
+    /// Of `wait`.
+    Wait(WaitLine<'a>),
     /// Failed operations.
     Failure(FailureLine<'a>),
 }

@@ -60,11 +60,11 @@ pub const CAST: u64 = 1 << 22;
 /// `Config::flags`: times do not count, and calls are looked at when they end, where their arguments are at hand then.
 pub const AT_END: u64 = 1 << 23;
 
-/// `Config::flags`: waits are added up.
-pub const WAITS: u64 = 1 << 25;
-
 /// `Config::flags`: calls that give or take names count.
 pub const NAMING: u64 = 1 << 24;
+
+/// `Config::flags`: waits are added up.
+pub const WAITS: u64 = 1 << 25;
 
 /// `Config::flags`: copy-ups of overlayfs are looked for.
 pub const COPY_UPS: u64 = 1 << 26;
@@ -72,8 +72,6 @@ pub const COPY_UPS: u64 = 1 << 26;
 pub const STREAM_COPY_UPS: u64 = 1 << 27;
 /// `Config::flags`: some setting says which threads count.
 pub const FILTER_THREAD: u64 = 1 << 28;
-/// `Config::flags`: some setting says which results count, or how long an operation must take.
-pub const FILTER_RESULT: u64 = 1 << 32;
 
 /// `Config::flags`: the kernel ends loops by itself (`may_goto`, Linux 6.9), so that the verifier need not look at each round.
 pub const MAY_GOTO: u64 = 1 << 29;
@@ -82,6 +80,8 @@ pub const MAY_GOTO: u64 = 1 << 29;
 pub const ERRNOS: u64 = 1 << 30;
 /// `Config::flags`: of opens, only those count that fail because of the disk: [`crate::errno::tells_of_the_disk`].
 pub const FAILED_OPENS: u64 = 1 << 31;
+/// `Config::flags`: some setting says which results count, or how long an operation must take.
+pub const FILTER_RESULT: u64 = 1 << 32;
 
 /// Settings of one run.
 #[repr(C)]

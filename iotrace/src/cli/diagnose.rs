@@ -11,6 +11,7 @@ use crate::{
         run::run,
         summary,
         tables::{keep_names, look},
+        wait,
     },
     event::Event,
     findings::{Facts, Pressure, RULES, Severity, all, nothing},
@@ -38,6 +39,7 @@ mod growth;
 mod held;
 mod json;
 mod text;
+mod waits;
 
 use blocks::Blocks;
 use failures::Failures;
@@ -45,6 +47,7 @@ use growth::Sizing;
 use held::Holders;
 use json::finding_line;
 use text::text;
+use waits::Waiting;
 
 /// How long it watches when nobody says.
 const DURATION: Duration = Duration::from_secs(10);
@@ -94,6 +97,7 @@ impl Args {
             failures: Failures::default(),
             lives: (!filters.by_result()).then(|| Lives::new(life::By::default(), filters.selection())),
             opens: Opens::default(),
+            waiting: Waiting::new(filters.shortest_ns()),
             // Before the others give up what it needs.
             holders: Holders::start(),
             waited: None,
@@ -112,6 +116,9 @@ impl Args {
                 failed_opens: !all_opens,
                 sum: true,
                 errnos: true,
+                // Waits do not fail.
+                waits: !filters.by_failure(),
+                wait_kinds: wait::kinds(false),
                 kinds: REGULAR,
                 stream_block: true,
                 histogram: Some(Grouping::Operation),
@@ -147,6 +154,7 @@ struct Diagnose {
     /// Files that come and go; `None` where filters hide parts of their lives.
     lives: Option<Lives>,
     opens: Opens,
+    waiting: Waiting,
     holders: Option<Holders>,
     /// What had been waited for I/O when tracing began.
     waited: Option<Waited>,
@@ -181,6 +189,7 @@ impl Diagnose {
         }
         facts.failures = self.failures.report(&failed, &facts.rows, tracer, world)?;
         self.blocks.report(&mut facts, tracer, world)?;
+        self.waiting.report(&mut facts, interval.end_ns, tracer, world)?;
         if let Some(holders) = &self.holders {
             holders.report(&mut facts);
         }
@@ -217,6 +226,7 @@ impl Command for Diagnose {
     }
 
     fn sample(&mut self, tracer: &mut Tracer, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
+        self.waiting.sample(tracer, world)?;
         if let (Some(sums), Some(lives)) = (&tracer.sums, &mut self.lives) {
             lives.moved_bytes(sums.iter());
         }
@@ -263,7 +273,8 @@ impl Command for Diagnose {
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
             let mut ranked = findings.iter().zip(1..);
-            return ranked.try_for_each(|(finding, rank)| finding_line(finding, rank, &ts, world, out));
+            let wall_ns = u64::try_from(interval.length.as_nanos()).unwrap_or(u64::MAX);
+            return ranked.try_for_each(|(finding, rank)| finding_line(finding, rank, &ts, wall_ns, world, out));
         }
         out.extend_from_slice(text(&findings, &world.form).as_bytes());
         Ok(())

@@ -9,7 +9,7 @@ use crate::{
         options::{Common, Timing},
         run::run,
         tables::{owner_cell, shown, table},
-        wait_lines::{Pressed, peers, pressure_line, pressure_text, wait_line},
+        wait_lines::{Pressed, limit, peers, pressure_line, pressure_text, wait_line},
     },
     event::Event,
     kernel::{
@@ -18,7 +18,7 @@ use crate::{
         tracer::{ALL_KINDS, Tracer},
     },
     output::{Align, Column, bytes, nanos, percent, select},
-    resolve::{Pressures, io_limit, pipe_ends::PipeEnds},
+    resolve::{Pressures, pipe_ends::PipeEnds},
     view::{
         top::By,
         wait::{Holder, WaitDelta, WaitRow, Waits, rows},
@@ -128,7 +128,7 @@ fn beside(row: &WaitRow) -> String {
 }
 
 /// File types on which waits count.
-fn kinds(all: bool) -> u32 {
+pub(super) fn kinds(all: bool) -> u32 {
     let usual = [libc::S_IFREG, libc::S_IFDIR, libc::S_IFBLK, libc::S_IFIFO];
     if all { ALL_KINDS } else { usual.iter().fold(0, |kinds, kind| kinds | kind_bit(*kind)) }
 }
@@ -183,10 +183,7 @@ impl Wait<'_> {
         self.look(rows.iter().filter(|row| row.pipe.is_some()).filter_map(|row| row.row.path.clone()).collect());
         for row in &mut rows {
             peers(row, deltas, &self.ends);
-            row.limit = row.row.disk.as_ref().and_then(|disk| {
-                let process = &row.row.process.as_ref()?.process;
-                io_limit(process.pid, &process.cgroup, disk.whole)
-            });
+            row.limit = limit(&row.row);
             if world.names.wants_host_paths {
                 locate(&mut row.row, &mut world.names);
             }

@@ -12,11 +12,14 @@ use crate::{
         percent,
     },
     resolve::{
-        Pressures, Resident, Waited,
+        IoLimit, Pressures, Resident, Waited, io_limit,
         names::ProcessInfo,
         pipe_ends::{PipeEnds, state},
     },
-    view::wait::{Peer, WaitDelta, WaitRow, opposite},
+    view::{
+        top::Row,
+        wait::{Peer, WaitDelta, WaitRow, opposite},
+    },
 };
 use anyhow::Result;
 use std::{collections::BTreeMap, fs, sync::Arc};
@@ -39,6 +42,12 @@ pub fn peers(row: &mut WaitRow, deltas: &[WaitDelta], ends: &PipeEnds) {
     row.peers = Some(found.into_iter().map(|(pid, comm)| Peer { pid, comm, state: state(pid) }).collect());
 }
 
+/// What the control group of a row's process may do with its disk.
+pub fn limit(row: &Row) -> Option<IoLimit> {
+    let process = &row.process.as_ref()?.process;
+    io_limit(process.pid, &process.cgroup, row.disk.as_ref()?.whole)
+}
+
 /// Process and name of a thread.
 fn thread(tid: u32) -> Option<(u32, Vec<u8>)> {
     let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
@@ -54,12 +63,24 @@ fn thread(tid: u32) -> Option<(u32, Vec<u8>)> {
 ///
 /// See [`append`].
 pub fn wait_line(row: &WaitRow, ts: &str, wall_ns: u64, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
-    let mut processes = Vec::new();
-    for peer in row.peers.iter().flatten() {
-        processes.push(world.names.process(peer.pid, None));
-    }
-    let peers = row.peers.as_ref().map(|peers| peers.iter().zip(&processes).map(peer_of).collect());
-    let line = WaitLine {
+    let processes = processes(row, world);
+    Ok(append(out, &wait_of(row, &processes, ts, wall_ns))?)
+}
+
+/// What is known of the processes at the other end of a row's pipe.
+pub fn processes(row: &WaitRow, world: &mut World) -> Vec<Option<Arc<ProcessInfo>>> {
+    row.peers.iter().flatten().map(|peer| world.names.process(peer.pid, None)).collect()
+}
+
+/// A row. `processes`: by [`processes`].
+pub fn wait_of<'a>(
+    row: &'a WaitRow,
+    processes: &'a [Option<Arc<ProcessInfo>>],
+    ts: &'a str,
+    wall_ns: u64,
+) -> WaitLine<'a> {
+    let peers = row.peers.as_ref().map(|peers| peers.iter().zip(processes).map(peer_of).collect());
+    WaitLine {
         kind: "wait",
         ts,
         owner: owner(&row.row),
@@ -85,8 +106,7 @@ pub fn wait_line(row: &WaitRow, ts: &str, wall_ns: u64, world: &mut World, out: 
             reads: limit.reads,
             writes: limit.writes,
         }),
-    };
-    Ok(append(out, &line)?)
+    }
 }
 
 fn peer_of<'a>((peer, process): (&'a Peer, &'a Option<Arc<ProcessInfo>>)) -> PeerProcess<'a> {

@@ -7,6 +7,7 @@ use crate::view::{
     life::LifeRow,
     opens::Opened,
     top::Row,
+    wait::WaitRow,
 };
 use std::{collections::HashMap, time::Duration};
 
@@ -149,6 +150,9 @@ pub struct Facts {
     pub lives: Vec<LifeRow>,
     /// Opens for writing, by process, device and inode.
     pub opens: HashMap<(u32, u32, u64), Opened>,
+    /// What threads were blocked on, as `wait` has it: by process, file, operation and reason, but for what is less than a hundredth
+    /// of the time.
+    pub waits: Vec<WaitRow>,
     /// Operations that failed, by process, file and errno.
     pub failures: Vec<Failure>,
     /// Deleted files on file systems that are nearly full, by mount point, the largest first.

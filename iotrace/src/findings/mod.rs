@@ -8,6 +8,7 @@ mod facts;
 mod failing_io;
 mod finding;
 mod image_unpack;
+mod journal_contention;
 mod missing_read_ahead;
 mod nothing_wrong;
 mod one_byte_reads;
@@ -18,9 +19,11 @@ mod runtime;
 mod runtime_metadata;
 mod small_writes;
 mod space;
+mod stdout_not_drained;
 mod sync_per_file;
 mod sync_per_write;
 mod temp_file_churn;
+mod throttled;
 mod words;
 
 pub use facts::{DiskReads, DiskUse, Facts, Failure, Growth, Held, Pressure, are_of};
@@ -53,6 +56,10 @@ pub const RULES: &[Rule] = &[
     runaway_log::RULE,
     space::RULE,
     container_output::RULE,
+    stdout_not_drained::RULE,
+    throttled::DIRTY,
+    throttled::LIMIT,
+    journal_contention::RULE,
     runtime_metadata::RULE,
     image_unpack::RULE,
     disk_saturated::RULE,

@@ -1,7 +1,11 @@
 //! Nothing is wrong with the I/O: with what that follows from, and what could not be seen.
 
 use super::{DiskUse, Facts, Finding, Proof, Rule, Severity, words};
-use crate::{output::nanos, view::top::Row};
+use crate::{
+    kernel::reasons::Reason,
+    output::nanos,
+    view::{top::Row, wait::WaitRow},
+};
 use std::time::Duration;
 
 /// The rule. It finds nothing by itself: it is what is left when all others do not.
@@ -13,8 +17,14 @@ pub(super) const RULE: Rule =
 pub fn finding(facts: &Facts) -> Finding {
     let busiest = facts.disks.iter().max_by(|a, b| a.busy().total_cmp(&b.busy()));
     let slowest = facts.rows.iter().filter(|row| row.pid.is_some()).max_by_key(|row| row.counters.total_ns());
-    let mut evidence: Vec<String> =
-        [busiest.map(disk), slowest.map(|row| process(facts, row)), pressure(facts)].into_iter().flatten().collect();
+    let longest = facts.waits.iter().filter(|wait| wait.reason != Some(Reason::PipeEmpty)).max_by_key(|wait| wait.ns);
+    let lines = [
+        busiest.map(disk),
+        slowest.map(|row| process(facts, row)),
+        longest.map(|row| wait(facts, row)),
+        pressure(facts),
+    ];
+    let mut evidence: Vec<String> = lines.into_iter().flatten().collect();
     evidence.extend(facts.unseen.iter().map(|what| format!("not seen: {what}")));
     let rows = slowest.cloned().map(Proof::Top);
     let disks = busiest.map(|disk| Proof::Disk(disk.row.clone(), disk.interval_ns));
@@ -49,6 +59,12 @@ fn disk(disk: &DiskUse) -> String {
 fn process(facts: &Facts, row: &Row) -> String {
     let share = facts.share(row.counters.total_ns());
     format!("most time in calls: {}, {} of it, on {}", words::who(row), words::per_cent(share), words::file(row))
+}
+
+fn wait(facts: &Facts, wait: &WaitRow) -> String {
+    let reason = wait.reason.map_or("?", Reason::name);
+    let share = words::per_cent(facts.share(wait.ns));
+    format!("longest blocked: {}, {share} of it in {}, by {reason}", words::who(&wait.row), wait.op)
 }
 
 fn pressure(facts: &Facts) -> Option<String> {

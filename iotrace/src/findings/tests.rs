@@ -349,3 +349,6 @@ fn each_rule_has_its_page() {
 
 #[path = "disk_saturated_tests.rs"]
 mod saturated;
+
+#[path = "waiting_tests.rs"]
+mod waiting;

@@ -22,6 +22,15 @@ pub struct IoLimit {
 }
 
 impl IoLimit {
+    /// As `io.max` says it: what is limited.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let all =
+            [("rbps", self.read_bytes), ("wbps", self.write_bytes), ("riops", self.reads), ("wiops", self.writes)];
+        let said = all.iter().filter_map(|(key, value)| Some(format!("{key}={}", (*value)?)));
+        said.collect::<Vec<_>>().join(" ")
+    }
+
     fn any(&self) -> bool {
         [self.read_bytes, self.write_bytes, self.reads, self.writes].iter().any(Option::is_some)
     }
@@ -123,6 +132,7 @@ mod tests {
         let found = limit("0::/a/b\n", &mounts, "7:10");
         let expected =
             IoLimit { cgroup: "/a".into(), write_bytes: Some(1 << 20), reads: Some(5), ..IoLimit::default() };
+        assert_eq!(expected.text(), "wbps=1048576 riops=5");
         assert_eq!(found, Some(expected));
         assert_eq!(limit("0::/a/b\n", &mounts, "7:0"), None);
         assert_eq!(limit("0::/\n", &mounts, "7:10"), None);

@@ -1,5 +1,6 @@
 //! Findings to JSON lines.
 
+use crate::resolve::names::ProcessInfo;
 use crate::{
     cli::{
         block_lines::block_sum,
@@ -7,6 +8,7 @@ use crate::{
         disk::line,
         life_lines::life_of,
         lines::{owner, row_place, top_of},
+        wait_lines::{processes, wait_of},
     },
     findings::{Finding, Proof},
     output::{
@@ -15,6 +17,7 @@ use crate::{
     },
 };
 use anyhow::Result;
+use std::sync::Arc;
 
 /// Appends a finding. `rank`: 1 for the first.
 ///
@@ -25,10 +28,19 @@ pub(super) fn finding_line(
     finding: &Finding,
     rank: usize,
     ts: &str,
+    wall_ns: u64,
     world: &mut World,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let row = &finding.subject;
+    let peers: Vec<Vec<_>> = finding
+        .proof
+        .iter()
+        .map(|proof| match proof {
+            Proof::Wait(wait) => processes(wait, world),
+            _ => Vec::new(),
+        })
+        .collect();
     let line = FindingLine {
         kind: "finding",
         ts,
@@ -40,18 +52,30 @@ pub(super) fn finding_line(
         headline: &finding.headline,
         details: &finding.evidence,
         cost_ns: u64::try_from(finding.cost.as_nanos()).unwrap_or(u64::MAX),
-        evidence: finding.proof.iter().map(|proof| proof_line(proof, ts, world)).collect(),
+        evidence: finding
+            .proof
+            .iter()
+            .zip(&peers)
+            .map(|(proof, peers)| proof_line(proof, peers, ts, wall_ns, world))
+            .collect(),
         advice: &finding.advice,
     };
     Ok(append(out, &line)?)
 }
 
-fn proof_line<'a>(proof: &'a Proof, ts: &'a str, world: &mut World) -> EvidenceLine<'a> {
+fn proof_line<'a>(
+    proof: &'a Proof,
+    peers: &'a [Option<Arc<ProcessInfo>>],
+    ts: &'a str,
+    wall_ns: u64,
+    world: &mut World,
+) -> EvidenceLine<'a> {
     match proof {
         Proof::Top(row) => EvidenceLine::Top(top_of(row, ts, true)),
         Proof::Disk(row, interval_ns) => EvidenceLine::Disk(line::line(row, ts, *interval_ns, world)),
         Proof::Block(row) => EvidenceLine::Block(block_sum(row, ts, world)),
         Proof::Life(life) => EvidenceLine::Life(life_of(life, ts)),
+        Proof::Wait(row) => EvidenceLine::Wait(wait_of(row, peers, ts, wall_ns)),
         Proof::Failure(failure) => EvidenceLine::Failure(FailureLine {
             kind: "failure",
             owner: owner(&failure.row),

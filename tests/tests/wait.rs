@@ -392,7 +392,7 @@ fn a_write_that_a_control_group_holds_back_has_its_limit() {
     let of = format!("of={}", path.display());
     let script = "read line; exec dd if=/dev/zero \"$1\" bs=64k count=1000 oflag=direct";
     let mut command = Command::new("sh");
-    let mut writer = command.args(["-c", script, "sh", &of]).stdin(Stdio::piped()).stderr(Stdio::null());
+    let writer = command.args(["-c", script, "sh", &of]).stdin(Stdio::piped()).stderr(Stdio::null());
     let mut writer = Sleeper(writer.spawn().unwrap());
     std::fs::write(group.0.join("cgroup.procs"), writer.0.id().to_string()).unwrap();
     let pid = writer.0.id().to_string();

@@ -207,9 +207,8 @@ fn stack(ctx: &impl EbpfContext) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let Some(stack) = STACK.get_ptr_mut(0) else { return 0 };
     // SAFETY: this CPU's own buffer of that length; programs of this tracepoint do not interrupt each other.
-    let length = unsafe {
-        generated::bpf_get_stack(ctx.as_ptr(), stack.cast::<c_void>(), size_of::<Stack>() as u32, 0)
-    };
+    let length =
+        unsafe { generated::bpf_get_stack(ctx.as_ptr(), stack.cast::<c_void>(), size_of::<Stack>() as u32, 0) };
     if length <= 0 {
         return 0;
     }

@@ -183,7 +183,7 @@ fn end<const INDEX: usize>(regs: Pointer, ret: i64) -> Option<()> {
         }
         thread.call = 0;
         let begin_ns = thread.begin_ns;
-        let latency_ns = if end_ns < begin_ns { 0 } else { end_ns - begin_ns };
+        let latency_ns = end_ns.saturating_sub(begin_ns);
         (thread, latency_ns)
     };
     if !enabled!(FILTER_RESULT) || filter::result_wanted(latency_ns, ret < 0) {

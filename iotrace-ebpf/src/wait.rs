@@ -64,12 +64,13 @@ fn began_to_run(next: Pointer) -> Option<()> {
         return None;
     }
     count(loss::SEEN);
-    let sum = match WAITS.get_ptr_mut(&state.key) {
+    let key = &state.key;
+    let sum = match WAITS.get_ptr_mut(key) {
         Some(sum) => sum,
         None => {
-            let new = WaitSum { ns: 0, count: 0, max_ns: 0, comm: state.comm, uid: state.uid, holder: 0 };
-            let _ = WAITS.insert(&state.key, &new, 0);
-            match WAITS.get_ptr_mut(&state.key) {
+            let new = &WaitSum { ns: 0, count: 0, max_ns: 0, comm: state.comm, uid: state.uid, holder: 0 };
+            let _ = WAITS.insert(key, new, 0);
+            match WAITS.get_ptr_mut(key) {
                 Some(sum) => sum,
                 None => {
                     count(loss::WAITS_FULL);

@@ -19,6 +19,7 @@ mod podman;
 mod postgres;
 mod rows;
 mod scene;
+mod stacked;
 
 pub use blockstat::BlockStat;
 pub use charges::{Watch, assert_whole, bytes_of, files, is_at, run};
@@ -30,8 +31,9 @@ pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
 pub use memory::{map_memory, own_memory};
 pub use need::{
-    aio, bpf, btrfs, confidentiality, containers, fio, io_uring, iostat, kernel_before, loop_devices, note_skip,
-    overlayfs, partitions, peers, podman, postgresql, root, sqlite, tmux, user_mechanism, xfs,
+    aio, bpf, btrfs, confidentiality, containers, device_mapper, dm_crypt, fio, io_uring, iostat, kernel_before,
+    loop_devices, md, note_skip, overlayfs, partitions, peers, podman, postgresql, root, sqlite, tmux, user_mechanism,
+    xfs,
 };
 pub use overlay::Overlay;
 pub use partition::Partition;
@@ -44,6 +46,7 @@ pub use rows::{
     rows_by, truth_by,
 };
 pub use scene::{Scene, io_uring_begins_at_the_position};
+pub use stacked::{Array, Mapped, Mounted};
 
 /// What a command wrote, which must succeed.
 #[track_caller]

@@ -19,6 +19,7 @@ mod podman;
 mod postgres;
 mod rows;
 mod scene;
+mod tmpfs;
 
 pub use blockstat::BlockStat;
 pub use charges::{Watch, assert_whole, bytes_of, files, is_at, run};
@@ -44,6 +45,7 @@ pub use rows::{
     rows_by, truth_by,
 };
 pub use scene::{Scene, io_uring_begins_at_the_position};
+pub use tmpfs::Tmpfs;
 
 /// What a command wrote, which must succeed.
 #[track_caller]

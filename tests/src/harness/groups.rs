@@ -6,18 +6,21 @@ use nix::{
     unistd::Pid,
 };
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Two tests would use the same control groups.
 static ALONE: Mutex<()> = Mutex::new(());
+/// Nor do those of another checkout on the same machine.
+const LOCK: &str = "iotrace-test-groups.lock";
 
 /// Control groups that were not there before, in each hierarchy. Dropped, they are removed.
 #[derive(Debug)]
 pub(super) struct Groups {
     directories: Vec<PathBuf>,
+    _lock: File,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -25,8 +28,10 @@ impl Groups {
     /// Those with these names. Waits until no other test uses any.
     pub(super) fn new<'a>(names: impl IntoIterator<Item = &'a &'a str>) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = File::create(std::env::temp_dir().join(LOCK)).unwrap();
+        lock.lock().unwrap();
         let directories = names.into_iter().flat_map(|name| places(name)).filter(|group| !group.exists());
-        Self { directories: directories.collect(), _alone: alone }
+        Self { directories: directories.collect(), _lock: lock, _alone: alone }
     }
 
     /// Ends what a test that failed left running.

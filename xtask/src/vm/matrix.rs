@@ -17,6 +17,7 @@ const EXCEPT: &[&str] = &[
     "bad_input",
     "block_programs",
     "bounds",
+    "container_names",
     "containers",
     "copies",
     "diagnose",

@@ -238,9 +238,10 @@ fn swap_has_a_name() {
     need!(bpf, loop_devices);
     let disk = LoopDisk::raw(64);
     run(Command::new("mkswap").arg(disk.path()).stdout(Stdio::null()));
-    if let Err(error) = nix::errno::Errno::result(swap(disk.path().to_str().unwrap(), true)) {
-        iotrace_tests::skip!(format!("needs swap: {error}"));
-    }
+    let swap = match Swap::on(&disk.path()) {
+        Ok(swap) => swap,
+        Err(error) => iotrace_tests::skip!(format!("needs swap: {error}")),
+    };
     let watch = Watch::new(&disk, &[]);
     let length = 16 << 20;
     // SAFETY: a new mapping, and no address outside it.
@@ -252,7 +253,7 @@ fn swap_has_a_name() {
         assert_eq!(libc::madvise(address, length, libc::MADV_PAGEOUT), 0);
         libc::munmap(address, length);
     }
-    assert_eq!(swap(disk.path().to_str().unwrap(), false), 0);
+    drop(swap);
     let (run, grown) = watch.end(&disk);
     assert_whole(&run.rows, grown);
     let named = |op: &str| bytes_of(&run.rows, op, |file| file["path"] == "[swap]");
@@ -260,10 +261,24 @@ fn swap_has_a_name() {
     assert_eq!((named("read"), named("write")), (grown.read_sectors * 512, grown.write_sectors * 512));
 }
 
-fn swap(path: &str, on: bool) -> i32 {
-    let path = std::ffi::CString::new(path).unwrap();
-    // SAFETY: a string that outlives the call.
-    unsafe { if on { libc::swapon(path.as_ptr(), 0) } else { libc::swapoff(path.as_ptr()) } }
+/// A device that the kernel swaps to until this is dropped.
+struct Swap(std::ffi::CString);
+
+impl Swap {
+    fn on(path: &std::path::Path) -> nix::Result<Self> {
+        let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        // SAFETY: a string that outlives the call.
+        nix::errno::Errno::result(unsafe { libc::swapon(path.as_ptr(), 0) })?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Swap {
+    fn drop(&mut self) {
+        // SAFETY: a string that outlives the call.
+        let off = nix::errno::Errno::result(unsafe { libc::swapoff(self.0.as_ptr()) });
+        assert!(off.is_ok() || std::thread::panicking(), "{off:?}");
+    }
 }
 
 #[test]

@@ -124,13 +124,11 @@ fn a_clone_has_a_size_and_no_bytes() {
 fn in_memory_the_bytes_are_not_known() {
     need!(bpf, overlayfs);
     let place = tempfile::tempdir().unwrap();
-    let flags = nix::mount::MsFlags::empty();
-    nix::mount::mount(Some("tmpfs"), place.path(), Some("tmpfs"), flags, None::<&str>).unwrap();
+    let _tmpfs = Tmpfs::at(place.path());
     let overlay = Overlay::new(place.path(), |lower| std::fs::write(lower.join("file"), [1; 5003]).unwrap());
     let file = overlay.at("merged/file");
     let run = Iotrace::new("copyup").json().program(["touch".into(), file.clone()]).run().complete();
     drop(overlay);
-    nix::mount::umount2(place.path(), nix::mount::MntFlags::MNT_DETACH).unwrap();
     let [row] = &run.rows[..] else { panic!("one copy-up: {:?}", run.rows) };
     assert_eq!((&row["path"], &row["size"], &row["bytes"]), (&json!(file), &json!(5003), &Value::Null), "{row}");
 }

@@ -50,8 +50,7 @@ fn bind_mounts_and_volumes_have_host_paths() {
     for directory in [&plain, &volume, &memory] {
         std::fs::create_dir_all(directory).unwrap();
     }
-    let flags = nix::mount::MsFlags::empty();
-    nix::mount::mount(Some("tmpfs"), &memory, Some("tmpfs"), flags, None::<&str>).unwrap();
+    let tmpfs = Tmpfs::at(&memory);
     let bind = |from: &std::path::Path, to: &str| format!("type=bind,src={},dst={to},options=rbind:rw", from.display());
     let mut container = containerd.container("default", "web");
     for mount in [bind(&plain, "/plain"), bind(&volume, "/volume"), bind(&memory, "/memory")] {
@@ -75,7 +74,7 @@ fn bind_mounts_and_volumes_have_host_paths() {
             assert_eq!(hosts(rows, "/own/file")["web"], (None, None), "no path of the host leads there");
         },
     );
-    nix::mount::umount2(&memory, nix::mount::MntFlags::MNT_DETACH).unwrap();
+    drop(tmpfs);
 }
 
 #[test]

@@ -332,7 +332,7 @@ impl Tracing {
     pub fn apply(&self, plan: &mut Plan) -> Result<(), Misused> {
         plan.buffer = self.buffer;
         plan.max_memory = budget::limit(self.max_memory, self.buffer);
-        if u64::from(self.buffer) > plan.max_memory / 2 {
+        if self.max_memory.is_some_and(|most| u64::from(self.buffer) > most / 2) {
             return Err(Misused("--buffer takes more than half of --max-memory".into()));
         }
         plan.mechanism = match self.mechanism {

@@ -1,6 +1,6 @@
 //! Many small writes without a buffer: a system call for each record.
 
-use super::{Facts, Finding, Proof, Rule, Severity, reopened_per_write, words};
+use super::{Facts, Finding, Proof, Rule, Severity, reopened_per_write, sync_per_write, words};
 use crate::{
     output::{bytes, nanos},
     view::top::Row,
@@ -19,7 +19,9 @@ const PER_SECOND: f64 = 1000.0;
 const SHARE: f64 = 0.02;
 
 fn find(facts: &Facts) -> Vec<Finding> {
-    let others = facts.rows.iter().filter(|row| !reopened_per_write::is_cause(facts, row));
+    // Of the same writes these say more.
+    let told = |row: &Row| reopened_per_write::is_cause(facts, row) || sync_per_write::is_cause(facts, row);
+    let others = facts.rows.iter().filter(|row| !told(row));
     others.filter_map(|row| judge(facts, row)).collect()
 }
 

@@ -27,6 +27,11 @@ fn find(facts: &Facts) -> Vec<Finding> {
     facts.rows.iter().filter_map(|row| judge(facts, row)).collect()
 }
 
+/// Whether that is what happens.
+pub(super) fn is_cause(facts: &Facts, row: &Row) -> bool {
+    judge(facts, row).is_some()
+}
+
 fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
     let counters = &row.counters;
     let syncs = counters.syncs + counters.sync_writes;

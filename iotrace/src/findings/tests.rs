@@ -76,6 +76,8 @@ fn small_writes_and_reads_without_a_buffer() {
     // The time is that of their syncs.
     let synced = Counters { sync_writes: 100_003, sync_write_ns: SECOND, ..writes(58) };
     assert_eq!(names(&facts(vec![row("/log", synced)])), [("sync-per-write", Severity::Warning)]);
+    let each = Counters { syncs: 100_003, sync_ns: 8 * SECOND, ..writes(58) };
+    assert_eq!(names(&facts(vec![row("/log", each)])), [("sync-per-write", Severity::Critical)], "one cause");
     let reads =
         |size: u64| Counters { reads: 100_003, read_bytes: 100_003 * size, read_ns: SECOND, ..Counters::default() };
     assert_eq!(names(&facts(vec![row("/in", reads(1))])), [("one-byte-reads", Severity::Warning)]);

@@ -62,6 +62,8 @@ pub(super) enum Who {
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) who: Who,
+    /// The process is in a container, so that its mounts are not iotrace's own.
+    pub(super) contained: bool,
     pub(super) pid: u32,
     pub(super) start_ns: u64,
     /// In the process's mount namespace.
@@ -151,14 +153,16 @@ impl Finder {
             let (_, table) = finder.tables.get(&file.who)?;
             table.covering(&file.path).filter(|mount| mount.dev == file.dev).map(|mount| mount.id)
         };
-        if covered(self).is_none() {
+        // A container's first process begins with the mounts that it was started from.
+        let started = |finder: &Self| file.contained && finder.has_our_mounts(&file.who);
+        if covered(self).is_none() || started(self) {
             self.read(&file.who, file.pid, file.start_ns);
+        }
+        if self.has_our_mounts(&file.who) {
+            return same(file.path.clone()).filter(|_| !file.contained);
         }
         let (_, table) = self.tables.get(&file.who)?;
         let (_, own) = self.own.as_ref()?;
-        if table.root().is_some_and(|root| own.has(root.id)) {
-            return same(file.path.clone());
-        }
         let mount = table.covering(&file.path).filter(|mount| mount.dev == file.dev)?;
         let inside = mount.inside(&file.path)?;
         if mount.fs == b"overlay" {
@@ -208,6 +212,12 @@ impl Finder {
         }
         let read = || fs::read("/proc/self/mountinfo").map(|text| MountTable::parse(&text)).unwrap_or_default();
         &self.own.get_or_insert_with(|| (now, read())).1
+    }
+
+    /// Whether a table is that of iotrace's own mount namespace.
+    fn has_our_mounts(&self, who: &Who) -> bool {
+        let root = self.tables.get(who).and_then(|(_, table)| table.root());
+        root.zip(self.own.as_ref()).is_some_and(|(root, (_, own))| own.has(root.id))
     }
 
     /// Whether the root directory is of the file system of iotrace's own.

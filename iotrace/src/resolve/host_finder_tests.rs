@@ -9,7 +9,8 @@ fn question(path: &Path) -> Question {
     let dev = table.covering(&path).unwrap().dev;
     let own = crate::resolve::from_proc(std::process::id()).unwrap();
     let who = Who::Process(own.pid, own.start_ns);
-    Question { who, pid: own.pid, start_ns: own.start_ns, path, dev, ino: found.ino(), kind: libc::S_IFREG }
+    let (pid, start_ns) = (own.pid, own.start_ns);
+    Question { who, contained: false, pid, start_ns, path, dev, ino: found.ino(), kind: libc::S_IFREG }
 }
 
 /// A question by a process that is gone.
@@ -35,6 +36,8 @@ fn a_file_of_the_hosts_own_mounts_is_where_it_is_seen() {
     // What replaced the file says nothing about a process that is gone.
     let another = Question { ino: question.ino + 1, ..question };
     assert_eq!(place(&gone(&another)), None);
+    let contained = Question { contained: true, ..another.clone() };
+    assert_eq!(place(&contained), None, "a container's first process, before it has mounts of its own");
     assert_eq!(place(&another), Some(expected), "this process sees no other mounts");
 }
 

@@ -157,7 +157,8 @@ fn question(file: &FileInfo, process: &ProcessInfo) -> Option<Question> {
     let known = key.mode() != 0 && key.state & STATE_DELETED == 0;
     let path = file.file.path.clone().filter(|path| known && path.starts_with(b"/"))?;
     let (who, pid, start_ns) = user(process);
-    Some(Question { who, pid, start_ns, path, dev: key.dev, ino: key.ino, kind: key.mode() })
+    let contained = matches!(who, Who::Group(_)) && process.resident.as_ref().is_some_and(|found| !found.is_service());
+    Some(Question { who, contained, pid, start_ns, path, dev: key.dev, ino: key.ino, kind: key.mode() })
 }
 
 /// Whose mounts count: those of a container or service are the same for all its processes.

@@ -20,6 +20,7 @@ mod postgres;
 mod rows;
 mod scene;
 mod stacked;
+mod tmpfs;
 
 pub use blockstat::BlockStat;
 pub use charges::{Watch, assert_whole, bytes_of, files, is_at, run};
@@ -47,6 +48,7 @@ pub use rows::{
 };
 pub use scene::{Scene, io_uring_begins_at_the_position};
 pub use stacked::{Array, Mapped, Mounted};
+pub use tmpfs::Tmpfs;
 
 /// What a command wrote, which must succeed.
 #[track_caller]

@@ -298,7 +298,7 @@ pub fn flush_asked(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// `block_bio_queue(struct request_queue *q, struct bio *bio)` until 5.10
+/// `block_bio_queue(struct request_queue *q, struct bio *bio)` until 5.10, also where those of requests have lost the queue (5.10.262)
 #[btf_tracepoint(function = "block_bio_queue")]
 pub fn flush_asked_queue(ctx: BtfTracePointContext) -> i32 {
     flush::asked(ctx.arg(1));

@@ -66,7 +66,7 @@ fn containers_and_paths_are_readable_at_80_columns() {
         container.annotation("nerdctl/name", name).options(["--mount", &mount]).start(&script)
     });
     let root = format!("IOTRACE_RUNTIME_ROOT={}", containerd.root().display());
-    let options = "-q -d 2s --path '*/the-file.log' --columns writes,w_kb,container,host_path,path";
+    let options = "-q -d 1s --path '*/the-file.log' --columns writes,w_kb,container,host_path,path";
     let cut = screen_with(&root, &format!("top {options} 2>/dev/null"));
     let wide = screen_with(&root, &format!("top --wide {options} 2>/dev/null"));
     std::fs::write(go.path().join("on"), "").unwrap();

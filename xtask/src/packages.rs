@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[&str] = &[
     "btrfs-progs",    // mkfs.btrfs for file systems on loop devices
     "busybox-static", // the image of containers
     "containerd",     // containers
+    "dmsetup",        // devices that stand on others
     "e2fsprogs",      // mkfs.ext4
     "fio",            // I/O whose requests must be charged to it
     "gcc",            // small workloads that a shell cannot express

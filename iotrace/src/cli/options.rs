@@ -132,7 +132,7 @@ impl Filters {
         let mut devs = known.find(name)?;
         // Requests are seen where they are queued, at the disks below a stacked device; files where their file system is: on
         // a stacked device above, or under an anonymous number (btrfs).
-        let below: Vec<u32> = devs.iter().flat_map(|dev| known.slaves(*dev)).collect();
+        let below: Vec<u32> = devs.iter().flat_map(|dev| known.below(*dev)).collect();
         let above: Vec<u32> = devs.iter().flat_map(|dev| known.holders(*dev)).collect();
         devs.extend(above);
         let anonymous = Mounts::new().anonymous_on(&devs);

@@ -93,24 +93,23 @@ impl Disks {
         Ok(found)
     }
 
-    /// The whole disks below a device-mapper or md device (or a partition of one), in ascending order; empty for a
-    /// device that stands on no other.
+    /// All that a device-mapper or md device (or a partition of one) stands on, down to whole disks, in ascending order; empty for
+    /// a device that stands on no other.
     #[must_use]
-    pub fn slaves(&self, dev: u32) -> Vec<u32> {
+    pub fn below(&self, dev: u32) -> Vec<u32> {
         let mut below = BTreeSet::new();
-        self.collect_slaves(dev, STACK_MAX, &mut below);
+        self.collect_below(dev, STACK_MAX, &mut below);
         below.into_iter().collect()
     }
 
-    fn collect_slaves(&self, dev: u32, depth: usize, below: &mut BTreeSet<u32>) {
+    fn collect_below(&self, dev: u32, depth: usize, below: &mut BTreeSet<u32>) {
         let Some(depth) = depth.checked_sub(1) else { return };
         let Some(whole) = self.read(dev).map(|disk| disk.whole) else { return };
         for slave in entries(&self.directory(whole).join("slaves")).iter().filter_map(|path| number(path)) {
-            let Some(slave) = self.read(slave).map(|disk| disk.whole) else { continue };
-            if entries(&self.directory(slave).join("slaves")).is_empty() {
-                below.insert(slave);
-            } else {
-                self.collect_slaves(slave, depth, below);
+            let Some(disk) = self.read(slave).map(|disk| disk.whole) else { continue };
+            if below.insert(slave) {
+                below.insert(disk);
+                self.collect_below(disk, depth, below);
             }
         }
     }

@@ -149,12 +149,12 @@ fn find_refuses_what_is_no_disk() {
 }
 
 #[test]
-fn slaves_are_the_whole_disks_at_the_bottom() {
+fn below_is_all_down_to_whole_disks() {
     let disks = Host::new();
-    let below = |number| disks.disks().slaves(dev(number)).into_iter().map(dev_text).collect::<Vec<_>>();
-    assert_eq!(below("253:0"), ["254:0", "254:16", "254:32"]);
-    assert_eq!(below("9:0"), ["254:16", "254:32"]);
-    assert_eq!(below("259:0"), ["254:16", "254:32"]);
+    let below = |number| disks.disks().below(dev(number)).into_iter().map(dev_text).collect::<Vec<_>>();
+    assert_eq!(below("253:0"), ["9:0", "254:0", "254:2", "254:16", "254:17", "254:32", "259:0"]);
+    assert_eq!(below("9:0"), ["254:16", "254:17", "254:32"]);
+    assert_eq!(below("259:0"), ["254:16", "254:17", "254:32"]);
     assert_eq!(below("254:0"), [""; 0]);
     assert_eq!(below("254:99"), [""; 0]);
 }
@@ -168,7 +168,7 @@ fn holders_are_all_that_stands_on_a_device() {
     for bottom in ["254:0", "254:16", "254:32"] {
         let parts = host.find(&host.read(dev(bottom)).unwrap().name).unwrap();
         for holder in parts.iter().flat_map(|part| host.holders(*part)) {
-            assert!(host.slaves(holder).contains(&dev(bottom)), "{} on {bottom}", dev_text(holder));
+            assert!(host.below(holder).contains(&dev(bottom)), "{} on {bottom}", dev_text(holder));
             seen += 1;
         }
     }

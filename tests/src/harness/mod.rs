@@ -19,6 +19,7 @@ mod podman;
 mod postgres;
 mod rows;
 mod scene;
+mod stacked;
 mod tmpfs;
 
 pub use blockstat::BlockStat;
@@ -31,8 +32,9 @@ pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
 pub use memory::{map_memory, own_memory};
 pub use need::{
-    aio, bpf, btrfs, confidentiality, containers, fio, io_uring, iostat, kernel_before, loop_devices, note_skip,
-    overlayfs, partitions, peers, podman, postgresql, root, sqlite, tmux, user_mechanism, xfs,
+    aio, bpf, btrfs, confidentiality, containers, device_mapper, dm_crypt, fio, io_uring, iostat, kernel_before,
+    loop_devices, md, note_skip, overlayfs, partitions, peers, podman, postgresql, root, sqlite, tmux, user_mechanism,
+    xfs,
 };
 pub use overlay::Overlay;
 pub use partition::Partition;
@@ -45,6 +47,7 @@ pub use rows::{
     rows_by, truth_by,
 };
 pub use scene::{Scene, io_uring_begins_at_the_position};
+pub use stacked::{Array, Mapped, Mounted};
 pub use tmpfs::Tmpfs;
 
 /// What a command wrote, which must succeed.

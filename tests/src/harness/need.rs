@@ -144,6 +144,40 @@ pub fn aio() -> Result<(), String> {
     Ok(())
 }
 
+/// device-mapper, and dmsetup.
+///
+/// # Errors
+/// The reason why not.
+pub fn device_mapper() -> Result<(), String> {
+    program("dmsetup", "version")?;
+    module("dm_mod")
+}
+
+/// Encryption by device-mapper.
+///
+/// # Errors
+/// The reason why not.
+pub fn dm_crypt() -> Result<(), String> {
+    module("dm_crypt")
+}
+
+/// Mirrors by md.
+///
+/// # Errors
+/// The reason why not.
+pub fn md() -> Result<(), String> {
+    module("raid1")
+}
+
+/// A part of the kernel; loads it where it can be loaded. What is built in and has parameters has a directory too.
+fn module(name: &str) -> Result<(), String> {
+    let there = || Path::new("/sys/module").join(name).exists();
+    if !there() {
+        let _ = std::process::Command::new("modprobe").args(["--quiet", name]).output();
+    }
+    if there() { Ok(()) } else { Err(format!("needs the module {name}")) }
+}
+
 /// fio, which makes I/O of any kind.
 ///
 /// # Errors

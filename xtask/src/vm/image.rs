@@ -24,6 +24,7 @@ const PROGRAMS: &[&str] = &[
     "dd",
     "delpart",
     "df",
+    "dmsetup",
     "head",
     "iostat",
     "losetup",

@@ -7,7 +7,22 @@ use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
 /// What the guest or a test needs. One that is not there is built in, or does not exist on that kernel.
-const WANTED: &[&str] = &["virtio_pci", "virtio_blk", "ext4", "loop", "overlay", "null_blk", "xfs", "btrfs"];
+const WANTED: &[&str] = &[
+    "virtio_pci",
+    "virtio_blk",
+    "ext4",
+    "loop",
+    "overlay",
+    "null_blk",
+    "xfs",
+    "btrfs",
+    "dm_mod",
+    "dm_crypt",
+    // dm-crypt asks for ciphers by name, which is no dependency.
+    "xts",
+    "aes_generic",
+    "raid1",
+];
 
 /// A module, ready for the kernel.
 pub(crate) struct Module {

@@ -6,7 +6,9 @@ use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
     os::unix::fs::MetadataExt,
+    path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 /// Namespace of containerd.
@@ -32,6 +34,12 @@ pub(crate) const WRITES: &str = "dd if=/dev/zero of=/data/table bs=1M count=192 
 /// J4: a sync for each record, by the host's own dd, as that of busybox cannot.
 pub(crate) const SYNCS: &str = "dd of=/data/journal bs=1M seek=64 count=0 2>/dev/null; echo ready; \
     /usr/bin/dd if=/dev/zero of=/data/journal bs=512 count=131072 oflag=dsync conv=notrunc 2>/dev/null; sleep 60";
+
+/// J4: changes to files of the image, [`Node::enlarge_image`], that overlayfs copies first. They begin when the disk is slow already.
+pub(crate) const COPY_UPS: &str =
+    "echo ready; sleep 1; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo x >> /data/model.$i; done; sleep 60";
+/// Bytes of each.
+const MODEL: usize = 16 << 20;
 
 /// A node with one disk.
 pub(crate) struct Node {
@@ -72,6 +80,18 @@ impl Node {
             panic!("the container ended: {why}");
         }
         playing
+    }
+
+    /// Puts large files into the image, where containerd has unpacked it.
+    pub(crate) fn enlarge_image(&self) {
+        let layers = self.containerd.root().join("var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots");
+        let layers = std::fs::read_dir(&layers).unwrap_or_else(|error| panic!("{}: {error}", layers.display()));
+        let mut layers = layers.map(|layer| layer.unwrap().path().join("fs"));
+        let layer = layers.find(|layer| layer.join("etc/from-image").exists()).expect("the image is unpacked");
+        for number in 1..=12 {
+            std::fs::write(layer.join(format!("data/model.{number}")), vec![number; MODEL]).unwrap();
+        }
+        nix::unistd::sync();
     }
 
     /// A client of containerd that begins anew again and again: each lease is a transaction of containerd's database.
@@ -121,5 +141,11 @@ impl Drop for Playing<'_> {
         let mut kill = self.node.containerd.ctr(NAMESPACE);
         let _ = kill.args(["tasks", "kill", "--all", "--signal", "SIGKILL", NAME]).stderr(Stdio::null()).status();
         let _ = self.client.wait();
+        // The next one has the same name.
+        let state = format!("/run/containerd/runc/{NAMESPACE}/{NAME}");
+        let end = Instant::now() + Duration::from_secs(20);
+        while Path::new(&state).exists() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

@@ -50,6 +50,8 @@ const SMALLEST_RING: u32 = 65536;
 /// A running trace. Dropping it detaches everything.
 pub struct Tracer {
     attached: Attached,
+    /// What was asked for, and cannot be seen here.
+    pub unseen: Vec<Subject>,
     /// What is still in its place, and does nothing any more.
     stopped: Vec<OwnedFd>,
     /// Ends without a begin until the programs were stopped: one after the other, they leave some more.
@@ -179,6 +181,7 @@ impl Tracer {
             Subject::CopyUps => Vec::new(),
             other => wanted::programs(*other, best(*other, preempted), &kernel),
         }));
+        let mut unseen = Vec::new();
         for subject in subjects {
             let new = if subject == Subject::Files {
                 let (used, new) = files(&object, &ways, &kernel)?;
@@ -191,10 +194,11 @@ impl Tracer {
                 };
                 let new = new.with_context(|| format!("cannot trace {subject}"));
                 let optional = matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers | Subject::Flushes)
-                    || subject == Subject::CopyUps && !plan.stream_copy_ups;
+                    || subject == Subject::CopyUps && (plan.sum || !plan.stream_copy_ups);
                 if let (Err(error), true) = (&new, optional) {
                     // The rest is worth having: `iotrace doctor` says what is missing, and why.
                     eprintln!("iotrace: not seen: {subject}: {:#}", error.root_cause());
+                    unseen.push(subject);
                     continue;
                 }
                 new?
@@ -212,6 +216,7 @@ impl Tracer {
         }
         let tracer = Self {
             attached,
+            unseen,
             stopped: Vec::new(),
             unmatched: None,
             shares,

@@ -6,7 +6,9 @@ use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
     os::unix::fs::MetadataExt,
+    path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 /// Namespace of containerd.
@@ -40,6 +42,12 @@ pub(crate) const PRINTS: &str =
 /// It writes to the disk, to a file that has its size.
 pub(crate) const WRITES_LITTLE: &str = "dd if=/dev/zero of=/data/table bs=1M count=16 2>/dev/null; busybox sync; echo ready; \
     while :; do dd if=/dev/zero of=/data/table bs=64k count=256 oflag=direct conv=notrunc 2>/dev/null; done";
+
+/// J4: changes to files of the image, [`Node::enlarge_image`], that overlayfs copies first. They begin when the disk is slow already.
+pub(crate) const COPY_UPS: &str =
+    "echo ready; sleep 1; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo x >> /data/model.$i; done; sleep 60";
+/// Bytes of each.
+const MODEL: usize = 16 << 20;
 
 /// A node with one disk.
 pub(crate) struct Node {
@@ -87,6 +95,18 @@ impl Node {
         let shims = self.containerd.shims();
         let [shim] = shims.as_slice() else { panic!("{shims:?}") };
         *shim as u32
+    }
+
+    /// Puts large files into the image, where containerd has unpacked it.
+    pub(crate) fn enlarge_image(&self) {
+        let layers = self.containerd.root().join("var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots");
+        let layers = std::fs::read_dir(&layers).unwrap_or_else(|error| panic!("{}: {error}", layers.display()));
+        let mut layers = layers.map(|layer| layer.unwrap().path().join("fs"));
+        let layer = layers.find(|layer| layer.join("etc/from-image").exists()).expect("the image is unpacked");
+        for number in 1..=12 {
+            std::fs::write(layer.join(format!("data/model.{number}")), vec![number; MODEL]).unwrap();
+        }
+        nix::unistd::sync();
     }
 
     /// A client of containerd that begins anew again and again: each lease is a transaction of containerd's database.
@@ -186,5 +206,11 @@ impl Drop for Playing<'_> {
         let mut rest = self.client.stdout.take().unwrap();
         let _ = std::io::copy(&mut rest, &mut std::io::sink());
         let _ = self.client.wait();
+        // The next one has the same name.
+        let state = format!("/run/containerd/runc/{NAMESPACE}/{NAME}");
+        let end = Instant::now() + Duration::from_secs(20);
+        while Path::new(&state).exists() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

@@ -82,6 +82,16 @@ fn j4_a_slow_node_is_slow_for_one_of_five_reasons() {
         found.only(&["sync-per-write"]);
     }
     {
+        node.enlarge_image();
+        let _playing = node.play(container::COPY_UPS).slow();
+        let found = node.diagnosis(3);
+        let first = found.first("copy-up-storm");
+        let path = first["path"].as_str().unwrap();
+        assert!(path.starts_with("/data/model."), "{found}");
+        node.assert_names(first, "sh", path);
+        found.only(&["copy-up-storm"]);
+    }
+    {
         let _bothering = node.bother();
         let found = node.diagnosis(3);
         let first = found.first("runtime-metadata");

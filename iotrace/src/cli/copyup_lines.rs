@@ -78,8 +78,13 @@ pub fn copy_up_line(event: CopyUp, world: &mut World, out: &mut Vec<u8>) -> Resu
 ///
 /// See [`append`].
 pub fn copy_up_sum_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
+    Ok(append(out, &copy_up_sum(row, ts))?)
+}
+
+/// A row of `copyup --summary`.
+pub fn copy_up_sum<'a>(row: &'a Row, ts: &'a str) -> CopyUpSumLine<'a> {
     let (comm, totals) = (row.comm.as_ref().map(|comm| comm.bytes()), &row.totals);
-    let line = CopyUpSumLine {
+    CopyUpSumLine {
         kind: "copyup_summary",
         ts,
         owner: Owner {
@@ -101,6 +106,5 @@ pub fn copy_up_sum_line(row: &Row, ts: &str, out: &mut Vec<u8>) -> Result<()> {
         syncs: totals.syncs,
         sync_ns: totals.sync_ns,
         errors: totals.errors,
-    };
-    Ok(append(out, &line)?)
+    }
 }

@@ -34,6 +34,7 @@ use iotrace_common::errno::tells_of_the_disk;
 use std::{io::Write, time::Duration};
 
 mod blocks;
+mod copy_ups;
 mod failures;
 mod growth;
 mod held;
@@ -42,6 +43,7 @@ mod text;
 mod waits;
 
 use blocks::Blocks;
+use copy_ups::CopyUps;
 use failures::Failures;
 use growth::Sizing;
 use held::Holders;
@@ -97,6 +99,7 @@ impl Args {
             failures: Failures::default(),
             lives: (!filters.by_result()).then(|| Lives::new(life::By::default(), filters.selection())),
             opens: Opens::default(),
+            copy_ups: CopyUps::default(),
             waiting: Waiting::new(filters.shortest_ns()),
             // Before the others give up what it needs.
             holders: Holders::start(),
@@ -106,13 +109,16 @@ impl Args {
         };
         // Where filters hide opens, those are left that fail because of the disk.
         let all_opens = diagnose.lives.is_some();
+        let files = if all_opens { FileOps::ALL } else { FileOps { open: true, ..FileOps::FILES } };
         let setup = Setup {
             command: "diagnose",
             stream: false,
             everyone: false,
             host_paths: true,
             plan: Plan {
-                files: if all_opens { FileOps::ALL } else { FileOps { open: true, ..FileOps::FILES } },
+                files: FileOps { copy_up: true, ..files },
+                copy_ups: true,
+                stream_copy_ups: true,
                 failed_opens: !all_opens,
                 sum: true,
                 errnos: true,
@@ -154,6 +160,7 @@ struct Diagnose {
     /// Files that come and go; `None` where filters hide parts of their lives.
     lives: Option<Lives>,
     opens: Opens,
+    copy_ups: CopyUps,
     waiting: Waiting,
     holders: Option<Holders>,
     /// What had been waited for I/O when tracing began.
@@ -189,10 +196,13 @@ impl Diagnose {
         }
         facts.failures = self.failures.report(&failed, &facts.rows, tracer, world)?;
         self.blocks.report(&mut facts, tracer, world)?;
+        self.copy_ups.report(&mut facts, world);
         self.waiting.report(&mut facts, interval.end_ns, tracer, world)?;
         if let Some(holders) = &self.holders {
             holders.report(&mut facts);
         }
+        let missing = tracer.unseen.iter();
+        facts.unseen.extend(missing.map(|subject| format!("{subject}: `iotrace doctor` says why")));
         facts.unseen.extend(unseen(&tracer.losses()?, self.filtered, pressure.is_none()));
         Ok(facts)
     }
@@ -245,6 +255,7 @@ impl Command for Diagnose {
                     self.failures.open(&open, world);
                 }
             }
+            Event::CopyUp(copy_up) => self.copy_ups.add(copy_up, world),
             Event::Naming(naming) => {
                 if let Some(lives) = &mut self.lives {
                     named(lives, &naming, world);

@@ -1,6 +1,6 @@
 //! A disk has more to do than it can: by whom, of what kind, and whether it is the disk that is slow.
 
-use super::{DiskUse, Facts, Finding, Proof, Rule, Severity, words};
+use super::{DiskUse, Facts, Finding, Proof, Rule, Severity, copy_up_storm, words};
 use crate::{
     output::{bytes, nanos},
     view::top::Row,
@@ -155,7 +155,8 @@ pub(super) fn fold(found: Vec<Finding>) -> Vec<Finding> {
     for disk in saturated {
         let same = |other: &&mut Finding| {
             let (a, b) = (&other.subject, &disk.subject);
-            a.pid.is_some() && a.pid == b.pid && a.path == b.path
+            // Copies of other files than the longest are of the same cause.
+            a.pid.is_some() && a.pid == b.pid && (a.path == b.path || other.rule == copy_up_storm::RULE.name)
         };
         match found.iter_mut().find(same) {
             Some(other) => {

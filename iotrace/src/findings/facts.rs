@@ -1,7 +1,7 @@
 //! What rules look at: what other commands show, of one stretch of time.
 
 use crate::view::{
-    block,
+    block, copyup,
     disk::{self, Counted},
     latency,
     life::LifeRow,
@@ -96,6 +96,15 @@ pub struct DiskReads {
     pub contiguous: u64,
 }
 
+/// What a process had copied up by overlayfs.
+#[derive(Clone, Debug)]
+pub struct CopiedUp {
+    /// The file whose copy it waited for longest. Its counters are empty.
+    pub longest: Row,
+    /// All of it, as `copyup --summary` has it.
+    pub sums: copyup::Row,
+}
+
 /// Operations of a process on a file that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -153,6 +162,8 @@ pub struct Facts {
     /// What threads were blocked on, as `wait` has it: by process, file, operation and reason, but for what is less than a hundredth
     /// of the time.
     pub waits: Vec<WaitRow>,
+    /// What overlayfs copied up, by process.
+    pub copy_ups: Vec<CopiedUp>,
     /// Operations that failed, by process, file and errno.
     pub failures: Vec<Failure>,
     /// Deleted files on file systems that are nearly full, by mount point, the largest first.

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::{
     resolve::Container,
-    view::{block, disk, life::LifeRow, top::Row, wait::WaitRow},
+    view::{block, copyup, disk, life::LifeRow, top::Row, wait::WaitRow},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -41,6 +41,8 @@ pub enum Proof {
     Block(block::Row),
     /// Of `life`.
     Life(Box<LifeRow>),
+    /// Of `copyup --summary`.
+    CopyUp(Box<copyup::Row>),
     /// Of `wait`.
     Wait(WaitRow),
     /// Failed operations.

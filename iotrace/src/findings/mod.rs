@@ -3,6 +3,7 @@
 //! Pure: no kernel, no clock, no terminal. A rule has its thresholds as constants, and a page in `docs/findings/`.
 
 mod container_output;
+mod copy_up_storm;
 mod disk_saturated;
 mod facts;
 mod failing_io;
@@ -26,7 +27,7 @@ mod temp_file_churn;
 mod throttled;
 mod words;
 
-pub use facts::{DiskReads, DiskUse, Facts, Failure, Growth, Held, Pressure, are_of};
+pub use facts::{CopiedUp, DiskReads, DiskUse, Facts, Failure, Growth, Held, Pressure, are_of};
 pub use finding::{Finding, Proof, Severity};
 pub use nothing_wrong::finding as nothing;
 pub use space::WARNING as NEARLY_FULL;
@@ -60,6 +61,7 @@ pub const RULES: &[Rule] = &[
     throttled::DIRTY,
     throttled::LIMIT,
     journal_contention::RULE,
+    copy_up_storm::RULE,
     runtime_metadata::RULE,
     image_unpack::RULE,
     disk_saturated::RULE,

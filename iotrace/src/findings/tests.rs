@@ -354,3 +354,26 @@ mod saturated;
 
 #[path = "waiting_tests.rs"]
 mod waiting;
+
+#[test]
+fn files_of_an_image_that_are_copied_up() {
+    use crate::view::copyup;
+    let copied = |files: u64, bytes: u64, time_ns: u64| {
+        let totals = copyup::Totals { files, bytes, time_ns, syncs: files, max_ns: time_ns / 2, ..Default::default() };
+        let sums = copyup::Row { pid: Some(4711), totals, ..copyup::Row::default() };
+        Facts {
+            copy_ups: vec![CopiedUp { longest: row("/app/model", Counters::default()), sums }],
+            ..facts(Vec::new())
+        }
+    };
+    assert_eq!(names(&copied(7, 7 << 20, 6 * SECOND)), [("copy-up-storm", Severity::Critical)]);
+    assert_eq!(names(&copied(7, 7 << 20, 2 * SECOND)), [("copy-up-storm", Severity::Warning)]);
+    assert_eq!(names(&copied(1, 64 << 20, 1)), [("copy-up-storm", Severity::Warning)], "a large file");
+    assert_eq!(names(&copied(7, 7 << 20, SECOND / 2)), []);
+    let found = all(&copied(7, 7 << 20, 6 * SECOND));
+    assert_eq!(
+        found[0].headline,
+        "app (4711) changes 7 files of its image, and waits while overlayfs copies all of each"
+    );
+    assert_eq!(found[0].evidence[0], "7 files and 0 directories, 7MiB: it waits for that 60 % of the time");
+}

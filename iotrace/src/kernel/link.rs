@@ -12,12 +12,17 @@ use std::{
 };
 
 /// Whether the kernel can put a program at many functions at once, found out without putting one anywhere: taking it away again would
-/// take long. Without functions a kernel that can says that there are none (`bpf_kprobe_multi_link_attach` of
-/// kernel/trace/bpf_trace.c), and one that was built without CONFIG_FPROBE that it cannot.
+/// take long. A kernel that can reads their names (`bpf_kprobe_multi_link_attach` of kernel/trace/bpf_trace.c), and tells when it
+/// cannot read these; one that was built without CONFIG_FPROBE, or is older than 5.18, does not come so far.
 pub fn has_probe_multi() -> bool {
+    /// No process has memory there.
+    const NOWHERE: u64 = 1;
     let nothing = program::load_nothing(Kind::ProbeMulti);
     nothing.is_ok_and(|nothing| {
-        probe_multi(&nothing, &[], false).err().and_then(|error| error.raw_os_error()) == Some(libc::EINVAL)
+        let functions = Functions { count: 1, names: NOWHERE, ..Functions::default() };
+        // SAFETY: the kernel checks what it reads.
+        let link = unsafe { link_functions(&nothing, functions) };
+        link.err().and_then(|error| error.raw_os_error()) == Some(libc::EFAULT)
     })
 }
 
@@ -41,35 +46,45 @@ pub fn attach(program: &Loaded) -> Result<OwnedFd, Refused> {
 ///
 /// The kernel's.
 pub fn probe_multi(program: &Loaded, functions: &[&str], at_return: bool) -> io::Result<OwnedFd> {
-    /// `struct { ... } kprobe_multi` of `union bpf_attr`, LINK_CREATE (include/uapi/linux/bpf.h, 5.18).
-    #[repr(C)]
-    #[derive(Clone, Copy)]
-    struct Functions {
-        flags: u32,
-        count: u32,
-        names: u64,
-        addresses: u64,
-        cookies: u64,
-    }
     /// BPF_F_KPROBE_MULTI_RETURN.
     const RETURN: u32 = 1;
     let names: Vec<CString> = functions.iter().filter_map(|name| CString::new(*name).ok()).collect();
     let pointers: Vec<u64> = names.iter().map(|name| name.as_ptr() as u64).collect();
+    let functions = Functions {
+        flags: if at_return { RETURN } else { 0 },
+        count: pointers.len() as u32,
+        names: pointers.as_ptr() as u64,
+        ..Functions::default()
+    };
+    // SAFETY: the names outlive the call.
+    unsafe { link_functions(program, functions) }
+}
+
+/// `struct { ... } kprobe_multi` of `union bpf_attr`, LINK_CREATE (include/uapi/linux/bpf.h, 5.18).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct Functions {
+    flags: u32,
+    count: u32,
+    names: u64,
+    addresses: u64,
+    cookies: u64,
+}
+
+/// Puts a program at functions.
+///
+/// # Safety
+///
+/// The names are there; where they are not, the kernel refuses.
+unsafe fn link_functions(program: &Loaded, functions: Functions) -> io::Result<OwnedFd> {
     let mut attr = sys::attributes();
     // SAFETY: all fields of this union are plain numbers, and the last of them has room for the structure.
     let fields = unsafe { &mut attr.link_create };
     fields.__bindgen_anon_1.prog_fd = program.fd.as_raw_fd() as u32;
     fields.attach_type = bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32;
-    let functions = Functions {
-        flags: if at_return { RETURN } else { 0 },
-        count: pointers.len() as u32,
-        names: pointers.as_ptr() as u64,
-        addresses: 0,
-        cookies: 0,
-    };
     // SAFETY: the union's member for this attach type.
     unsafe { (&raw mut fields.__bindgen_anon_3).cast::<Functions>().write(functions) };
-    // SAFETY: the names outlive the call.
+    // SAFETY: the caller's.
     unsafe { sys::bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
 }
 

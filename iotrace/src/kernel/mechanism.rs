@@ -38,6 +38,8 @@ pub enum Subject {
     Block,
     /// Who makes pages dirty that block requests write.
     Dirtiers,
+    /// Who asks for flushes.
+    Flushes,
     /// Processes: their names, their end, and their new program.
     Processes,
     /// Children of followed processes.
@@ -54,10 +56,11 @@ pub enum Subject {
 
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Processes,
         Self::Children,
         Self::Dirtiers,
+        Self::Flushes,
         Self::Block,
         Self::CopyUps,
         Self::Files,
@@ -102,6 +105,7 @@ impl fmt::Display for Subject {
             Self::Files => "read/write/fsync/open",
             Self::Block => "block",
             Self::Dirtiers => "dirty pages",
+            Self::Flushes => "flushes",
             Self::Processes => "process",
             Self::Children => "children",
             Self::Uring => "io_uring",
@@ -222,8 +226,10 @@ const PREPARE: &[&str] = &[
 /// Called once for each file that overlayfs copies up, with its dentry (fs/overlayfs/copy_up.c, ovl_prep_cu_creds). Overlayfs may be a
 /// module, where this is not; it is there where the kernel was built with CONFIG_SECURITY.
 const COPY_UP: &[&str] = &["security_inode_copy_up"];
-/// What overlayfs syncs a copy with (fs/sync.c).
-const SYNC: &str = "vfs_fsync_range";
+/// What overlayfs syncs a copy with, and what that goes on with where the compiler has not put it inside (fs/sync.c): then both begin,
+/// and the inner end is that of the sync.
+const SYNC: &str = "vfs_fsync";
+const SYNC_RANGE: &str = "vfs_fsync_range";
 
 /// The programs that carry a subject. Ends come before begins, so that no call is seen to begin whose end is not seen.
 pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
@@ -273,6 +279,14 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                 &[
                     tracepoint("dirtier_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("dirtier_page", "writeback_dirty_page", When::IfPresent),
+                ]
+            }
+        }
+        (Subject::Flushes, _) => {
+            const {
+                &[
+                    tracepoint("flush_asked", "block_bio_queue", When::Arguments(1)),
+                    tracepoint("flush_asked_queue", "block_bio_queue", When::Arguments(2)),
                 ]
             }
         }
@@ -337,7 +351,9 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
             const {
                 &[
                     at("copy_up_sync_fexit", Place::End(SYNC)),
+                    at("copy_up_sync_fexit", Place::End(SYNC_RANGE)),
                     at("copy_up_sync_fentry", Place::Begin(&[SYNC])),
+                    at("copy_up_sync_fentry", Place::Begin(&[SYNC_RANGE])),
                     tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
                     at("copy_up_fentry", Place::Begin(COPY_UP)),
@@ -348,7 +364,8 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
             const {
                 &[
                     at("copy_up_sync_kretprobe", Place::End(SYNC)),
-                    at("copy_up_sync_kprobe", Place::Begin(&[SYNC])),
+                    at("copy_up_sync_kretprobe", Place::End(SYNC_RANGE)),
+                    at("copy_up_sync_kprobe", Place::Begin(&[SYNC, SYNC_RANGE])),
                     tracepoint("copy_up_dirty_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("copy_up_dirty_page", "writeback_dirty_page", When::IfPresent),
                     at("copy_up_kprobe", Place::Begin(COPY_UP)),

@@ -41,9 +41,8 @@ pub struct HostPath {
     pub(super) mount: Option<u64>,
 }
 
-#[cfg(test)]
 impl HostPath {
-    /// A path that was found.
+    /// A path that is known to be one of the host.
     pub(crate) fn at(path: &[u8]) -> Self {
         Self { path: path.into(), volume: None, size: None, lower: false, mount: None }
     }

@@ -5,6 +5,7 @@ use crate::{
     cli::{
         block_lines::block_sum,
         command::World,
+        copyup_lines::copy_up_sum,
         disk::line,
         life_lines::life_of,
         lines::{owner, row_place, top_of},
@@ -76,6 +77,7 @@ fn proof_line<'a>(
         Proof::Block(row) => EvidenceLine::Block(block_sum(row, ts, world)),
         Proof::Life(life) => EvidenceLine::Life(life_of(life, ts)),
         Proof::Wait(row) => EvidenceLine::Wait(wait_of(row, peers, ts, wall_ns)),
+        Proof::CopyUp(row) => EvidenceLine::CopyUp(copy_up_sum(row, ts)),
         Proof::Failure(failure) => EvidenceLine::Failure(FailureLine {
             kind: "failure",
             owner: owner(&failure.row),

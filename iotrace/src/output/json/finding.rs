@@ -1,6 +1,6 @@
 //! What `diagnose` says.
 
-use super::{BlockSumLine, DiskLine, LifeLine, Owner, Place, TopLine, WaitLine};
+use super::{BlockSumLine, CopyUpSumLine, DiskLine, LifeLine, Owner, Place, TopLine, WaitLine};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -50,6 +50,8 @@ pub enum EvidenceLine<'a> {
     Block(BlockSumLine<'a>),
     /// Of `life`.
     Life(LifeLine<'a>),
+    /// Of `copyup --summary`.
+    CopyUp(CopyUpSumLine<'a>),
     /// Of `wait`.
     Wait(WaitLine<'a>),
     /// Failed operations.

@@ -23,6 +23,8 @@ pub const BY_NOBODY: u32 = 0;
 pub const BY_PAGE: u32 = 1;
 /// [`BlockShare::charged`]: to the thread that last made some page of the file dirty.
 pub const BY_FILE: u32 = 2;
+/// [`BlockShare::charged`]: to the thread that asked for a flush.
+pub const BY_ASKER: u32 = 3;
 
 /// [`BlockShare::flags`]: [`BlockShare::task`] passes the filters.
 pub const SHARE_WANTED: u32 = 1;
@@ -30,6 +32,8 @@ pub const SHARE_WANTED: u32 = 1;
 pub const SHARE_SWAP: u32 = 2;
 /// [`BlockShare::flags`]: memory of a process, not of a file.
 pub const SHARE_ANONYMOUS: u32 = 4;
+/// [`BlockShare::flags`]: [`BlockShare::task`] is one of the kernel's own.
+pub const SHARE_KERNEL: u32 = 8;
 
 /// One completed request, or when it is issued a part of its shares; followed by `shares` times a [`BlockShare`].
 #[repr(C)]
@@ -87,11 +91,11 @@ pub struct BlockShare {
     pub dev: u32,
     /// File type: S_IFMT bits of `i_mode`; 0 for inodes that file systems have for themselves.
     pub mode: u32,
-    /// [`BY_NOBODY`], [`BY_PAGE`] or [`BY_FILE`].
+    /// [`BY_NOBODY`], [`BY_PAGE`], [`BY_FILE`] or [`BY_ASKER`].
     pub charged: u32,
-    /// [`SHARE_WANTED`], [`SHARE_SWAP`], [`SHARE_ANONYMOUS`].
+    /// [`SHARE_WANTED`], [`SHARE_SWAP`], [`SHARE_ANONYMOUS`], [`SHARE_KERNEL`].
     pub flags: u32,
-    /// Who made the pages dirty.
+    /// Who made the pages dirty, or asked for the flush.
     pub task: Task,
 }
 
@@ -121,10 +125,14 @@ pub struct RequestState {
     pub task: Task,
     /// Start of that process, nanoseconds since boot; 0 when nobody asks for it.
     pub start_ns: u64,
+    /// Address of the `struct inode` that the submitting thread reads or writes directly, 0 when it does not.
+    pub direct: u64,
+    /// Addresses of the first and the last `struct bio` of that call: what was merged later is not its own.
+    pub direct_bios: [u64; 2],
     /// [`WANTED`], [`KERNEL`].
     pub flags: u32,
-    /// Not used.
-    pub _pad: u32,
+    /// At issue, when bios are looked at one by one: 1 from the first to the last of `direct_bios`.
+    pub inside: u32,
 }
 
 /// A page of a file.

@@ -137,6 +137,24 @@ impl CallTable {
     pub const EMPTY: Self = Self { native: [CallSpec::UNTRACED; TABLE_LEN], compat: [CallSpec::UNTRACED; TABLE_LEN] };
 }
 
+/// [`FileCalls::native`]: moves bytes of the file, and of no other.
+pub const MOVES_BYTES: u8 = 1;
+/// [`FileCalls::native`]: syncs the file.
+pub const SYNCS_FILE: u8 = 2;
+
+/// What system calls of 64-bit tasks do with the file that is their first argument, by number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct FileCalls {
+    /// By number: [`MOVES_BYTES`], [`SYNCS_FILE`], or 0.
+    pub native: [u8; TABLE_LEN],
+}
+
+impl FileCalls {
+    /// None.
+    pub const EMPTY: Self = Self { native: [0; TABLE_LEN] };
+}
+
 macro_rules! calls {
     ($($number:literal $name:ident { $($field:ident: $value:expr),* $(,)? })*) => {
         /// Names of the calls, by [`CallSpec::call`]; the first is no call.

@@ -113,6 +113,10 @@ pub struct Config {
     pub page_swap: u32,
     /// Flag of a request of io_uring that is not finished, and carried out once more (`REQ_F_REISSUE`); 0 when not known.
     pub uring_again: u32,
+    /// `f_flags` of a file that is read and written directly (`O_DIRECT`, whose number depends on the architecture).
+    pub direct_flag: u32,
+    /// Flags of a bio that make the device flush its cache: `REQ_PREFLUSH` and `REQ_FUA`.
+    pub flush_flags: u32,
     /// Address of the function at the end of direct I/O of files (`iomap_dio_bio_end_io`), 0 when not known.
     pub end_direct: u64,
     /// The same of the part of a bio that was split (`bio_chain_endio`).

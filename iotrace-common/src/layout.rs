@@ -281,8 +281,24 @@ layout! {
     cred_uid: optional ["cred.uid.val"];
     /// `struct request` -> first `struct bio`.
     rq_bio: required ["request.bio"];
+    /// `struct request` -> last `struct bio`.
+    rq_last_bio: required ["request.biotail"];
+    /// `struct request` -> its CPU's `struct blk_mq_hw_ctx`.
+    rq_queue_of_cpu: optional ["request.mq_hctx"];
+    /// `struct request`: place in a list of `struct blk_flush_queue` (until 6.5 of its own).
+    rq_flush_list: optional ["request.flush.list", "request.queuelist"];
+    /// `struct blk_mq_hw_ctx` -> `struct blk_flush_queue`.
+    cpu_queue_flush: optional ["blk_mq_hw_ctx.fq"];
+    /// `struct blk_flush_queue`: a bit that says which list collects requests for the next flush.
+    flush_pending: optional ["blk_flush_queue.flush_pending_idx"];
+    /// `struct blk_flush_queue`: two lists of requests that wait for a flush.
+    flush_waiting: optional ["blk_flush_queue.flush_queue"];
+    /// `struct blk_flush_queue` -> the flush itself.
+    flush_request: optional ["blk_flush_queue.flush_rq"];
     /// `struct bio` -> next one of the request.
     bio_next: required ["bio.bi_next"];
+    /// `struct bio`: operation and flags.
+    bio_flags: required ["bio.bi_opf"];
     /// `struct bio`: bytes.
     bio_size: required ["bio.bi_iter.bi_size"];
     /// `struct bio`: which part is next.

@@ -38,6 +38,7 @@ map_types!(
     config::Config,
     config::CommFilter,
     call::CallTable,
+    call::FileCalls,
     errno::ErrnoKey,
     file::FileKey,
     latency::HistogramKey,

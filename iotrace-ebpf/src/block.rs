@@ -1,11 +1,11 @@
 //! Block requests: from insert to issue to completion.
 
 use crate::{
-    charge, filter,
-    kernel::{Pointer, current, load, now, offset, present},
+    charge, filter, flush,
+    kernel::{Pointer, current, load, now, number, offset, present, read},
     latency,
     maps::{BEGAN, CHARGES, SCRATCH_INSERT, SCRATCH_ISSUE, config, count, enabled},
-    process, requests, task,
+    process, requests, task, within,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use iotrace_common::{
@@ -77,11 +77,16 @@ fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scra
     let pid_tgid = bpf_get_current_pid_tgid();
     let wanted = filter::submitter_wanted(pid_tgid);
     let (mut flags, mut start_ns) = (if wanted { WANTED } else { 0 }, 0);
+    let (mut direct, mut direct_bios) = (0, [0; 2]);
     if enabled!(STREAM_BLOCK) {
         // Whose pages these are is known when the request is issued.
         let kernel = task::is_kernel(current());
         flags |= if kernel { KERNEL } else { 0 };
         start_ns = process::introduce(pid_tgid, kernel, scratch);
+        direct = within::read_or_written_directly() as u64;
+        // Until now only this thread has put bios into it.
+        let request = number(request) as Pointer;
+        direct_bios = [read(request, offset!(rq_bio)), read(request, offset!(rq_last_bio))];
     } else if !wanted {
         return false;
     }
@@ -89,7 +94,8 @@ fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scra
     let begin_ns = if started != 0 { started } else { now() };
     // Histograms are of nobody.
     let task = if enabled!(STREAM_BLOCK) { task::describe() } else { task::nobody() };
-    let state = RequestState { begin_ns, issue_ns, bytes: 0, sector, task, start_ns, flags, _pad: 0 };
+    let state =
+        RequestState { begin_ns, issue_ns, bytes: 0, sector, task, start_ns, direct, direct_bios, flags, inside: 0 };
     requests::remember(request, entry, &state)
 }
 
@@ -105,6 +111,9 @@ pub fn merged(request: Pointer) {
 #[inline(always)]
 pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
     let end_ns = now();
+    if enabled!(STREAM_BLOCK) && bytes == 0 {
+        flush::served(request);
+    }
     // SAFETY: an argument of the tracepoint.
     let (cmd_flags, left): (u32, u32) =
         unsafe { (load(request, offset!(rq_cmd_flags)), load(request, offset!(rq_len))) };

@@ -2,8 +2,10 @@
 
 use crate::{
     file::{self, Place},
+    flush::{self, FLUSH},
     kernel::{Pointer, new_id, number, offset, present, read},
     maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, wakeup},
+    requests,
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
 use iotrace_common::{
@@ -17,6 +19,8 @@ use iotrace_common::{
 
 /// `op_is_write()` of include/linux/blk_types.h.
 const WRITES: u32 = 1;
+/// REQ_OP_MASK: the operation, without flags.
+const OPERATION: u32 = 0xff;
 /// FOLIO_MAPPING_ANON and the mark beside it, of include/linux/page-flags.h: what has one is no mapping of a file.
 const NO_FILE: u64 = 3;
 /// FOLIO_MAPPING_ANON (PAGE_MAPPING_ANON until 6.15).
@@ -35,13 +39,23 @@ const NOT_DIRTIED: u64 = u64::MAX;
 const PART: usize = 16;
 
 /// What a bio carries.
-struct Load {
-    bytes: u64,
-    inode: Pointer,
+pub struct Load {
+    /// Zero in a request without data.
+    pub bytes: u64,
+    /// Null when it is not known.
+    pub inode: Pointer,
     end: u64,
     flags: u32,
     /// Number of the first page in the file, [`NO_PAGE`] or [`NOT_DIRTIED`].
     index: u64,
+}
+
+impl Load {
+    /// Nothing.
+    #[inline(always)]
+    pub fn nothing() -> Self {
+        Self { bytes: 0, inode: core::ptr::null(), end: 0, flags: 0, index: NOT_DIRTIED }
+    }
 }
 
 /// A request is issued for the first time: notes whose bytes it carries. False when there is no room.
@@ -62,7 +76,11 @@ pub fn note(request: Pointer) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn charge_request(request: u64) -> u64 {
-    let writes = read::<u32>(request as Pointer, offset!(rq_cmd_flags)) & WRITES;
+    let flags = read::<u32>(request as Pointer, offset!(rq_cmd_flags));
+    if flags & OPERATION == FLUSH {
+        return flush::charge_flush(request);
+    }
+    let writes = flags & WRITES;
     let mut bio: u64 = read(request as Pointer, offset!(rq_bio));
     for _ in 0..BIOS {
         if bio == 0 {
@@ -74,12 +92,39 @@ pub extern "C" fn charge_request(request: u64) -> u64 {
     0
 }
 
+/// The inode that the thread reads or writes directly that put a bio into its request, or 0. For each bio of a request in turn.
+#[inline(always)]
+fn direct(request: u64, bio: u64) -> u64 {
+    let Some(state) = requests::find(request as Pointer) else { return 0 };
+    // SAFETY: the map returned a valid pointer, and a request is issued by one CPU at a time. What changes from one bio to the next is
+    // kept there, so that the verifier need not follow it.
+    unsafe {
+        if (*state).direct == 0 {
+            return 0;
+        }
+        let [first, last] = (*state).direct_bios;
+        if bio == first {
+            (*state).inside = 1;
+        }
+        let inode = if (*state).inside != 0 { (*state).direct } else { 0 };
+        if bio == last {
+            (*state).inside = 0;
+        }
+        inode
+    }
+}
+
 /// Adds one bio to the shares of its request.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
     let Some(charges) = CHARGES.get_ptr_mut(request) else { return 0 };
-    let load = load_of(bio as Pointer);
+    let mut load = load_of(bio as Pointer);
+    // The pages are a process's, and the bio itself does not lead to a file.
+    let direct = direct(request, bio);
+    if direct != 0 && load.inode.is_null() && load.flags & (SHARE_ANONYMOUS | SHARE_SWAP) == SHARE_ANONYMOUS {
+        load.inode = direct as Pointer;
+    }
     let (charged, dirtier) = if writes != 0 { dirtier_of(&load) } else { (BY_NOBODY, None) };
     let (tid, dirtier_flags) = match dirtier {
         // SAFETY: the map returned a valid pointer.
@@ -95,7 +140,7 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
             let share = (&raw mut (*charges).shares).cast::<BlockShare>().add(index);
             if (*charges).record.shares <= index as u32 {
                 (*charges).record.shares = index as u32 + 1;
-                fill(share, &load, charged, dirtier);
+                fill(share, &load, charged, dirtier, SCRATCH_ISSUE);
                 return 0;
             }
             if (*share).inode == load.inode as u64
@@ -112,16 +157,18 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
             count(loss::PATHS);
         }
         (*charges).record.shares = 1;
-        fill((&raw mut (*charges).shares).cast::<BlockShare>(), &load, charged, dirtier);
+        fill((&raw mut (*charges).shares).cast::<BlockShare>(), &load, charged, dirtier, SCRATCH_ISSUE);
     }
     0
 }
 
+/// Says of a share what it is. `scratch`: the buffer for a path that is new.
+///
 /// # Safety
 ///
 /// `share` must lie in a map.
 #[inline(always)]
-unsafe fn fill(share: *mut BlockShare, load: &Load, charged: u32, dirtier: Option<*mut Dirtier>) {
+pub unsafe fn fill(share: *mut BlockShare, load: &Load, charged: u32, dirtier: Option<*mut Dirtier>, scratch: u32) {
     // SAFETY: the caller's promise; a dirtier lies in a map as well.
     unsafe {
         (*share).bytes = load.bytes;
@@ -145,14 +192,14 @@ unsafe fn fill(share: *mut BlockShare, load: &Load, charged: u32, dirtier: Optio
         let sb: Pointer = read(load.inode, offset!(inode_sb));
         (*share).dev = read(sb, offset!(sb_dev));
         if let Some(place) = Place::of_inode(load.inode) {
-            (*share).file = file::number(&place.key(), place, SCRATCH_ISSUE);
+            (*share).file = file::number(&place.key(), place, scratch);
         }
     }
 }
 
 /// What a bio carries.
 #[inline(always)]
-fn load_of(bio: Pointer) -> Load {
+pub fn load_of(bio: Pointer) -> Load {
     let bytes = read::<u32>(bio, offset!(bio_size)) as u64;
     let (whole, end, private) = unsplit(bio);
     let (folio, mapping) = first_page(bio);

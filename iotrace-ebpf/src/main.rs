@@ -15,6 +15,7 @@ mod dirtier;
 mod errno;
 mod file;
 mod filter;
+mod flush;
 mod io;
 mod kernel;
 mod latency;
@@ -34,6 +35,7 @@ mod sum;
 mod task;
 mod uring;
 mod wait;
+mod within;
 
 use crate::{
     kernel::{Pointer, offset},
@@ -286,6 +288,20 @@ pub fn block_rq_issue(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "block_rq_issue")]
 pub fn block_rq_issue_queue(ctx: BtfTracePointContext) -> i32 {
     block::issued(ctx.arg(1));
+    0
+}
+
+/// `block_bio_queue(struct bio *bio)` since 5.11
+#[btf_tracepoint(function = "block_bio_queue")]
+pub fn flush_asked(ctx: BtfTracePointContext) -> i32 {
+    flush::asked(ctx.arg(0));
+    0
+}
+
+/// `block_bio_queue(struct request_queue *q, struct bio *bio)` until 5.10, also where those of requests have lost the queue (5.10.262)
+#[btf_tracepoint(function = "block_bio_queue")]
+pub fn flush_asked_queue(ctx: BtfTracePointContext) -> i32 {
+    flush::asked(ctx.arg(1));
     0
 }
 

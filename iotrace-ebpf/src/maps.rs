@@ -10,8 +10,8 @@ use aya_ebpf::{
 };
 pub use iotrace_common::sum::{WHO_CALL, WHO_COMPLETE, WHO_COUNT, WHO_DIRTY, WHO_FAULT, WHO_SUBMIT};
 use iotrace_common::{
-    block::{Charges, Dirtier, PageKey, RequestState},
-    call::CallTable,
+    block::{BlockShare, Charges, Dirtier, PageKey, RequestState},
+    call::{CallTable, FileCalls},
     config::{CommFilter, Config},
     copyup::CopyUp,
     errno::ErrnoKey,
@@ -28,6 +28,10 @@ use iotrace_common::{
 /// System calls that count in this run, by number.
 #[unsafe(no_mangle)]
 pub static CALLS: Global<CallTable> = Global::new(CallTable::EMPTY);
+
+/// System calls that are about the file in their first argument, by number.
+#[unsafe(no_mangle)]
+pub static FILE_CALLS: Global<FileCalls> = Global::new(FileCalls::EMPTY);
 
 /// Thread names that count.
 #[unsafe(no_mangle)]
@@ -141,6 +145,10 @@ pub static DIRTY_PAGES: LruHashMap<PageKey, Dirtier> = LruHashMap::with_max_entr
 #[map]
 pub static DIRTY_FILES: LruHashMap<u64, Dirtier> = LruHashMap::with_max_entries(16384, 0);
 
+/// Who asked for a flush, by the address of the bio.
+#[map]
+pub static FLUSHERS: LruHashMap<u64, BlockShare> = LruHashMap::with_max_entries(4096, 0);
+
 /// Copy-ups of calls in flight, by thread.
 #[map]
 pub static COPY_UPS: LruHashMap<u32, CopyUp> = LruHashMap::with_max_entries(4096, 0);
@@ -210,7 +218,7 @@ pub struct Scratch(pub [u8; SCRATCH_LEN]);
 
 /// Scratch buffers: [`SCRATCH_ENTER`] and the others, so that programs that may interrupt each other do not share one.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(11, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(12, 0);
 /// Paths, at the begin of a call.
 pub const SCRATCH_ENTER: u32 = 0;
 /// Paths, at the end of a call.
@@ -227,6 +235,8 @@ pub const SCRATCH_ISSUE: u32 = 8;
 pub const SCRATCH_COPY_UP: u32 = 9;
 /// Paths and processes, where a task leaves the CPU.
 pub const SCRATCH_SWITCH: u32 = 10;
+/// Paths and processes, where a flush is asked for.
+pub const SCRATCH_FLUSH: u32 = 11;
 
 /// Bytes for a record of two names: its head, the longest names, and what the verifier must allow for.
 pub const NAMING_LEN: usize = 12288;

@@ -110,7 +110,7 @@ fn container_shows_one_container_in_every_command_with_processes() {
     let script = "echo x >> /etc/from-image; \
         dd if=/dev/zero of=/data/log bs=61 count=7 conv=fsync 2>/dev/null; rm /data/log";
     let (log, image) = (["--path", "/data/log"], ["--path", "/etc/from-image"]);
-    let commands: [(&[&str], [&str; 2], Option<usize>); 10] = [
+    let commands: [(&[&str], [&str; 2], Option<usize>); 11] = [
         (&["fsync"], log, Some(1)),
         (&["fsync", "--trace"], log, Some(1)),
         (&["open"], log, Some(1)),
@@ -122,6 +122,7 @@ fn container_shows_one_container_in_every_command_with_processes() {
         // How often it waits and how many requests the kernel makes of it is not for it to say.
         (&["wait"], ["-r", "0"], None),
         (&["block", "--op", "write"], ["--disk", disk.name()], None),
+        (&["latency", "--by", "container", "--op", "write"], ["--disk", disk.name()], None),
     ];
     for (words, options, lines) in commands {
         let run = containerd.iotrace(words[0]).json().args(&words[1..]);

@@ -88,6 +88,26 @@ fn the_table_names_a_device_that_stands_on_several_once_with_its_figures() {
 }
 
 #[test]
+fn requests_through_mapped_devices_count_once_with_their_file() {
+    need!(bpf, loop_devices, device_mapper);
+    let stack = Stack::new();
+    let before = stack.disks.each_ref().map(|disk| BlockStat::of(disk.name()));
+    let run = Iotrace::new("block").json().args(["--disk", &stack.top.name(), "--op", "read,write"]);
+    let run = run.program(["sh", "-c", &stack.use_both()]).run().complete();
+    let grown = [0, 1].map(|index| BlockStat::of(stack.disks[index].name()) - before[index]);
+    let sum = |op: &str, disk: &LoopDisk| -> u64 {
+        let of = |row: &&Value| row["op"] == op && row["disk"] == disk.name();
+        run.rows.iter().filter(of).map(|row| row["bytes"].as_u64().unwrap() / 512).sum()
+    };
+    for (disk, grown) in stack.disks.iter().zip(grown) {
+        assert_eq!([sum("read", disk), sum("write", disk)], [grown.read_sectors, grown.write_sectors], "{grown:?}");
+    }
+    assert!(run.rows.iter().all(|row| row["comm"] == "dd" && row["what"] == "device"), "{:?}", run.rows);
+    let path = format!("/dev/{}", stack.top.name());
+    assert!(run.rows.iter().all(|row| row["path"] == path), "who uses the upper device: {:?}", run.rows);
+}
+
+#[test]
 fn files_on_a_mapped_device_are_charged() {
     need!(bpf, loop_devices, device_mapper);
     let disk = LoopDisk::raw(64);

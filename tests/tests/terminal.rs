@@ -9,6 +9,11 @@ use std::{
 
 /// What `iotrace` shows on a terminal of 80 columns, lines that were wrapped put together again.
 fn screen(arguments: &str) -> String {
+    screen_with("", arguments)
+}
+
+/// The same with environment variables: `NAME=VALUE`.
+fn screen_with(variables: &str, arguments: &str) -> String {
     let place = tempfile::tempdir().unwrap();
     let (done, socket) = (place.path().join("done"), place.path().join("tmux"));
     let tmux = || {
@@ -16,7 +21,7 @@ fn screen(arguments: &str) -> String {
         tmux.arg("-S").arg(&socket);
         tmux
     };
-    let line = format!("{} {arguments}; touch {}; sleep 60", binary().display(), done.display());
+    let line = format!("{variables} {} {arguments}; touch {}; sleep 60", binary().display(), done.display());
     let start = tmux().args(["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", &line]).output().unwrap();
     assert!(start.status.success(), "{start:?}");
     let until = Instant::now() + Duration::from_secs(30) * slowdown();
@@ -43,5 +48,41 @@ fn paths_are_cut_in_the_middle_at_80_columns_and_not_at_all_when_wide() {
         let row = text.lines().find(|line| line.contains("the-file.log")).unwrap_or_else(|| panic!("no row: {text}"));
         assert_eq!(row.trim_end().ends_with(file.to_str().unwrap()), whole, "{text}");
         assert_eq!((row.trim_end().chars().count() <= 80, row.contains('\u{2026}')), (!whole, !whole), "{text}");
+    }
+}
+
+#[test]
+fn containers_and_paths_are_readable_at_80_columns() {
+    need!(bpf, tmux, containers);
+    let containerd = Containerd::start(&["default"], &[]);
+    let go = tempfile::tempdir().unwrap();
+    let mount = format!("type=bind,src={},dst=/go,options=rbind:ro", go.path().display());
+    let directory = "/data/a-directory-with-a-long-name/and-another-one-in-it/and-one-more";
+    // One process, the shell itself, writes.
+    let write = format!("echo a line of the log >> {directory}/the-file.log; usleep 50000");
+    let script = format!("mkdir -p {directory}; while [ ! -e /go/on ]; do {write}; done");
+    let children = ["web", "database-of-the-shop"].map(|name| {
+        let container = containerd.container("default", &format!("terminal-{}", name.len()));
+        container.annotation("nerdctl/name", name).options(["--mount", &mount]).start(&script)
+    });
+    let root = format!("IOTRACE_RUNTIME_ROOT={}", containerd.root().display());
+    let options = "-q -d 1s --path '*/the-file.log' --columns writes,w_kb,container,host_path,path";
+    let cut = screen_with(&root, &format!("top {options} 2>/dev/null"));
+    let wide = screen_with(&root, &format!("top --wide {options} 2>/dev/null"));
+    std::fs::write(go.path().join("on"), "").unwrap();
+    for child in children {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+    for name in ["web", "database-of-the-shop"] {
+        let row = |text: &str| {
+            let row = text.lines().find(|line| line.contains(&format!(" {name} ")) && line.contains("the-file.log"));
+            row.unwrap_or_else(|| panic!("no row of {name}: {text}")).trim_end().to_owned()
+        };
+        let (cut, wide) = (row(&cut), row(&wide));
+        assert!(cut.chars().count() <= 80 && cut.ends_with("/the-file.log"), "{cut}");
+        assert!(cut.matches('\u{2026}').count() == 2 && cut.contains("/tmp/"), "path and host path: {cut}");
+        assert!(wide.ends_with(&format!("{directory}/the-file.log")) && !wide.contains('\u{2026}'), "{wide}");
+        let host = wide.split_whitespace().find(|word| word.starts_with(containerd.root().to_str().unwrap()));
+        assert!(host.is_some_and(|host| host.ends_with("the-file.log")), "{wide}");
     }
 }

@@ -86,7 +86,9 @@ pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result
         },
         files: charges
             .iter()
-            .filter(|charge| charge.bytes > 0)
+            .filter(|charge| {
+                charge.bytes > 0 || op == BlockOp::Flush && (charge.payer.is_some() || charge.what.is_some())
+            })
             .map(|charge| BlockFile { bytes: charge.bytes, cause: cause(charge) })
             .collect(),
     };

@@ -69,6 +69,8 @@ pub struct Share {
     pub swap: bool,
     /// Memory of a process.
     pub anonymous: bool,
+    /// The dirtier is one of the kernel's own threads.
+    pub by_kernel: bool,
 }
 
 /// What pages belong to.
@@ -89,6 +91,8 @@ pub enum Dirtied {
     Page,
     /// Seen for another page of the file, the last that became dirty.
     File,
+    /// None: it asked for a flush.
+    Asked,
 }
 
 impl Block {
@@ -175,10 +179,12 @@ impl From<BlockShare> for Share {
             dirtier: match wire.charged {
                 block::BY_PAGE => Some((agent(), Dirtied::Page)),
                 block::BY_FILE => Some((agent(), Dirtied::File)),
+                block::BY_ASKER => Some((agent(), Dirtied::Asked)),
                 _ => None,
             },
             swap: wire.flags & block::SHARE_SWAP != 0,
             anonymous: wire.flags & block::SHARE_ANONYMOUS != 0,
+            by_kernel: wire.flags & block::SHARE_KERNEL != 0,
         }
     }
 }

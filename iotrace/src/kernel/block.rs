@@ -197,11 +197,14 @@ impl BlockFacts {
         match grouping {
             Grouping::Operation => OPERATION,
             Grouping::Flags => u32::MAX,
-            Grouping::Flush => {
-                let flushes = self.flags.iter().filter(|(_, name)| ["preflush", "fua"].contains(name));
-                flushes.fold(OPERATION, |mask, (flag, _)| mask | flag)
-            }
+            Grouping::Flush => OPERATION | self.flushing(),
         }
+    }
+
+    /// The flags that make the device flush its cache, or go past it.
+    pub fn flushing(&self) -> u32 {
+        let flushes = self.flags.iter().filter(|(_, name)| ["preflush", "fua"].contains(name));
+        flushes.fold(0, |mask, (flag, _)| mask | flag)
     }
 
     /// Names of the flags set in `cmd_flags`, lowest bit first; bits without a name are left out.

@@ -1,6 +1,6 @@
 //! Which system call numbers count in a run.
 
-use iotrace_common::call::{self, CallSpec, CallTable, NAMES, NONE, OFFSET_UNKNOWN, SPECS};
+use iotrace_common::call::{self, CallSpec, CallTable, FileCalls, NAMES, NONE, OFFSET_UNKNOWN, SPECS};
 
 /// The operations on files that a run counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -236,6 +236,23 @@ pub fn table(ops: FileOps) -> (CallTable, bool) {
         place(&mut table.compat, number, select(compat(spec(name)), ops));
     }
     (table, !COMPAT.is_empty() && ops.any())
+}
+
+/// What calls of 64-bit tasks do with the file that is their first argument, if they are about no other.
+pub fn file_calls() -> FileCalls {
+    let mut table = FileCalls::EMPTY;
+    for &(number, name) in NATIVE {
+        let spec = spec(name);
+        let kind = match (spec.action, spec.read_fd, spec.write_fd) {
+            (call::MOVE, 0, NONE) | (call::MOVE, NONE, 0) => call::MOVES_BYTES,
+            (call::SYNC, NONE, 0) => call::SYNCS_FILE,
+            _ => 0,
+        };
+        if let Some(entry) = usize::try_from(number).ok().and_then(|number| table.native.get_mut(number)) {
+            *entry = kind;
+        }
+    }
+    table
 }
 
 /// Names of the calls that count for these operations: of 64-bit tasks, and of 32-bit tasks.

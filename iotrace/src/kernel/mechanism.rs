@@ -38,6 +38,8 @@ pub enum Subject {
     Block,
     /// Who makes pages dirty that block requests write.
     Dirtiers,
+    /// Who asks for flushes.
+    Flushes,
     /// Processes: their names, their end, and their new program.
     Processes,
     /// Children of followed processes.
@@ -54,10 +56,11 @@ pub enum Subject {
 
 impl Subject {
     /// All subjects, in the order in which they are attached: processes before what refers to them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Processes,
         Self::Children,
         Self::Dirtiers,
+        Self::Flushes,
         Self::Block,
         Self::CopyUps,
         Self::Files,
@@ -102,6 +105,7 @@ impl fmt::Display for Subject {
             Self::Files => "read/write/fsync/open",
             Self::Block => "block",
             Self::Dirtiers => "dirty pages",
+            Self::Flushes => "flushes",
             Self::Processes => "process",
             Self::Children => "children",
             Self::Uring => "io_uring",
@@ -275,6 +279,14 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
                 &[
                     tracepoint("dirtier_folio", "writeback_dirty_folio", When::IfPresent),
                     tracepoint("dirtier_page", "writeback_dirty_page", When::IfPresent),
+                ]
+            }
+        }
+        (Subject::Flushes, _) => {
+            const {
+                &[
+                    tracepoint("flush_asked", "block_bio_queue", When::Arguments(1)),
+                    tracepoint("flush_asked_queue", "block_bio_queue", When::Arguments(2)),
                 ]
             }
         }

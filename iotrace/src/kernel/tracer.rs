@@ -97,12 +97,14 @@ impl Tracer {
         // Waits alone need to know every call, and count none.
         let called = if plan.waits && !plan.files.any() { FileOps::ALL } else { plan.files };
         let (calls, compat) = calls::table(called);
+        let file_calls = calls::file_calls();
         let constants = Constants::new(&btf, layout, config(plan, &btf, &block, &endings, compat));
         let comm = plan.filters.comm.as_deref().copied().unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
 
         let shares = budget::divide(plan, histogram_entries(Path::new("/sys/block")));
         let mut settings = Settings::new(&constants)
             .global("CALLS", &calls)
+            .global("FILE_CALLS", &file_calls)
             .global("COMM", &comm)
             .global("AYA_LOG_LEVEL", &plan.log_level)
             .size("EVENTS", plan.buffer)
@@ -124,6 +126,7 @@ impl Tracer {
             ("ERRNOS", plan.errnos),
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
+            ("FLUSHERS", plan.stream_block),
             ("COPY_UPS", plan.copy_ups),
             ("WAITING", plan.waits),
             ("WAITS", plan.waits),
@@ -162,7 +165,7 @@ impl Tracer {
         let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
             Subject::Files => plan.files.any(),
             Subject::Processes => plan.files.any() || plan.stream_block || plan.waits,
-            Subject::Dirtiers => plan.stream_block,
+            Subject::Dirtiers | Subject::Flushes => plan.stream_block,
             Subject::Uring => plan.files.read || plan.files.write || plan.files.sync,
             Subject::Mmap => plan.counts_mappings(),
             Subject::Children => plan.filters.follow,
@@ -190,7 +193,7 @@ impl Tracer {
                     _ => other(&object, subject, preempted, &kernel).map_err(Into::into),
                 };
                 let new = new.with_context(|| format!("cannot trace {subject}"));
-                let optional = matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers)
+                let optional = matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers | Subject::Flushes)
                     || subject == Subject::CopyUps && (plan.sum || !plan.stream_copy_ups);
                 if let (Err(error), true) = (&new, optional) {
                     // The rest is worth having: `iotrace doctor` says what is missing, and why.
@@ -451,6 +454,8 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
             (cache @ 1..32, backed @ 1..32) => 1 << cache | 1 << backed,
             _ => 0,
         },
+        direct_flag: libc::O_DIRECT as u32,
+        flush_flags: block.flushing(),
         end_direct: endings.address(Ending::Direct),
         end_chain: endings.address(Ending::Chain),
         end_buffer: endings.address(Ending::Buffer),

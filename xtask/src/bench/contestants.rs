@@ -34,6 +34,8 @@ const DATA: &[Operation] = &[Getppid, Pwrite, Pread, ManyFiles];
 const OPENS: &[Operation] = &[Getppid, OpenClose, Create];
 const SYNCS: &[Operation] = &[Getppid, Pwrite, WriteFsync];
 const DISK: &[Operation] = &[Getppid, DirectRead];
+/// Who is charged with requests: a write makes a page dirty, which `fsync` has written.
+const CHARGED: &[Operation] = &[Getppid, Pwrite, WriteFsync, DirectRead];
 /// What `top` is about, opens, and what `disk` is about: it must not cost more than `top`, `open` and `disk` together.
 const DIAGNOSE: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync, DirectRead];
 
@@ -51,8 +53,9 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     iotrace("fsync", &["fsync"], CALLS),
     iotrace("open", &["open"], FILES),
     iotrace("events", &["events", "-o", "/dev/null"], FILES),
-    iotrace("latency", &["latency"], DISK),
-    iotrace("disk", &["disk"], DISK),
+    iotrace("latency", &["latency"], CHARGED),
+    iotrace("block", &["block", "-o", "/dev/null"], CHARGED),
+    iotrace("disk", &["disk"], CHARGED),
     iotrace("diagnose", &["diagnose"], DIAGNOSE),
     floor("empty fentry and fexit", Floor::Fentry, CALLS),
     floor("empty kprobe and kretprobe", Floor::Kprobe, CALLS),
@@ -63,7 +66,7 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     peer("opensnoop -F", &["opensnoop", "-F"], OPENS),
     peer("fsslower -m 0", &["fsslower", "-t", "ext4", "-m", "0"], SYNCS),
     peer("biolatency", &["biolatency"], DISK),
-    peer("biosnoop", &["biosnoop"], DISK),
+    peer("biosnoop", &["biosnoop"], CHARGED),
     peer("bpftrace: sums by file", &["bpftrace", "-e", BPFTRACE_SUMS], DATA),
     peer("bpftrace: line per open", &["bpftrace", "-e", BPFTRACE_OPENS], OPENS),
     peer("bpftrace: line per write", &["bpftrace", "-e", BPFTRACE_WRITES], &[Getppid, Pwrite]),

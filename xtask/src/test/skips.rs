@@ -16,6 +16,7 @@ const KNOWN_SKIPS: &[(&str, &str)] = &[
     ("stacked::a_mirror_stands_on_its_disks_and_each_write_is_on_both", NO_STACKS),
     ("stacked::an_encrypted_device_stands_on_its_disk", NO_STACKS),
     ("stacked::files_on_a_mapped_device_are_charged", NO_STACKS),
+    ("stacked::requests_through_mapped_devices_count_once_with_their_file", NO_STACKS),
     ("stacked::the_table_names_a_device_that_stands_on_several_once_with_its_figures", NO_STACKS),
     ("stacked::what_stands_on_disks_is_a_tree", NO_STACKS),
 ];

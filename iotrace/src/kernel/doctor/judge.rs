@@ -11,7 +11,8 @@ use crate::kernel::mechanism::{Mechanism, Subject};
 const MAIN: [Subject; 2] = [Subject::Files, Subject::Processes];
 
 /// Subjects that a kernel may not have.
-const OPTIONAL: [Subject; 5] = [Subject::Uring, Subject::Mmap, Subject::Dirtiers, Subject::CopyUps, Subject::Waits];
+const OPTIONAL: [Subject; 6] =
+    [Subject::Uring, Subject::Mmap, Subject::Dirtiers, Subject::Flushes, Subject::CopyUps, Subject::Waits];
 
 /// What is made of the facts.
 pub fn report(facts: &Facts) -> Report {

@@ -126,7 +126,7 @@ fn when_nothing_needed_is_missing_the_refusals_are_the_problem() {
     assert_eq!(
         report.problems,
         [format!(
-            "process, children, dirty pages, block, copy-up, read/write/fsync/open, io_uring, mmap, waits cannot be traced: {reason}"
+            "process, children, dirty pages, flushes, block, copy-up, read/write/fsync/open, io_uring, mmap, waits cannot be traced: {reason}"
         )]
     );
     assert_eq!(report.advice, ["look for the refusal in the kernel's log: dmesg, or the audit log"]);

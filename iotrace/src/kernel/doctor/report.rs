@@ -110,6 +110,9 @@ impl Report {
             "what the kernel reads and writes by itself: writeback, readahead, swap, NFS server (their block requests are \
              seen)",
         ];
+        if !seen(Subject::Flushes) {
+            unseen.push("who asks for flushes");
+        }
         if !seen(Subject::Dirtiers) {
             unseen.push("who made pages dirty that block requests write");
         }

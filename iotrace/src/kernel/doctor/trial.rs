@@ -132,6 +132,7 @@ fn tracepoints(subject: Subject) -> &'static [&'static [&'static str]] {
         Subject::Uring => &[&["io_uring_complete"], &["io_uring_submit_req", "io_uring_submit_sqe"]],
         Subject::Mmap => &[&["mm_filemap_add_to_page_cache"], &["writeback_dirty_folio", "writeback_dirty_page"]],
         Subject::Dirtiers => &[&["writeback_dirty_folio", "writeback_dirty_page"]],
+        Subject::Flushes => &[&["block_bio_queue"]],
         Subject::Waits => &[&["sched_switch"]],
         Subject::Files | Subject::Block | Subject::Processes | Subject::Children | Subject::CopyUps => &[],
     }

@@ -69,7 +69,7 @@ pub enum ChargedBy {
     Page,
     /// It last made a page of the file dirty: likely, where not every page is remembered.
     Inode,
-    /// It asked for the request itself: a read, direct I/O, a discard.
+    /// It asked for the request itself: a read, direct I/O, a discard, a flush.
     Submitter,
     /// It had pages written that were dirty before tracing began: a guess.
     Issuer,
@@ -182,6 +182,8 @@ impl Charger<'_> {
         }
         match share.inode {
             Some(Inode { mode: BLOCK_DEVICE, .. }) if self.writes_journal(block) => Some(What::Ext4Journal),
+            // The pages are a process's: it uses the device itself, mounted or not.
+            Some(Inode { mode: BLOCK_DEVICE, .. }) if share.anonymous => Some(What::Device),
             Some(Inode { mode: BLOCK_DEVICE, dev, .. }) if !flag("meta") && !self.names.is_mounted(dev) => {
                 Some(What::Device)
             }
@@ -212,6 +214,9 @@ impl Charger<'_> {
         let (agent, by) = match &share.dirtier {
             Some((agent, Dirtied::Page)) => (agent, ChargedBy::Page),
             Some((agent, Dirtied::File)) => (agent, ChargedBy::Inode),
+            // The kernel's threads ask for others.
+            Some((_, Dirtied::Asked)) if share.by_kernel => return None,
+            Some((agent, Dirtied::Asked)) => (agent, ChargedBy::Submitter),
             None => (&block.issuer, self.submission(block, share, what)?),
         };
         let process = self.names.process(agent.task.pid, Some(agent.start_ns));
@@ -222,6 +227,8 @@ impl Charger<'_> {
     fn submission(&self, block: &Block, share: &Share, what: Option<What>) -> Option<ChargedBy> {
         match self.facts.operation(block.cmd_flags) {
             BlockOp::Read => Some(ChargedBy::Submitter),
+            // Whoever happens to run the queue sends it: who asked for it is not known.
+            BlockOp::Flush => None,
             // The kernel's own threads write for others; of memory that is swapped out, it is not known whose it is.
             _ if block.by_kernel || what == Some(What::Swap) => None,
             BlockOp::Write if self.is_somebodys(share, what) => Some(ChargedBy::Issuer),

@@ -35,6 +35,14 @@ pub(crate) const WRITES: &str = "dd if=/dev/zero of=/data/table bs=1M count=192 
 pub(crate) const SYNCS: &str = "dd of=/data/journal bs=1M seek=64 count=0 2>/dev/null; echo ready; \
     /usr/bin/dd if=/dev/zero of=/data/journal bs=512 count=131072 oflag=dsync conv=notrunc 2>/dev/null; sleep 60";
 
+/// J6: an application that prints a line for each thing that it does.
+pub(crate) const PRINTS: &str =
+    "echo ready; l=0123456789abcdef; while [ ${#l} -lt 512 ]; do l=$l$l; done; while :; do echo $l; done";
+
+/// It writes to the disk, to a file that has its size.
+pub(crate) const WRITES_LITTLE: &str = "dd if=/dev/zero of=/data/table bs=1M count=16 2>/dev/null; busybox sync; echo ready; \
+    while :; do dd if=/dev/zero of=/data/table bs=64k count=256 oflag=direct conv=notrunc 2>/dev/null; done";
+
 /// J4: changes to files of the image, [`Node::enlarge_image`], that overlayfs copies first. They begin when the disk is slow already.
 pub(crate) const COPY_UPS: &str =
     "echo ready; sleep 1; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo x >> /data/model.$i; done; sleep 60";
@@ -82,6 +90,13 @@ impl Node {
         playing
     }
 
+    /// The shim of the only container.
+    pub(crate) fn shim(&self) -> u32 {
+        let shims = self.containerd.shims();
+        let [shim] = shims.as_slice() else { panic!("{shims:?}") };
+        *shim as u32
+    }
+
     /// Puts large files into the image, where containerd has unpacked it.
     pub(crate) fn enlarge_image(&self) {
         let layers = self.containerd.root().join("var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots");
@@ -111,6 +126,12 @@ impl Node {
         Diagnosis::of(self.containerd.iotrace("diagnose"), &self.disk, seconds)
     }
 
+    /// What it finds in so many seconds about the container: pipes are on no disk.
+    #[track_caller]
+    pub(crate) fn diagnosis_of_container(&self, seconds: u32) -> Diagnosis {
+        Diagnosis::with(self.containerd.iotrace("diagnose").args(["--container", NAME]), seconds)
+    }
+
     /// Fails unless a finding is of the container and its disk, and names this file, in the container and on the host.
     #[track_caller]
     pub(crate) fn assert_names(&self, found: &Value, comm: &str, path: &str) {
@@ -124,6 +145,37 @@ impl Node {
 }
 
 impl Playing<'_> {
+    /// Stops the program that takes what the container prints, until the container is blocked for it: its client, as a terminal or a log
+    /// driver that hangs, or its shim. Says which process of the container that is.
+    pub(crate) fn stop_reader(&self, reader: u32) -> u32 {
+        send(reader, libc::SIGSTOP);
+        let group = format!("/sys/fs/cgroup/blkio/{NAMESPACE}/{NAME}/cgroup.procs");
+        let pid = std::fs::read_to_string(&group).unwrap().lines().next().unwrap().parse().unwrap();
+        // Until it is in the same call twice, with time between.
+        let mut last = String::new();
+        loop {
+            let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+            if call.starts_with(&format!("{} 0x1 ", libc::SYS_write)) && call == last {
+                return pid;
+            }
+            last = call;
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    }
+
+    /// The client.
+    pub(crate) fn client(&self) -> u32 {
+        self.client.id()
+    }
+
+    /// Lets it write only so many bytes to its disk in a second.
+    pub(crate) fn limited(self, bytes: u64) -> Self {
+        let dev = std::fs::read_to_string(format!("/sys/block/{}/dev", self.node.disk.name())).unwrap();
+        let file = format!("/sys/fs/cgroup/blkio/{NAMESPACE}/{NAME}/blkio.throttle.write_bps_device");
+        std::fs::write(&file, format!("{} {bytes}", dev.trim())).unwrap_or_else(|error| panic!("{file}: {error}"));
+        self
+    }
+
     /// Makes the disk slow for it: what the loop device reads and writes for the container is held back on the disk below.
     pub(crate) fn slow(self) -> Self {
         let below = std::fs::metadata(std::env::temp_dir()).unwrap().dev();
@@ -136,10 +188,23 @@ impl Playing<'_> {
     }
 }
 
+/// Sends a signal to a process that this test started.
+pub(crate) fn send(pid: u32, signal: i32) {
+    // SAFETY: the call has no preconditions.
+    let _ = unsafe { libc::kill(pid as i32, signal) };
+}
+
 impl Drop for Playing<'_> {
     fn drop(&mut self) {
+        for shim in self.node.containerd.shims() {
+            send(shim as u32, libc::SIGCONT);
+        }
         let mut kill = self.node.containerd.ctr(NAMESPACE);
         let _ = kill.args(["tasks", "kill", "--all", "--signal", "SIGKILL", NAME]).stderr(Stdio::null()).status();
+        // It may have been stopped, and have much to pass on: only then is it done.
+        send(self.client.id(), libc::SIGCONT);
+        let mut rest = self.client.stdout.take().unwrap();
+        let _ = std::io::copy(&mut rest, &mut std::io::sink());
         let _ = self.client.wait();
         // The next one has the same name.
         let state = format!("/run/containerd/runc/{NAMESPACE}/{NAME}");

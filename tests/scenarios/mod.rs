@@ -5,6 +5,7 @@
 pub(crate) mod agent;
 pub(crate) mod container;
 pub(crate) mod healthy;
+pub(crate) mod held;
 pub(crate) mod words;
 
 use iotrace_tests::harness::{Iotrace, LoopDisk};
@@ -68,8 +69,13 @@ impl Diagnosis {
     /// What is found on a disk in so many seconds.
     #[track_caller]
     pub(crate) fn of(iotrace: Iotrace, disk: &LoopDisk, seconds: u32) -> Self {
-        let time = seconds.to_string();
-        let run = iotrace.json().args(["-d", &time, "--buffer", "64MiB", "--disk", disk.name()]).run().exited(0);
+        Self::with(iotrace.args(["--disk", disk.name()]), seconds)
+    }
+
+    /// What is found with these options in so many seconds.
+    #[track_caller]
+    pub(crate) fn with(iotrace: Iotrace, seconds: u32) -> Self {
+        let run = iotrace.json().args(["-d", &seconds.to_string(), "--buffer", "64MiB"]).run().exited(0);
         assert_eq!([&run.summary["lost"], &run.summary["maps_full"]], [0, 0], "{}", run.summary);
         Self { rows: run.rows }
     }

@@ -4,8 +4,8 @@
 #[path = "../scenarios/mod.rs"]
 mod scenarios;
 
-use iotrace_tests::{harness::*, need};
-use scenarios::{Diagnosis, agent, alone, container, healthy, words};
+use iotrace_tests::{harness::*, need, skip};
+use scenarios::{Diagnosis, agent, alone, container, healthy, held, words};
 use serde_json::json;
 
 #[test]
@@ -126,6 +126,83 @@ fn j5_a_thread_makes_and_removes_a_thousand_files_for_a_request() {
     let path = first["path"].as_str().unwrap();
     assert_eq!(path, format!("{}/<uuid>/<n>.txt", app.disk.dir().display()), "{found}");
     found.only(&["temp-file-churn"]);
+}
+
+#[test]
+fn j6_a_container_is_blocked_because_its_reader_stopped() {
+    need!(bpf, loop_devices, containers);
+    let _alone = alone();
+    let node = container::Node::start();
+    let playing = node.play(container::PRINTS);
+    let shim = node.shim();
+    // The client that hangs stops the shim, and that the container; then the shim itself hangs.
+    for (stopped, state) in [(playing.client(), "sleeping"), (shim, "stopped")] {
+        let pid = playing.stop_reader(stopped);
+        let found = node.diagnosis_of_container(3);
+        container::send(stopped, libc::SIGCONT);
+        let first = found.first("stdout-not-drained");
+        let named = ["pid", "comm", "severity"].map(|name| &first[name]);
+        assert_eq!(named, [&json!(pid), &json!("sh"), &json!("critical")], "{found}");
+        assert_eq!(
+            (&first["container"]["runtime"], &first["container"]["id"]),
+            (&json!("containerd"), &json!(container::NAME))
+        );
+        let peers = first["evidence"][0]["peers"].as_array().unwrap();
+        let readers: Vec<_> = peers.iter().map(|peer| (&peer["pid"], &peer["state"])).collect();
+        assert_eq!(readers, [(&json!(shim), &json!(state))], "{first:#}");
+        let headline = format!("sh ({pid}) in web is blocked on a pipe that containerd-shim ({shim}) does not drain");
+        assert_eq!(first["headline"], headline);
+        found.only(&["stdout-not-drained"]);
+    }
+}
+
+#[test]
+fn a_container_waits_because_of_its_limit() {
+    const LIMIT: u64 = 1 << 20;
+    need!(bpf, loop_devices, containers);
+    let _alone = alone();
+    let node = container::Node::start();
+    let _playing = node.play(container::WRITES_LITTLE).limited(LIMIT);
+    let found = node.diagnosis(3);
+    let first = found.first("io-limit");
+    node.assert_names(first, "dd", "/data/table");
+    let limit = &first["evidence"][0]["limit"];
+    assert_eq!((&limit["cgroup"], &limit["write_bytes"]), (&json!("/k8s.io/web"), &json!(LIMIT)), "{first:#}");
+    assert_eq!(first["severity"], "critical", "{found}");
+    found.only(&["io-limit"]);
+}
+
+#[test]
+fn a_writer_waits_for_its_dirty_pages() {
+    need!(bpf, loop_devices);
+    let _alone = alone();
+    let disk = LoopDisk::new(128);
+    let Some((_settings, _writer)) = held::dirty(&disk) else {
+        skip!("the kernel cannot limit dirty pages of one disk")
+    };
+    let found = Diagnosis::of(Iotrace::new("diagnose"), &disk, 3);
+    let first = found.first("dirty-throttling");
+    let named = ["comm", "path", "disk"].map(|name| &first[name]);
+    let table = disk.dir().join("table");
+    assert_eq!(named, [&json!("dd"), &json!(table.to_str().unwrap()), &json!(disk.name())], "{found}");
+    found.only(&["dirty-throttling"]);
+}
+
+#[test]
+fn one_waits_for_the_journal_because_another_syncs() {
+    need!(bpf, loop_devices);
+    let _alone = alone();
+    let disk = LoopDisk::new(64);
+    let (syncers, victim) = held::journal(&disk);
+    let found = Diagnosis::of(Iotrace::new("diagnose"), &disk, 3);
+    let first = found.first("journal-contention");
+    let named = ["pid", "path", "disk"].map(|name| &first[name]);
+    let path = |name: &str| json!(disk.dir().join(name).to_str().unwrap());
+    assert_eq!(named, [&json!(syncers.pid()), &path("table"), &json!(disk.name())], "{found}");
+    let waits = &first["evidence"][0];
+    assert_eq!((&waits["pid"], &waits["path"]), (&json!(victim.pid()), &path("orders")), "{first:#}");
+    // Whether the disk is busy too depends on how fast it is.
+    found.only(&["journal-contention", "disk-saturated"]);
 }
 
 /// Nothing that costs something is found in two seconds of a program on a disk of its own.

@@ -71,7 +71,7 @@ struct Session<'a> {
     sink: Sink,
     out: Vec<u8>,
     began: Instant,
-    interval_began: Instant,
+    interval_began_ns: u64,
     /// As many tables as were asked for have been printed.
     counted: bool,
     /// How much time is left, on a terminal.
@@ -125,7 +125,8 @@ impl<'a> Session<'a> {
         let ring = unsafe { AsyncFd::register(ring) }.context("watching the ring buffer")?;
         let out = sink.buffer();
         // From when on the kernel side counts.
-        let before = Duration::from_nanos(monotonic_ns().saturating_sub(tracer.began_ns));
+        let interval_began_ns = tracer.began_ns;
+        let before = Duration::from_nanos(monotonic_ns().saturating_sub(interval_began_ns));
         let began = Instant::now().checked_sub(before).unwrap_or_else(Instant::now);
         let mut session = Session {
             setup,
@@ -137,7 +138,7 @@ impl<'a> Session<'a> {
             sink,
             out,
             began,
-            interval_began: began,
+            interval_began_ns,
             counted: false,
             progress: Progress::default(),
         };
@@ -329,15 +330,13 @@ impl<'a> Session<'a> {
 
     fn report(&mut self) -> Result<()> {
         // The last one ends when tracing does, however long what came by then takes.
-        let now_ns = monotonic_ns();
-        let end_ns = self.tracer.stopped_ns.unwrap_or(now_ns);
-        let late = Duration::from_nanos(now_ns.saturating_sub(end_ns));
+        let end_ns = self.tracer.stopped_ns.unwrap_or_else(monotonic_ns);
         let interval = Interval {
             end_ns,
-            length: self.interval_began.elapsed().saturating_sub(late),
+            length: Duration::from_nanos(end_ns.saturating_sub(self.interval_began_ns)),
             repeated: self.setup.timing.interval().is_some(),
         };
-        self.interval_began = Instant::now();
+        self.interval_began_ns = end_ns;
         self.world.names.look_at_the_clock();
         self.command.report(interval, &mut self.tracer, &mut self.world, &mut self.out)
     }

@@ -94,6 +94,11 @@ impl Containerd {
         self.process.id()
     }
 
+    /// Process ids of the shims of its containers.
+    pub fn shims(&self) -> Vec<i32> {
+        processes_of("containerd-shim", self.place.path())
+    }
+
     /// iotrace that looks for its containers.
     pub fn iotrace(&self, command: &str) -> Iotrace {
         Iotrace::new(command).variable("IOTRACE_RUNTIME_ROOT", self.root())

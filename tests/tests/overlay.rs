@@ -71,3 +71,31 @@ fn layers_of_another_namespace_are_not_looked_for_here() {
     let [row] = &run.rows[..] else { panic!("one write: {:?}", run.rows) };
     assert_eq!((&row["fs"], &row["host_path"]), (&"overlay".into(), &Value::Null), "{row}");
 }
+
+/// An ordinary user's overlay is mounted in a namespace of the user's own, where this one cannot see it; but its layers are here.
+#[test]
+fn a_rootless_overlay_has_host_paths_where_its_layers_are() {
+    need!(bpf, overlayfs);
+    let place = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(place.path(), Some(65_534), Some(65_534)).unwrap();
+    let words = |script: &str| {
+        let script = format!("cd {} && {script}", place.path().display());
+        let user = "setpriv --reuid 65534 --regid 65534 --clear-groups unshare --user --map-root-user --mount sh -c";
+        user.split(' ').map(str::to_owned).chain([script]).collect::<Vec<_>>()
+    };
+    let mount = "mkdir -p lower upper work merged && echo base > lower/kept && mount -t overlay \
+        -o lowerdir=$PWD/lower,upperdir=$PWD/upper,workdir=$PWD/work,userxattr overlay merged";
+    let possible = words(mount);
+    let possible = std::process::Command::new(&possible[0]).args(&possible[1..]).output().unwrap();
+    if !possible.status.success() {
+        let why = String::from_utf8_lossy(&possible.stderr).replace('\n', " ");
+        iotrace_tests::skip!(format!("needs overlays of ordinary users (Linux 5.11): {why}"));
+    }
+    let script = format!("{mount} && echo x > merged/file && echo y >> merged/kept && sleep 1");
+    let run = Iotrace::new("events").args(["--op", "write", "--path", "*/merged/*"]).program(words(&script));
+    let run = run.run().complete();
+    let found: Vec<_> = run.rows.iter().map(|row| row["host_path"].as_str().unwrap().to_owned()).collect();
+    let upper = |name: &str| place.path().join("upper").join(name).to_str().unwrap().to_owned();
+    assert_eq!(found, [upper("file"), upper("kept")], "{:?}", run.rows);
+    assert_eq!(std::fs::read_to_string(&found[1]).unwrap(), "base\ny\n");
+}

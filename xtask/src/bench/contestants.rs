@@ -1,7 +1,9 @@
 //! What is measured: nothing, iotrace in several ways, the floor, and the peers, each with the operations it is about.
 
 use super::floor::Floor;
-use super::operation::Operation::{self, Create, DirectRead, Getppid, ManyFiles, OpenClose, Pread, Pwrite, WriteFsync};
+use super::operation::Operation::{
+    self, Create, DirectRead, Getppid, ManyFiles, NewPage, OpenClose, Pread, Pwrite, WriteFsync,
+};
 
 /// What may run beside the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ const OPENS: &[Operation] = &[Getppid, OpenClose, Create];
 const SYNCS: &[Operation] = &[Getppid, Pwrite, WriteFsync];
 const DISK: &[Operation] = &[Getppid, DirectRead];
 /// Who is charged with requests: a write makes a page dirty, which `fsync` has written.
-const CHARGED: &[Operation] = &[Getppid, Pwrite, WriteFsync, DirectRead];
+const CHARGED: &[Operation] = &[Getppid, Pwrite, WriteFsync, NewPage, DirectRead];
 /// What `top` is about, opens, and what `disk` is about: it must not cost more than `top`, `open` and `disk` together.
 const DIAGNOSE: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync, DirectRead];
 

@@ -1,7 +1,7 @@
 //! What iotrace costs beside a peer or the floor, and what it should.
 
 use super::cost::Cost;
-use super::operation::Operation::{self, DirectRead, Getppid, ManyFiles, OpenClose, Pwrite, WriteFsync};
+use super::operation::Operation::{self, DirectRead, Getppid, ManyFiles, NewPage, OpenClose, Pwrite, WriteFsync};
 use super::report::{code, met, with_noise};
 
 /// One comparison.
@@ -41,13 +41,12 @@ const GOALS: &[Goal] = &[
     goal("latency, direct read", DirectRead, &["latency"], "biolatency", Some(1.0)),
     goal("latency, direct read", DirectRead, &["latency"], "biosnoop", None),
     goal("latency, direct read", DirectRead, &["latency"], "empty block_rq_issue and _complete", None),
-    goal("block, direct read", DirectRead, &["block"], "biosnoop", Some(1.0)),
+    goal("block, direct read", DirectRead, &["block"], "biosnoop", None),
     goal("block, write+fsync", WriteFsync, &["block"], "biosnoop", None),
     goal("attribution: block, direct read", DirectRead, &["block"], "latency", None),
-    goal("attribution: block, write+fsync", WriteFsync, &["block"], "latency", None),
+    goal("attribution: block, new page", NewPage, &["block"], "latency", None),
     goal("attribution: disk, direct read", DirectRead, &["disk"], "latency", None),
-    goal("attribution: disk, write+fsync", WriteFsync, &["disk"], "latency", None),
-    goal("attribution: block, pwrite to a dirty page", Pwrite, &["block"], CONTROL, None),
+    goal("attribution: disk, new page", NewPage, &["disk"], "latency", None),
     goal("top, pwrite", Pwrite, &["top --mechanism fentry"], "empty fentry and fexit", Some(1.6)),
     goal("top with kprobes, pwrite", Pwrite, &["top --mechanism kprobe"], "empty kprobe and kretprobe", None),
     goal("top with tracepoints, pwrite", Pwrite, &["top --mechanism tracepoint"], "empty sys_enter and sys_exit", None),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::operation::{BLOCK, BYTES, CREATED, MANY, Operation};
+use super::operation::{BLOCK, BYTES, CREATED, MANY, Operation, PAGES};
 
 /// Name of the file of most operations; no other path has it.
 pub(crate) const NAME: &str = "load.dat";
@@ -24,6 +24,7 @@ const BLOCKS: u64 = 1024;
 pub(crate) struct Loops {
     file: File,
     path: CString,
+    grows: File,
     many: Vec<File>,
     created: PathBuf,
     names: Vec<CString>,
@@ -38,6 +39,7 @@ impl Loops {
         let path = dir.join(NAME);
         fs::write(&path, [b'x'; BYTES])?;
         let file = File::options().read(true).write(true).open(&path)?;
+        let grows = File::create(dir.join("grows.dat"))?;
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
         let directory = dir.join("open");
@@ -55,7 +57,7 @@ impl Loops {
         if buffer.is_null() {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
-        Ok(Self { file, path: text(&path)?, many, created, names, disk, buffer })
+        Ok(Self { file, path: text(&path)?, grows, many, created, names, disk, buffer })
     }
 
     /// Does an operation again and again: system calls by libc and `while` by hand. This program is built without
@@ -64,6 +66,7 @@ impl Loops {
         let (fd, path) = (self.file.as_raw_fd(), self.path.as_ptr());
         let disk: RawFd = self.disk.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let bytes = self.buffer.cast();
+        let grows = self.grows.as_raw_fd();
         let wrote = BYTES as isize;
         let mut done = 0;
         while done < count {
@@ -81,6 +84,11 @@ impl Loops {
                         libc::pwrite(self.many[next % self.many.len()].as_raw_fd(), bytes, BYTES, 0) == wrote
                     }
                     Operation::Create => open_close(self.names[next].as_ptr(), libc::O_CREAT | libc::O_EXCL),
+                    Operation::NewPage => {
+                        let page = (done % PAGES) as usize;
+                        (page != 0 || libc::ftruncate(grows, 0) == 0)
+                            && libc::pwrite(grows, bytes, BLOCK, (page * BLOCK) as libc::off_t) == BLOCK as isize
+                    }
                     Operation::DirectRead => {
                         libc::pread(disk, bytes, BLOCK, ((done % BLOCKS) as usize * BLOCK) as libc::off_t)
                             == BLOCK as isize

@@ -8,7 +8,9 @@ pub(crate) const MANY: u64 = 1000;
 pub(crate) const CREATED: u64 = 2000;
 /// Bytes of a write: a short line of a log.
 pub(crate) const BYTES: usize = 58;
-/// Bytes of a direct read, and the distance between two.
+/// Pages of [`Operation::NewPage`] before its file is emptied.
+pub(crate) const PAGES: u64 = 256;
+/// Bytes of a direct read, and the distance between two; bytes of a new page.
 pub(crate) const BLOCK: usize = 4096;
 
 /// What is repeated.
@@ -28,6 +30,8 @@ pub(crate) enum Operation {
     ManyFiles,
     /// Creation of a file, and close, in a directory that was empty.
     Create,
+    /// Write of a page at the end of a file: it becomes dirty, as no other write here makes a page but that of `WriteFsync`.
+    NewPage,
     /// Direct read of a disk.
     DirectRead,
 }
@@ -43,7 +47,7 @@ pub(crate) enum Clock {
 
 impl Operation {
     /// In the order of the report.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Getppid,
         Self::Pwrite,
         Self::Pread,
@@ -51,6 +55,7 @@ impl Operation {
         Self::WriteFsync,
         Self::ManyFiles,
         Self::Create,
+        Self::NewPage,
         Self::DirectRead,
     ];
 
@@ -64,6 +69,7 @@ impl Operation {
             Self::WriteFsync => "write+fsync",
             Self::ManyFiles => "1,000 files",
             Self::Create => "create",
+            Self::NewPage => "new page",
             Self::DirectRead => "direct read",
         }
     }
@@ -78,6 +84,7 @@ impl Operation {
         match self {
             Self::Create => CREATED,
             Self::ManyFiles => count.next_multiple_of(MANY),
+            Self::NewPage => count.next_multiple_of(PAGES),
             _ => count,
         }
     }

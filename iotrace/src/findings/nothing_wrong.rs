@@ -28,6 +28,7 @@ pub fn finding(facts: &Facts) -> Finding {
     evidence.extend(facts.unseen.iter().map(|what| format!("not seen: {what}")));
     let rows = slowest.cloned().map(Proof::Top);
     let disks = busiest.map(|disk| Proof::Disk(disk.row.clone(), disk.interval_ns));
+    let waits = longest.cloned().map(Proof::Wait);
     Finding {
         rule: RULE.name,
         severity: Severity::Info,
@@ -39,7 +40,7 @@ pub fn finding(facts: &Facts) -> Finding {
             facts.rows.len()
         ),
         evidence,
-        proof: rows.into_iter().chain(disks).collect(),
+        proof: rows.into_iter().chain(disks).chain(waits).collect(),
         advice: "look elsewhere: CPU (top), memory (vmstat), network (ss), locks; or watch while it is slow, with -d"
             .into(),
     }

@@ -23,6 +23,7 @@ const EXCEPT: &[&str] = &[
     "diagnose",
     "disk",
     "doctor",
+    "evidence",
     "filters",
     "host_paths",
     "loss",

@@ -121,6 +121,7 @@ impl Args {
                 stream_copy_ups: true,
                 failed_opens: !all_opens,
                 sum: true,
+                lives: all_opens,
                 errnos: true,
                 // Waits do not fail.
                 waits: !filters.by_failure(),
@@ -238,6 +239,7 @@ impl Command for Diagnose {
     fn sample(&mut self, tracer: &mut Tracer, world: &mut World, _out: &mut Vec<u8>) -> Result<()> {
         self.waiting.sample(tracer, world)?;
         if let (Some(sums), Some(lives)) = (&tracer.sums, &mut self.lives) {
+            lives.limit(tracer.shares.of_lives());
             lives.moved_bytes(sums.iter());
         }
         self.sizing.measure(tracer, world)

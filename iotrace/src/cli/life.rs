@@ -141,7 +141,7 @@ impl Args {
             stream: self.trace,
             everyone: false,
             host_paths: false,
-            plan: Plan { files: OPS, sum: true, kinds: REGULAR, ..Plan::default() },
+            plan: Plan { files: OPS, sum: true, lives: true, kinds: REGULAR, ..Plan::default() },
             timing: &self.timing,
             common: &self.common,
         };
@@ -224,6 +224,7 @@ impl Command for LifeTable<'_> {
     }
 
     fn sample(&mut self, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
+        self.lives.limit(tracer.shares.of_lives());
         if let Some(sums) = &tracer.sums {
             self.lives.moved_bytes(sums.iter());
         }

@@ -47,14 +47,16 @@ fn judge(facts: &Facts, wait: &WaitRow) -> Option<Finding> {
         [] => "who should read it is not known".to_owned(),
         peers => format!("at the other end: {}", peers.iter().map(peer_text).collect::<Vec<_>>().join(", ")),
     });
-    let reader =
-        peers.first().map_or_else(|| "nobody".to_owned(), |peer| format!("{} ({})", escape(&peer.comm), peer.pid));
+    let reader = peers.first().map_or_else(
+        || "nobody drains".to_owned(),
+        |peer| format!("{} ({}) does not drain", escape(&peer.comm), peer.pid),
+    );
     Some(Finding {
         rule: RULE.name,
         severity: if share >= SHARE_CRITICAL { Severity::Critical } else { Severity::Warning },
         cost: Duration::from_nanos(wait.ns),
         subject: row.clone(),
-        headline: format!("{who} is blocked on a pipe that {reader} does not drain"),
+        headline: format!("{who} is blocked on a pipe that {reader}"),
         evidence,
         proof: vec![Proof::Wait(wait.clone())],
         advice:

@@ -58,6 +58,8 @@ const ROWS: Kind = Kind {
 };
 const FILES: Kind = Kind { most: 65536, bytes: hash::<FileKey, u64>() + NAME };
 const PROCESSES: Kind = Kind { most: 16384, bytes: hash::<u32, ProcessState>() + 600 };
+/// Files that are followed, here alone, with paths of a usual length.
+const LIVES: Kind = Kind { most: 32768, bytes: 1500 };
 const DIRTY_PAGES: Kind = Kind { most: 65536, bytes: hash::<PageKey, Dirtier>() };
 const DIRTY_FILES: Kind = Kind { most: 16384, bytes: hash::<u64, Dirtier>() };
 
@@ -70,6 +72,8 @@ pub struct Shares {
     pub files: u32,
     /// Processes that are known to be announced.
     pub processes: u32,
+    /// Files that are followed as they come and go.
+    pub lives: u32,
     /// Pages of which is known who made them dirty.
     pub dirty_pages: u32,
     /// Files of which is known who last made a page dirty.
@@ -83,6 +87,11 @@ impl Shares {
     pub fn limits(&self) -> Limits {
         let (files, processes) = (self.files as usize, self.processes as usize);
         Limits { files: files * NAME as usize, processes, host_paths: (files / 8).max(64) }
+    }
+
+    /// Bytes of files that are followed.
+    pub fn of_lives(&self) -> usize {
+        self.lives as usize * LIVES.bytes as usize
     }
 
     /// Bytes of paths that the sums may keep.
@@ -127,6 +136,7 @@ pub fn divide(plan: &Plan, histograms: u32) -> Shares {
         (plan.sum, ROWS),
         (files || block || waits, FILES),
         (files || block || waits, PROCESSES),
+        (plan.lives, LIVES),
         (block, DIRTY_PAGES),
         (block, DIRTY_FILES),
     ];
@@ -137,8 +147,16 @@ pub fn divide(plan: &Plan, histograms: u32) -> Shares {
         let entries = u128::from(kind.most) * u128::from(left) / u128::from(whole.max(1));
         if *used { (entries as u64).clamp(64, LARGEST) as u32 } else { 1 }
     };
-    let [rows, files, processes, dirty_pages, dirty_files] = kinds.map(|kind| share(&kind));
-    Shares { rows: rows / RUN * RUN + u32::from(rows < RUN), files, processes, dirty_pages, dirty_files, histograms }
+    let [rows, files, processes, lives, dirty_pages, dirty_files] = kinds.map(|kind| share(&kind));
+    Shares {
+        rows: rows / RUN * RUN + u32::from(rows < RUN),
+        files,
+        processes,
+        lives,
+        dirty_pages,
+        dirty_files,
+        histograms,
+    }
 }
 
 /// Slots of sums that a CPU takes at once: there are only whole runs.
@@ -156,7 +174,8 @@ mod tests {
             Plan { files, sum: true, ..plan.clone() },
             Plan { files, stream_io: true, ..plan.clone() },
             Plan { files, stream_io: true, stream_block: true, ..plan.clone() },
-            Plan { stream_block: true, histogram: Some(Grouping::Operation), ..plan },
+            Plan { stream_block: true, histogram: Some(Grouping::Operation), ..plan.clone() },
+            Plan { files, sum: true, lives: true, ..plan },
         ]
     }
 
@@ -169,6 +188,7 @@ mod tests {
                 let bytes = u64::from(shares.rows) * ROWS.bytes
                     + u64::from(shares.files) * FILES.bytes
                     + u64::from(shares.processes) * PROCESSES.bytes
+                    + u64::from(shares.lives) * LIVES.bytes
                     + u64::from(shares.dirty_pages) * DIRTY_PAGES.bytes
                     + u64::from(shares.dirty_files) * DIRTY_FILES.bytes
                     + u64::from(shares.histograms) * HISTOGRAM

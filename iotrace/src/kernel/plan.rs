@@ -24,6 +24,8 @@ pub struct Plan {
     pub copy_ups: bool,
     /// Send each of them.
     pub stream_copy_ups: bool,
+    /// Files that come and go are followed: here, not in the kernel.
+    pub lives: bool,
     /// Send each block request.
     pub stream_block: bool,
     /// Add block requests up; the value says what tells histograms of a disk apart.

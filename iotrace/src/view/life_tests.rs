@@ -282,17 +282,21 @@ fn rows_fold_many_files_into_one() {
 #[test]
 fn memory_is_bounded_and_no_file_is_lost() {
     let mut world = World::new();
-    let files = FOLLOWED_MAX as u64 + 4_001;
+    let most = 100 * FILE_BYTES;
+    world.0.limit(most);
+    let files = 4_001;
     for ino in 1..=files {
         let path = format!("/d/{ino}");
         world.make(&path, ino, ino);
         if ino % 2 == 0 {
             world.unlink(&path, ino + 1);
         }
-        assert!(world.0.lives.len() <= FOLLOWED_MAX);
+        assert!(world.0.used <= most && world.0.lives.len() < 100, "{}", world.0.used);
     }
     let rows = world.0.rows(None);
     assert_eq!((rows.len(), rows[0].stats.files, rows[0].stats.deleted), (1, files, files / 2));
+    let left: usize = world.0.lives.values().map(Life::bytes_kept).sum();
+    assert_eq!(world.0.used, left);
 }
 
 proptest! {

@@ -25,8 +25,12 @@ use std::{
     sync::Arc,
 };
 
-/// Most files that are followed; then those that are gone are added up, and after them the oldest.
-const FOLLOWED_MAX: usize = 1 << 16;
+/// Bytes of files that are followed, until somebody says how many there may be; then those that are gone are added up, and after them
+/// the oldest.
+const BYTES_MAX: usize = 8 << 20;
+/// Bytes of a file without its path, and how often that is kept: in the file, in what is known of it, and in the ways to ask for it.
+const FILE_BYTES: usize = 800;
+const PATHS: usize = 6;
 
 /// Which file, under whatever names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,6 +127,12 @@ impl Life {
         Some(end.at_ns.saturating_sub(self.born_ns?))
     }
 
+    /// Bytes that it takes with its names, by the path that it had first.
+    fn bytes_kept(&self) -> usize {
+        let path = self.made_as.as_ref().or(self.path.as_ref());
+        FILE_BYTES + PATHS * path.map_or(0, Vec::len)
+    }
+
     /// Whether it came or went.
     fn counts(&self) -> bool {
         self.end.is_some() || (self.born_ns.is_some() && !self.told)
@@ -135,6 +145,9 @@ pub struct Lives {
     selection: Selection,
     by: By,
     next: u64,
+    /// Bytes that the files may take, and that they take.
+    most: usize,
+    used: usize,
     /// By age.
     lives: BTreeMap<u64, Life>,
     inodes: HashMap<Inode, u64>,
@@ -150,12 +163,19 @@ impl Lives {
             selection,
             by,
             next: 0,
+            most: BYTES_MAX,
+            used: 0,
             lives: BTreeMap::new(),
             inodes: HashMap::new(),
             index: Index::default(),
             totals: Totals::default(),
             settled: Settled::default(),
         }
+    }
+
+    /// So many bytes are there for the files.
+    pub fn limit(&mut self, bytes: usize) {
+        self.most = bytes;
     }
 
     /// A file was opened. `created`: whether this made it. `asked`: the absolute path that was asked for, where it is known.
@@ -379,9 +399,11 @@ impl Lives {
     }
 
     fn add(&mut self, life: Life) -> u64 {
-        if self.lives.len() >= FOLLOWED_MAX {
+        let more = life.bytes_kept();
+        if self.used + more > self.most && !self.lives.is_empty() {
             self.settle();
         }
+        self.used += more;
         self.next += 1;
         self.lives.insert(self.next, life);
         self.next
@@ -392,7 +414,8 @@ impl Lives {
         let mut order: Vec<(bool, bool, u64)> =
             self.lives.iter().map(|(id, life)| (life.end.is_none(), life.born_ns.is_some(), *id)).collect();
         order.sort_unstable();
-        for (_, _, id) in order.into_iter().take(FOLLOWED_MAX / 2) {
+        let half = order.len().div_ceil(2);
+        for (_, _, id) in order.into_iter().take(half) {
             self.index.forget(id);
             let Some(mut life) = self.lives.remove(&id) else { continue };
             life.bytes = self.bytes_of(&life);
@@ -404,6 +427,8 @@ impl Lives {
                 self.settled.add(&life, self.by);
             }
         }
+        // Renames change how long a path is.
+        self.used = self.lives.values().map(Life::bytes_kept).sum();
     }
 
     fn is_selected(&self, life: &Life) -> bool {
@@ -433,6 +458,7 @@ impl Lives {
 
     fn take(&mut self, id: u64) -> Option<Life> {
         let mut life = self.lives.remove(&id)?;
+        self.used = self.used.saturating_sub(life.bytes_kept());
         life.bytes = self.bytes_of(&life);
         if let Some(inode) = life.inode.filter(|inode| self.inodes.get(inode) == Some(&id)) {
             self.inodes.remove(&inode);

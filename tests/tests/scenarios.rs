@@ -185,7 +185,7 @@ fn a_writer_waits_for_its_dirty_pages() {
     let first = found.first("dirty-throttling");
     let named = ["comm", "path", "disk"].map(|name| &first[name]);
     let table = disk.dir().join("table");
-    assert_eq!(named, [&json!("dd"), &json!(table.to_str().unwrap()), &json!(disk.name())], "{found}");
+    assert_eq!(named, [&json!("dd"), &json!(table.to_str().unwrap()), &json!(disk.name())], "{first:#}");
     found.only(&["dirty-throttling"]);
 }
 

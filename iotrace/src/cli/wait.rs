@@ -122,8 +122,9 @@ fn beside(row: &WaitRow) -> String {
     }
     let Some(peers) = &row.peers else { return String::new() };
     let arrow = if row.reason == Some(Reason::PipeEmpty) { "<-" } else { "->" };
+    // The end is what is left of a cell that is cut.
     let names: Vec<String> =
-        peers.iter().map(|peer| format!("{} {} ({})", name_cell(Some(&peer.comm)), peer.pid, peer.state)).collect();
+        peers.iter().map(|peer| format!("{} {} {}", peer.state, name_cell(Some(&peer.comm)), peer.pid)).collect();
     if names.is_empty() { format!(" {arrow} {UNKNOWN}") } else { format!(" {arrow} {}", names.join(", ")) }
 }
 

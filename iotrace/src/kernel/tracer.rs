@@ -173,7 +173,10 @@ impl Tracer {
             Subject::CopyUps => plan.copy_ups,
             Subject::Waits => plan.waits,
         });
-        let subjects: Vec<Subject> = subjects.collect();
+        let mut subjects: Vec<Subject> = subjects.collect();
+        // Calls on files are counted from the moment on in which their programs are attached, before the time that is told: so they come
+        // last, when all else is ready.
+        subjects.sort_by_key(|subject| *subject == Subject::Files);
         let ways = if plan.files.any() { ways(plan, &functions) } else { Ways::default() };
         object.load_ahead(subjects.iter().flat_map(|subject| match subject {
             Subject::Files => ways.programs(&kernel),
@@ -182,8 +185,12 @@ impl Tracer {
             other => wanted::programs(*other, best(*other, preempted), &kernel),
         }));
         let mut unseen = Vec::new();
+        let mut earlier = waits.as_mut();
         for subject in subjects {
             let new = if subject == Subject::Files {
+                if let Some(waits) = earlier.take() {
+                    waits.add_earlier(&plan.filters, plan.wait_kinds);
+                }
                 let (used, new) = files(&object, &ways, &kernel)?;
                 mechanism = used;
                 new
@@ -206,7 +213,7 @@ impl Tracer {
             attached.join(new);
         }
         let log = (plan.log_level != 0).then(|| KernelLog::new(attached.programs())).transpose()?;
-        if let Some(waits) = &mut waits {
+        if let Some(waits) = earlier {
             waits.add_earlier(&plan.filters, plan.wait_kinds);
         }
         let began_ns = monotonic_ns();

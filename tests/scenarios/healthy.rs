@@ -27,7 +27,7 @@ while True:
     Program::start(Command::new("python3").args(["-c", SERVER]).current_dir(place))
 }
 
-/// A database that commits a batch each second.
+/// A database that commits a batch every two seconds.
 pub(crate) fn database(place: &Path) -> Program {
     const BATCHES: &str = "
 import sqlite3, time
@@ -37,7 +37,7 @@ while True:
     with database:
         database.executemany('insert into orders (text) values (?)', (('order %d' % n,) for n in range(503)))
     database.execute('select count(*), max(text) from orders').fetchall()
-    time.sleep(1)
+    time.sleep(2)
 ";
     Program::start(Command::new("python3").args(["-c", BATCHES]).current_dir(place))
 }

@@ -94,6 +94,12 @@ impl Diagnosis {
         first
     }
 
+    /// The finding of a rule, whatever else there is.
+    #[track_caller]
+    pub(crate) fn finding(&self, rule: &str) -> &Value {
+        self.rows.iter().find(|row| row["rule"] == rule).unwrap_or_else(|| panic!("no {rule}: {self}"))
+    }
+
     /// Fails unless all that was found is of these rules.
     #[track_caller]
     pub(crate) fn only(&self, rules: &[&str]) {

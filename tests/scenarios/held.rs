@@ -4,6 +4,7 @@ use super::Program;
 use iotrace_tests::harness::LoopDisk;
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -79,7 +80,12 @@ pub(crate) fn dirty(disk: &LoopDisk) -> Option<(Settings, Program)> {
         (bdi.join("max_bytes"), DIRTY.to_string(), DIRTY.to_string()),
         (bdi.join("strict_limit"), "1".into(), "0".into()),
     ])?;
-    Some((settings, Program::script(disk.dir(), WRITER)))
+    let writer = Program::script(disk.dir(), WRITER);
+    // Until it writes, and some of that is on the disk.
+    while !disk.dir().join("table").metadata().is_ok_and(|table| table.blocks() * 512 >= DIRTY) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Some((settings, writer))
 }
 
 /// A program that syncs much, and one that waits for it.

@@ -44,7 +44,7 @@ impl Cost {
 pub(crate) struct Figure {
     /// Which.
     pub(crate) operation: Operation,
-    /// Nanoseconds without tracing, mean of before and after.
+    /// Nanoseconds without tracing, see [`untraced`].
     pub(crate) untraced: Spread,
     /// Nanoseconds added to that.
     pub(crate) added: Spread,
@@ -130,7 +130,7 @@ impl Rounds {
         let lossy = running.stop()?;
         let after = self.operations(bench, plan)?;
         let disturbed = watch.is_some_and(Watch::take);
-        let untraced = before.iter().zip(after).map(|(before, after)| (before + after) / 2.0);
+        let untraced = before.iter().zip(after).map(|(&before, after)| untraced(plan.place, before, after));
         self.turns.push(Turn { pairs: untraced.zip(traced).collect(), disturbed, lossy });
         let (name, seconds) = (self.contestant.name, Duration::as_secs_f64);
         eprintln!("xtask:   {name}: {:.1} s, {:.1} s of them to start", seconds(&began.elapsed()), seconds(&started));
@@ -180,9 +180,26 @@ impl Rounds {
     }
 }
 
+/// What an operation takes untraced, by the measurements before and after the traced one. A clock is faster at times and
+/// slower at others: their mean. A count of instructions is not; it only grows, by other work that is put down to the
+/// thread: the smaller.
+fn untraced(place: Place, before: f64, after: f64) -> f64 {
+    match place {
+        Place::Instructions => before.min(after),
+        Place::Here | Place::Vm => f64::midpoint(before, after),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_instructions_are_counted_work_of_others_beside_an_untraced_measurement_changes_nothing() {
+        assert_eq!(untraced(Place::Instructions, 28_000.0, 2_000_000.0), 28_000.0);
+        assert_eq!(untraced(Place::Instructions, 2_000_000.0, 28_000.0), 28_000.0);
+        assert_eq!(untraced(Place::Here, 100.0, 300.0), 200.0);
+    }
 
     fn rounds(turns: &[(f64, f64, bool)]) -> Rounds {
         let turn = |&(untraced, traced, disturbed)| Turn {

@@ -161,11 +161,18 @@ log = os.open('log', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 try:
     while True: os.write(log, bytes(65536))
 except OSError: pass
+# What was kept for blocks that were not allocated yet is free again.
+os.fsync(log)
 count(lambda: os.write(log, bytes(4096)), errno.ENOSPC, 6)
 for name in range(100000):
     try: os.close(os.open('x%d' % name, os.O_WRONLY | os.O_CREAT))
     except OSError as error: break
-count(lambda: os.open('new' * 60, os.O_WRONLY | os.O_CREAT), errno.ENOSPC, 3)
+made = 0
+def new():
+    global made
+    os.close(os.open('new' * 60 + str(made), os.O_WRONLY | os.O_CREAT))
+    made += 1
+count(new, errno.ENOSPC, 3)
 os.close(log)
 subprocess.run(['mount', '-o', 'remount,ro', sys.argv[1]], check=True)
 count(lambda: os.open('log', os.O_WRONLY), errno.EROFS, 5)

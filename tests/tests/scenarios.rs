@@ -80,6 +80,7 @@ fn j4_a_slow_node_is_slow_for_one_of_five_reasons() {
         let _playing = node.play(container::SYNCS);
         let found = node.diagnosis(3);
         node.assert_names(found.first("sync-per-write"), "dd", "/data/journal");
+        // A slow disk is busy with that, too.
         found.only(&["sync-per-write", "disk-saturated"]);
     }
     {

@@ -295,9 +295,9 @@ impl Output {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Tracing")]
 pub struct Tracing {
-    /// Size of the ring buffer between kernel and iotrace
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "8MiB")]
-    buffer: u32,
+    /// Size of the ring buffer between kernel and iotrace [default: 8MiB; 4MiB where the kernel adds up]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    buffer: Option<u32>,
     /// Most memory for maps and caches together [default: 64MiB]
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     max_memory: Option<u64>,
@@ -330,9 +330,9 @@ impl Tracing {
     ///
     /// When the ring buffer leaves too little of the memory.
     pub fn apply(&self, plan: &mut Plan) -> Result<(), Misused> {
-        plan.buffer = self.buffer;
-        plan.max_memory = budget::limit(self.max_memory, self.buffer);
-        if self.max_memory.is_some_and(|most| u64::from(self.buffer) > most / 2) {
+        plan.buffer = self.buffer.unwrap_or_else(|| budget::buffer(plan));
+        plan.max_memory = budget::limit(self.max_memory, plan.buffer);
+        if self.max_memory.is_some_and(|most| u64::from(plan.buffer) > most / 2) {
             return Err(Misused("--buffer takes more than half of --max-memory".into()));
         }
         plan.mechanism = match self.mechanism {

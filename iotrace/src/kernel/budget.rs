@@ -18,8 +18,9 @@ use iotrace_common::{
 
 /// The limit where nobody says another, and the ring buffer that is in it.
 pub const DEFAULT: u64 = 64 << 20;
-/// The ring buffer that [`DEFAULT`] allows for.
+/// The ring buffer that [`DEFAULT`] allows for, and that which is enough where only names pass through it.
 pub const DEFAULT_BUFFER: u32 = 8 << 20;
+const NAMES_BUFFER: u32 = 4 << 20;
 /// The lowest limit: less would leave too little for rows.
 pub const LEAST: u64 = 32 << 20;
 
@@ -100,6 +101,12 @@ impl Shares {
     }
 }
 
+/// The ring buffer where nobody says how large, bytes.
+pub fn buffer(plan: &Plan) -> u32 {
+    let streams = plan.stream_io || plan.stream_sync || plan.stream_copy_ups || plan.stream_block || plan.lives;
+    if plan.sum && !streams { NAMES_BUFFER } else { DEFAULT_BUFFER }
+}
+
 /// The limit, bytes: what was asked for, or enough for the ring buffer that was.
 pub fn limit(asked: Option<u64>, buffer: u32) -> u64 {
     asked.unwrap_or(DEFAULT + u64::from(buffer.saturating_sub(DEFAULT_BUFFER)))
@@ -111,7 +118,7 @@ pub fn divide(plan: &Plan, histograms: u32) -> Shares {
     let fixed = [
         (true, u64::from(plan.buffer)),
         // Followed processes, the small maps, and what the allocator leaves unused.
-        (true, UNDER_WAY * hash::<u32, u8>() + (1 << 20)),
+        (true, UNDER_WAY * hash::<u32, u8>() + (2 << 20)),
         (files, PLACES * (size_of::<Thread>() as u64 + hash::<u32, u32>())),
         (files, UNDER_WAY * hash::<PendingKey, Pending>()),
         (plan.counts_mappings(), FEW_UNDER_WAY * hash::<u32, u64>()),
@@ -169,14 +176,17 @@ mod tests {
 
     fn plans() -> Vec<Plan> {
         let files = FileOps::ALL;
-        let plan = Plan { buffer: DEFAULT_BUFFER, max_memory: DEFAULT, ..Plan::default() };
-        vec![
+        let plan = Plan { max_memory: DEFAULT, ..Plan::default() };
+        [
             Plan { files, sum: true, ..plan.clone() },
             Plan { files, stream_io: true, ..plan.clone() },
             Plan { files, stream_io: true, stream_block: true, ..plan.clone() },
             Plan { stream_block: true, histogram: Some(Grouping::Operation), ..plan.clone() },
             Plan { files, sum: true, lives: true, ..plan },
         ]
+        .into_iter()
+        .map(|plan| Plan { buffer: buffer(&plan), ..plan })
+        .collect()
     }
 
     #[test]
@@ -212,12 +222,17 @@ mod tests {
     fn the_numbers_in_docs_running_md() {
         let plan = plans().remove(0);
         for (mib, expected) in
-            [(32, (2_368, 2_413, 603)), (64, (16_896, 16_951, 4_237)), (256, (104_128, 104_181, 26_045))]
+            [(32, (3_776, 3_776, 944)), (64, (18_304, 18_314, 4_578)), (256, (105_536, 105_544, 26_386))]
         {
             let shares = divide(&Plan { max_memory: mib << 20, ..plan.clone() }, 64);
             assert_eq!((shares.rows, shares.files, shares.processes), expected, "{mib}");
         }
         assert_eq!((ROWS.bytes, FILES.bytes, PROCESSES.bytes), (1618, 520, 680));
+    }
+
+    #[test]
+    fn names_take_a_smaller_ring_buffer_than_events() {
+        assert_eq!(plans().iter().map(|plan| plan.buffer >> 20).collect::<Vec<_>>(), [4, 8, 8, 8, 8]);
     }
 
     #[test]

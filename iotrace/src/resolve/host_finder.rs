@@ -152,8 +152,11 @@ impl Finder {
             let (_, table) = finder.tables.get(&file.who)?;
             table.covering(&file.path).filter(|mount| mount.dev == file.dev).map(|mount| mount.id)
         };
-        // A container's first process begins with the mounts that it was started from.
-        let started = |finder: &Self| file.contained && finder.has_our_mounts(&file.who);
+        // A container's first process begins with the mounts that it was started from, then has a copy of them, and changes its root
+        // last: a table that was read before that leads nowhere.
+        let started = |finder: &Self| {
+            file.contained && finder.tables.get(&file.who).is_some_and(|(_, table)| finder.has_our_root(table))
+        };
         if covered(self).is_none() || started(self) {
             self.read(&file.who, file.pid, file.start_ns);
         }
@@ -216,13 +219,13 @@ impl Finder {
     /// Whether a table is that of iotrace's own mount namespace.
     fn has_our_mounts(&self, who: &Who) -> bool {
         let root = self.tables.get(who).and_then(|(_, table)| table.root());
-        root.zip(self.own.as_ref()).is_some_and(|(root, (_, own))| own.has(root.id))
+        root.zip(self.own.as_ref()).is_some_and(|(root, (_, own))| own.has(root))
     }
 
-    /// Whether the root directory is of the file system of iotrace's own.
+    /// Whether the root directory is iotrace's own, though it may be a copy of that mount.
     fn has_our_root(&self, table: &MountTable) -> bool {
-        let root = |table: &MountTable| table.root().map(|root| root.dev);
-        self.own.as_ref().is_none_or(|(_, own)| root(table).is_none() || root(own) == root(table))
+        let ours = self.own.as_ref().and_then(|(_, own)| own.root());
+        table.root().zip(ours).is_none_or(|(root, ours)| root.shows_the_same(ours))
     }
 
     /// Reads a process's mount table; what was known stays when the process is gone.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::resolve::mount_table::Mount;
 
 /// A file of this process, and its mount.
 fn question(path: &Path) -> Question {
@@ -60,6 +61,36 @@ fn a_process_number_used_again_does_not_lend_its_mounts() {
     assert!(finder.tables.is_empty());
     finder.read(&own.who, own.pid, own.start_ns);
     assert_eq!(finder.tables.len(), 1);
+}
+
+#[test]
+fn a_containers_table_from_before_its_root_was_changed_is_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let question = question(&file);
+    let mut finder = Finder::default();
+    let root = finder.own().root().unwrap().clone();
+    let contained = Question { contained: true, ino: question.ino + 1, ..question };
+    for (root, again) in
+        [(Mount { id: u64::MAX, ..root.clone() }, true), (Mount { root: b"/of/it".to_vec(), ..root }, false)]
+    {
+        let before = MountTable::of(vec![root.clone()]);
+        finder.tables.insert(contained.who.clone(), (Instant::now(), before));
+        finder.find(&contained);
+        assert_eq!(finder.tables[&contained.who].1.root() != Some(&root), again, "{root:?}");
+    }
+}
+
+#[test]
+fn a_number_of_a_mount_that_was_used_before_makes_no_mount_the_hosts() {
+    let mut finder = Finder::default();
+    let root = finder.own().root().unwrap().clone();
+    let who = Who::Process(1, 1);
+    for (root, ours) in [(root.clone(), true), (Mount { dev: root.dev + 1, ..root }, false)] {
+        finder.tables.insert(who.clone(), (Instant::now(), MountTable::of(vec![root])));
+        assert_eq!(finder.has_our_mounts(&who), ours);
+    }
 }
 
 #[test]

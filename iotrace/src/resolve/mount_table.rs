@@ -29,6 +29,11 @@ impl MountTable {
         Self { mounts: text.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect() }
     }
 
+    #[cfg(test)]
+    pub(super) fn of(mounts: Vec<Mount>) -> Self {
+        Self { mounts }
+    }
+
     /// The mount that a path leads to: the one at the longest place, of several there the last.
     pub(super) fn covering(&self, path: &[u8]) -> Option<&Mount> {
         let covers = self.mounts.iter().filter(|mount| below(path, &mount.place).is_some());
@@ -59,9 +64,9 @@ impl MountTable {
         self.mounts.iter().rfind(|mount| mount.place == b"/")
     }
 
-    /// Whether it has a mount with this number.
-    pub(super) fn has(&self, id: u64) -> bool {
-        self.mounts.iter().any(|mount| mount.id == id)
+    /// Whether it has this mount, by its number: one that was unmounted since may have lent its own to another.
+    pub(super) fn has(&self, mount: &Mount) -> bool {
+        self.mounts.iter().any(|other| other.id == mount.id && other.shows_the_same(mount))
     }
 }
 
@@ -77,6 +82,11 @@ impl Mount {
         let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
         let fs = rest.next()?.to_vec();
         Some(Self { id, dev, root, place, fs, options: rest.nth(1)?.to_vec() })
+    }
+
+    /// Whether it is the same directory of the same file system, wherever it is seen.
+    pub(super) fn shows_the_same(&self, other: &Self) -> bool {
+        (self.dev, &self.root) == (other.dev, &other.root)
     }
 
     /// The path of a file inside the file system, from its path in the namespace.
@@ -148,7 +158,8 @@ mod tests {
             assert_eq!(mount.and_then(|mount| mount.inside(path)).as_deref(), Some(inside));
         }
         assert_eq!(table.covering(b"pipe:[7]"), None);
-        assert!(table.has(32) && !table.has(34));
+        let mount = table.covering(b"/mnt/t\\x").unwrap();
+        assert!(table.has(mount) && !table.has(&Mount { id: 34, ..mount.clone() }));
         assert_eq!(table.root().map(|mount| mount.id), Some(27));
     }
 

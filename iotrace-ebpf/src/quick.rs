@@ -176,8 +176,12 @@ fn end<const INDEX: usize>(regs: Pointer, ret: i64) -> Option<()> {
         find::<INDEX>(thread, task, regs)?;
         (thread, 0)
     } else {
+        let task = current();
+        let Some(thread) = own(task) else {
+            // It may have a record elsewhere, but not where it is none of those that count.
+            return if is_wanted(task) { None } else { Some(()) };
+        };
         let end_ns = now();
-        let thread = own(current())?;
         if thread.call != call!(mark::CALL_NAME) {
             return None;
         }

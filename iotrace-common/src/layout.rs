@@ -273,6 +273,8 @@ layout! {
     type_vfsmount: optional ["vfsmount"];
     /// Type of `struct mount`.
     type_mount: optional ["mount"];
+    /// Type of `struct task_struct`.
+    type_task: optional ["task_struct"];
     /// Number of a type that is two words of 64 bits.
     type_words: optional ["timespec64"];
     /// `struct task_struct` -> `struct cred *`.

@@ -4,14 +4,14 @@ use crate::{
     aio, copyup,
     file::{self, Place},
     filter, io,
-    kernel::{Pointer, current, load, now, offset, present, read},
+    kernel::{current, load, now, offset, present, read},
     mapping,
     maps::{CALLS, SCRATCH_ENTER, count, enabled},
     naming, open,
     registers::{self, Registers},
     task,
 };
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use iotrace_common::{
     call::{self, CallSpec, CallTable, NONE, TABLE_LEN},
     io::UNKNOWN,
@@ -79,8 +79,8 @@ pub fn spec(number: i64) -> Option<(Spec, bool)> {
         return None;
     }
     let status: u32 = if enabled!(TASK_BTF) {
-        // SAFETY: the helper has no preconditions; what is loaded from its result the verifier tracks.
-        unsafe { load(generated::bpf_get_current_task_btf() as Pointer, offset!(task_status)) }
+        // SAFETY: what is loaded the verifier tracks.
+        unsafe { load(task::typed(), offset!(task_status)) }
     } else {
         read(current(), offset!(task_status))
     };

@@ -3,9 +3,8 @@
 use crate::{
     kernel::{Pointer, current, fetch, offset, read, typed, view},
     maps::{ANNOUNCED, FILES, SEEN_FILES, SEEN_FILES_BITS, enabled},
-    path,
+    path, task,
 };
-use aya_ebpf::helpers::generated;
 use iotrace_common::file::{FileKey, STATE_DELETED, SeenFile};
 
 /// File type bits of `i_mode` (include/uapi/linux/stat.h); permissions may change, and are no part of an identity.
@@ -169,19 +168,15 @@ impl Place {
 #[inline(always)]
 pub fn of_descriptor(fd: i32) -> Pointer {
     let (length, array): (u32, Pointer) = if enabled!(TASK_BTF) {
-        // SAFETY: the helper has no preconditions; what is loaded from its result the verifier tracks.
-        unsafe {
-            let task = generated::bpf_get_current_task_btf() as Pointer;
-            let files = typed!(task, task_files, u64) as Pointer;
-            if files.is_null() {
-                return core::ptr::null();
-            }
-            let table = typed!(files, files_fdt, u64) as Pointer;
-            if table.is_null() {
-                return core::ptr::null();
-            }
-            (typed!(table, fdt_max, u32) as u32, typed!(table, fdt_fd, u64) as Pointer)
+        let files = typed!(task::typed(), task_files, u64) as Pointer;
+        if files.is_null() {
+            return core::ptr::null();
         }
+        let table = typed!(files, files_fdt, u64) as Pointer;
+        if table.is_null() {
+            return core::ptr::null();
+        }
+        (typed!(table, fdt_max, u32) as u32, typed!(table, fdt_fd, u64) as Pointer)
     } else {
         let files: Pointer = read(current(), offset!(task_files));
         let table: Pointer = read(files, offset!(files_fdt));

@@ -142,13 +142,21 @@ pub fn registers() -> Option<Registers<false>> {
     Some(unsafe { Registers::new(regs) })
 }
 
+/// The current task, to be read with typed loads. A cast takes the verifier's trust away: of each member of what it trusts it looks the
+/// structure up under three more names (`btf_nested_type_is_trusted` of kernel/bpf/verifier.c), each time among all types, and that
+/// was a quarter of the time that loading took.
+#[inline(always)]
+pub fn typed() -> Pointer {
+    // SAFETY: the helper has no preconditions; what is loaded from its result the verifier tracks.
+    let task = unsafe { generated::bpf_get_current_task_btf() as Pointer };
+    if enabled!(CAST) { cast(task, offset!(type_task)) } else { task }
+}
+
 /// Address of the current task's mount namespace.
 #[inline(always)]
 pub fn mounts() -> u64 {
     if enabled!(CAST) {
-        // SAFETY: as in `uid`.
-        let task = unsafe { generated::bpf_get_current_task_btf() as Pointer };
-        let namespaces = typed!(task, task_nsproxy, u64) as Pointer;
+        let namespaces = typed!(typed(), task_nsproxy, u64) as Pointer;
         return if namespaces.is_null() { 0 } else { typed!(namespaces, nsproxy_mounts, u64) };
     }
     let namespaces: Pointer = read(current(), offset!(task_nsproxy));
@@ -166,10 +174,8 @@ pub fn describe() -> Task {
 #[inline(always)]
 pub fn uid() -> u32 {
     if enabled!(CAST) {
-        // SAFETY: the helper has no preconditions; what is loaded from its result the verifier tracks.
-        let task = unsafe { generated::bpf_get_current_task_btf() as Pointer };
         // What the helper does besides is to look numbers of that namespace up in it.
-        let cred = typed!(task, task_cred, u64) as Pointer;
+        let cred = typed!(typed(), task_cred, u64) as Pointer;
         return if cred.is_null() { 0 } else { typed!(cred, cred_uid, u32) as u32 };
     }
     bpf_get_current_uid_gid() as u32
@@ -192,7 +198,7 @@ pub fn nobody() -> Task {
 #[inline(always)]
 pub fn comm() -> [u8; COMM_LEN] {
     if enabled!(CAST) {
-        // SAFETY: as in `uid`; what is there is cast to two words. Any bytes are a name, and both types have the same size.
+        // SAFETY: what is loaded the verifier tracks; what is there is cast to two words. Any bytes are a name, and both types have the same size.
         return unsafe {
             let task = generated::bpf_get_current_task_btf() as Pointer;
             let words = cast(task.wrapping_add(offset!(task_comm)), offset!(type_words));

@@ -160,6 +160,7 @@ fn cast(btf: &Btf, layout: &KernelLayout) -> Option<u32> {
         layout.type_dentry,
         layout.type_vfsmount,
         layout.type_mount,
+        layout.type_task,
         layout.type_words,
         layout.task_cred,
         layout.cred_uid,

@@ -330,6 +330,11 @@ fn ways<'a>(plan: &Plan, functions: &'a CallFunctions<'_>) -> Ways<'a> {
             ways.unfit.push(format!("{mechanism}: {reason}"));
             continue;
         }
+        if mechanism == Mechanism::Kprobe && wanted::probe_kind().is_none() {
+            // Otherwise that would show only when a program for all ends of calls is loaded, which takes long.
+            ways.unfit.push(format!("{mechanism}: this kernel has no kprobes"));
+            continue;
+        }
         let choices = functions.as_deref().unwrap_or_default();
         let choices = if mechanism == Mechanism::Tracepoint { &[] } else { choices };
         let all = choices.iter().map(Vec::as_slice).chain(choices.is_empty().then_some(&[] as &[Function]));

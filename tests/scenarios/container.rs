@@ -49,6 +49,12 @@ pub(crate) const COPY_UPS: &str =
 /// Bytes of each.
 const MODEL: usize = 16 << 20;
 
+/// An application that prints without end, which its runtime writes down.
+pub(crate) const PRINTS_MUCH: &str =
+    "l=0123456789abcdef; while [ ${#l} -lt 4096 ]; do l=$l$l; done; while :; do echo $l; usleep 1000; done";
+/// Bytes that an image takes that is pulled again and again.
+const IMAGE_SIZE: usize = 48 << 20;
+
 /// A node with one disk.
 pub(crate) struct Node {
     /// What runs its containers.
@@ -71,6 +77,29 @@ impl Node {
         let noise = Program::noise(disk.dir());
         let containerd = Containerd::start_on(disk.dir(), &[NAMESPACE], &[]);
         Self { containerd, _noise: noise, disk }
+    }
+
+    /// Starts the container, whose output goes to a log file on the disk, and waits until something is there.
+    pub(crate) fn play_to(&self, log: &Path, script: &str) -> Playing<'_> {
+        let uri = format!("file://{}", log.display());
+        let client = self.containerd.container(NAMESPACE, NAME).options(["--log-uri", &uri]).start(script);
+        let playing = Playing { node: self, client };
+        let until = Instant::now() + Duration::from_secs(30);
+        while !log.metadata().is_ok_and(|log| log.len() > 0) {
+            assert!(Instant::now() < until, "the container prints nothing");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        playing
+    }
+
+    /// A client that fetches an image again and again.
+    pub(crate) fn fetch_images(&self) -> Program {
+        const NAME: &str = "example.com/model:1";
+        let archive = self.containerd.archive(NAME, IMAGE_SIZE);
+        let ctr = self.client();
+        let archive = archive.display();
+        let script = format!("while :; do {ctr} images import {archive}; {ctr} images rm --sync {NAME}; done");
+        Program::start(Command::new("sh").args(["-c", &script]))
     }
 
     /// Starts the container, and waits until it says that it is ready.
@@ -111,13 +140,15 @@ impl Node {
 
     /// A client of containerd that begins anew again and again: each lease is a transaction of containerd's database.
     pub(crate) fn bother(&self) -> Program {
-        let client = self.containerd.ctr(NAMESPACE);
-        let words: Vec<String> = std::iter::once(client.get_program())
-            .chain(client.get_args())
-            .map(|word| word.to_str().unwrap().to_owned())
-            .collect();
-        let lease = format!("while :; do {} leases create; done", words.join(" "));
+        let lease = format!("while :; do {} leases create; done", self.client());
         Program::start(Command::new("sh").args(["-c", &format!("{lease} & {lease} & {lease} & wait")]))
+    }
+
+    /// Its client, for the shell.
+    fn client(&self) -> String {
+        let client = self.containerd.ctr(NAMESPACE);
+        let words = std::iter::once(client.get_program()).chain(client.get_args());
+        words.map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }
 
     /// What diagnose finds in so many seconds.

@@ -6,6 +6,7 @@ pub(crate) mod agent;
 pub(crate) mod container;
 pub(crate) mod healthy;
 pub(crate) mod held;
+pub(crate) mod usual;
 pub(crate) mod words;
 
 use iotrace_tests::harness::{Iotrace, LoopDisk};

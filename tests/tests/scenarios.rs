@@ -5,7 +5,7 @@
 mod scenarios;
 
 use iotrace_tests::{harness::*, need, skip};
-use scenarios::{Diagnosis, agent, alone, container, healthy, held, words};
+use scenarios::{Diagnosis, agent, alone, container, healthy, held, usual, words};
 use serde_json::json;
 
 #[test]
@@ -207,6 +207,80 @@ fn one_waits_for_the_journal_because_another_syncs() {
     assert_eq!((&waits["pid"], &waits["path"]), (&json!(victim.pid()), &path("orders")), "{first:#}");
     // Whether the disk is busy too depends on how fast it is.
     found.only(&["journal-contention", "disk-saturated"]);
+}
+
+/// A program on a disk of its own, beside one that does nothing wrong, and what is found: the rule with process, file and disk. The disk
+/// may be busy with it, depending on how fast it is.
+#[track_caller]
+fn is_found(rule: &str, file: Option<&str>, start: impl FnOnce(&std::path::Path) -> scenarios::Program) {
+    let _alone = alone();
+    let disk = LoopDisk::new(1024);
+    let _noise = scenarios::Program::noise(disk.dir());
+    let program = start(disk.dir());
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let found = Diagnosis::of(Iotrace::new("diagnose"), &disk, 3);
+    let first = found.first(rule);
+    assert_eq!((&first["pid"], &first["disk"]), (&json!(program.pid()), &json!(disk.name())), "{found}");
+    if let Some(file) = file {
+        assert_eq!(first["path"], disk.dir().join(file).to_str().unwrap(), "{found}");
+    }
+    assert_ne!(first["severity"], "info", "{found}");
+    found.only(&[rule, "disk-saturated"]);
+}
+
+#[test]
+fn small_files_are_synced_one_by_one() {
+    need!(bpf, loop_devices);
+    is_found("sync-per-file", None, usual::syncs_files);
+}
+
+#[test]
+fn a_file_is_read_again_and_again() {
+    need!(bpf, loop_devices);
+    is_found("read-again", Some("settings"), usual::reads_again);
+}
+
+#[test]
+fn a_file_is_read_byte_by_byte() {
+    need!(bpf, loop_devices);
+    is_found("one-byte-reads", Some("table"), usual::reads_bytes);
+}
+
+#[test]
+fn a_file_is_read_in_order_around_the_page_cache() {
+    need!(bpf, loop_devices);
+    is_found("missing-read-ahead", Some("table"), usual::reads_around);
+}
+
+#[test]
+fn a_container_prints_without_end() {
+    need!(bpf, loop_devices, containers);
+    let _alone = alone();
+    let node = container::Node::start();
+    let log = node.disk.dir().join("web.log");
+    let _playing = node.play_to(&log, container::PRINTS_MUCH);
+    let found = node.diagnosis(3);
+    let first = found.finding("container-output");
+    assert_eq!((&first["path"], &first["disk"]), (&json!(log.to_str().unwrap()), &json!(node.disk.name())), "{found}");
+    assert_eq!((&first["pid"], &first["container"]["id"]), (&json!(node.shim()), &json!(container::NAME)), "{first:#}");
+    assert_eq!(first["role"], "runtime", "{first:#}");
+    // Its log grows meanwhile, and how fast depends on the machine.
+    found.only(&["container-output", "runaway-log", "disk-saturated"]);
+}
+
+#[test]
+fn a_runtime_fetches_an_image() {
+    need!(bpf, loop_devices, containers);
+    let _alone = alone();
+    let node = container::Node::start();
+    let _client = node.fetch_images();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let found = node.diagnosis(4);
+    let first = found.first("image-unpack");
+    let named = ["pid", "comm", "disk", "role"].map(|name| &first[name]);
+    let expected = [&json!(node.containerd.pid()), &json!("containerd"), &json!(node.disk.name()), &json!("runtime")];
+    assert_eq!(named, expected, "{found}");
+    found.only(&["image-unpack", "disk-saturated"]);
 }
 
 /// Nothing that costs something is found in two seconds of a program on a disk of its own.

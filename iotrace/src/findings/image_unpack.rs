@@ -8,8 +8,6 @@ use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 pub(super) const RULE: Rule =
     Rule { name: "image-unpack", page: include_str!("../../../docs/findings/image-unpack.md"), find };
 
-/// Less a second nobody notices.
-const PER_SECOND: f64 = 1024.0 * 1024.0;
 /// Share of the time in writes and syncs from which it costs others something.
 const SHARE: f64 = 0.25;
 /// Rows that prove it.
@@ -20,6 +18,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
     for row in facts.rows.iter().filter(|row| row.counters.writes > 0 && runtime::is_image(row)) {
         runtimes.entry(row.pid).or_default().push(row);
     }
+    runtimes.retain(|pid, _| runtime::unpacks(facts, *pid));
     runtimes.into_values().filter_map(|rows| judge(facts, rows)).collect()
 }
 
@@ -28,15 +27,23 @@ fn judge(facts: &Facts, mut rows: Vec<&Row>) -> Option<Finding> {
     rows.sort_by_key(|row| Reverse(row.counters.write_bytes));
     let first = *rows.first()?;
     let written: u64 = rows.iter().map(|row| row.counters.write_bytes).sum();
-    let ns: u64 = rows.iter().map(|row| row.counters.write_ns + row.counters.sync_ns).sum();
-    let (rate, share) = (facts.per_second(written), facts.share(ns));
-    if rate < PER_SECOND {
-        return None;
-    }
+    let databases = facts.rows.iter().filter(|row| row.pid == first.pid && runtime::is_metadata(row));
+    let syncs = |row: &Row| row.counters.syncs + row.counters.sync_writes;
+    let sync_ns = |row: &Row| row.counters.sync_ns + row.counters.sync_write_ns;
+    let (database_syncs, database_ns) =
+        databases.fold((0, 0), |(count, ns), row| (count + syncs(row), ns + sync_ns(row)));
+    let ns = rows.iter().map(|row| row.counters.write_ns + sync_ns(row)).sum::<u64>() + database_ns;
+    let share = facts.share(ns);
     let mut evidence = vec![
-        format!("{} to {} files, {}", bytes(written), rows.len(), words::rate(rate)),
+        format!("{} to {} files, {}", bytes(written), rows.len(), words::rate(facts.per_second(written))),
         format!("{} of the time in writes and syncs; the largest: {}", words::per_cent(share), words::file(first)),
     ];
+    if database_syncs > 0 {
+        evidence.push(format!(
+            "of that {} in {database_syncs} syncs of its own databases",
+            words::per_cent(facts.share(database_ns))
+        ));
+    }
     evidence.extend(words::place(first));
     Some(Finding {
         rule: RULE.name,

@@ -1,6 +1,10 @@
 //! What container runtimes do for themselves, by the files that they use.
 
+use super::Facts;
 use crate::view::top::Row;
+
+/// Less that is written for images in a second nobody notices, bytes.
+const IMAGES_PER_SECOND: f64 = 1024.0 * 1024.0;
 
 /// Names of the databases in which runtimes have their own state: of containerd (`io.containerd.metadata.v1.bolt/meta.db`,
 /// metadata/plugin of containerd) and its snapshotters (`metadata.db`), of dockerd (`local-kv.db`, `metadata_v2.db`, volumes),
@@ -33,6 +37,12 @@ pub(super) fn is_metadata(row: &Row) -> bool {
 pub(super) fn is_image(row: &Row) -> bool {
     let of_image = |part: &[u8]| IMAGES.contains(&part) || part.starts_with(TEMPORARY_MOUNT);
     row.role.is_some() && !is_metadata(row) && parts(row).any(of_image)
+}
+
+/// Whether a runtime's process fetches or unpacks images: what it syncs of its databases meanwhile is a part of that.
+pub(super) fn unpacks(facts: &Facts, pid: Option<u32>) -> bool {
+    let rows = facts.rows.iter().filter(|row| row.pid == pid && is_image(row));
+    facts.per_second(rows.map(|row| row.counters.write_bytes).sum()) >= IMAGES_PER_SECOND
 }
 
 /// Whether a row is what a container prints, written by its runtime.

@@ -20,6 +20,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
     for row in facts.rows.iter().filter(|row| runtime::is_metadata(row)) {
         runtimes.entry(row.pid).or_default().push(row);
     }
+    runtimes.retain(|pid, _| !runtime::unpacks(facts, *pid));
     runtimes.into_values().filter_map(|rows| judge(facts, rows)).collect()
 }
 

@@ -12,7 +12,7 @@ use nix::{
 };
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -76,7 +76,7 @@ impl Containerd {
         containerd.wait_until("containerd serves", || {
             containerd.ctr("default").arg("version").output().is_ok_and(|output| output.status.success())
         });
-        let image = image(&containerd.place.path().join("image"));
+        let image = image(&containerd.place.path().join("image"), IMAGE, 0);
         for namespace in namespaces {
             let mut import = containerd.ctr(namespace);
             succeeds(import.args(["images", "import"]).arg(&image));
@@ -102,6 +102,11 @@ impl Containerd {
     /// iotrace that looks for its containers.
     pub fn iotrace(&self, command: &str) -> Iotrace {
         Iotrace::new(command).variable("IOTRACE_RUNTIME_ROOT", self.root())
+    }
+
+    /// The archive of another image, with a file of so many bytes.
+    pub fn archive(&self, name: &str, size: usize) -> PathBuf {
+        image(&self.place.path().join("archive"), name, size)
     }
 
     /// A container of the image, in a namespace of containerd.

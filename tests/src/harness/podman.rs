@@ -44,7 +44,7 @@ impl Podman {
         let groups = Groups::new(&["libpod_parent"]);
         let podman = Self { groups, place: tempfile::tempdir().unwrap() };
         fs::write(podman.place.path().join("containers.conf"), SETTINGS).unwrap();
-        let image = image(&podman.place.path().join("image"));
+        let image = image(&podman.place.path().join("image"), IMAGE, 0);
         succeeds(podman.command().args(["load", "--quiet", "--input"]).arg(image));
         podman
     }

@@ -67,7 +67,7 @@ pub fn user_mechanism() -> Result<(), String> {
     // Probes at many functions at once are no perf events (since 5.18, on arm64 later, with CONFIG_FPROBE).
     let forced = std::env::var("IOTRACE_TEST_MECHANISM").is_ok_and(|forced| forced == "kprobe");
     let symbols = fs::read_to_string("/proc/kallsyms").unwrap();
-    let one_by_one = !symbols.lines().any(|line| line.ends_with(" bpf_kprobe_multi_link_attach"));
+    let one_by_one = !symbols.lines().any(|line| line.ends_with(" register_fprobe"));
     if forced && one_by_one && paranoid.trim().parse::<i32>().unwrap() > 2 {
         return Err(format!("probes are kept to CAP_SYS_ADMIN: kernel.perf_event_paranoid is {}", paranoid.trim()));
     }

@@ -38,8 +38,13 @@ const SYNCS: &[Operation] = &[Getppid, Pwrite, WriteFsync];
 const DISK: &[Operation] = &[Getppid, DirectRead];
 /// Who is charged with requests: a write makes a page dirty, which `fsync` has written.
 const CHARGED: &[Operation] = &[Getppid, Pwrite, WriteFsync, NewPage, DirectRead];
-/// What `top` is about, opens, and what `disk` is about: it must not cost more than `top`, `open` and `disk` together.
+/// What [`DIAGNOSED_BY`] are about.
 const DIAGNOSE: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync, DirectRead];
+
+/// What is to cost no more than the sum of the commands that it uses.
+pub(crate) const DIAGNOSED: &str = "diagnose";
+/// Those commands.
+pub(crate) const DIAGNOSED_BY: [&str; 5] = ["top", "wait", "life", "block --summary", "copyup --summary"];
 
 /// In the order of the report.
 pub(crate) const CONTESTANTS: &[Contestant] = &[
@@ -48,7 +53,7 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     iotrace("top --mechanism kprobe", &["top", "--mechanism", "kprobe"], FILES),
     iotrace("top --mechanism tracepoint", &["top", "--mechanism", "tracepoint"], FILES),
     iotrace("top --no-latency", &["top", "--no-latency"], FILES),
-    iotrace("top", &["top"], DATA),
+    iotrace("top", &["top"], ALL),
     iotrace("top --by container", &["top", "--by", "container"], DATA),
     iotrace("top with host paths", &["top", "--columns", "pid,container,mount,host_path,path"], DATA),
     iotrace("top -p OTHER", &["top", "--pid", "OTHER"], CALLS),
@@ -58,7 +63,11 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     iotrace("latency", &["latency"], CHARGED),
     iotrace("block", &["block", "-o", "/dev/null"], CHARGED),
     iotrace("disk", &["disk"], CHARGED),
-    iotrace("diagnose", &["diagnose"], DIAGNOSE),
+    iotrace("wait", &["wait"], DIAGNOSE),
+    iotrace("life", &["life"], DIAGNOSE),
+    iotrace("block --summary", &["block", "--summary"], DIAGNOSE),
+    iotrace("copyup --summary", &["copyup", "--summary"], DIAGNOSE),
+    iotrace(DIAGNOSED, &["diagnose"], DIAGNOSE),
     floor("empty fentry and fexit", Floor::Fentry, CALLS),
     floor("empty kprobe and kretprobe", Floor::Kprobe, CALLS),
     floor("empty sys_enter and sys_exit", Floor::Calls, CALLS),

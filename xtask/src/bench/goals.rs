@@ -1,8 +1,10 @@
 //! What iotrace costs beside a peer or the floor, and what it should.
 
+use super::contestants::{DIAGNOSED, DIAGNOSED_BY};
 use super::cost::Cost;
 use super::operation::Operation::{self, DirectRead, Getppid, ManyFiles, NewPage, OpenClose, Pwrite, WriteFsync};
 use super::report::{code, met, with_noise};
+use super::stats::Spread;
 
 /// One comparison.
 struct Goal {
@@ -74,7 +76,30 @@ const fn goal(
 
 /// Rows of a table, for what was measured on both sides.
 pub(super) fn rows(costs: &[Cost]) -> Vec<Vec<String>> {
-    GOALS.iter().filter_map(|goal| goal.row(costs)).collect()
+    let diagnosed = Operation::ALL.into_iter().filter_map(|operation| diagnosed(costs, operation));
+    GOALS.iter().filter_map(|goal| goal.row(costs)).chain(diagnosed).collect()
+}
+
+/// `diagnose` beside the commands that it uses, what they add together.
+fn diagnosed(costs: &[Cost], operation: Operation) -> Option<Vec<String>> {
+    let of = |name: &str| Some(costs.iter().find(|cost| cost.name == name)?.figure(operation)?.added);
+    let ours = of(DIAGNOSED)?;
+    let all = DIAGNOSED_BY.iter().map(|name| of(name)).collect::<Option<Vec<Spread>>>()?;
+    let sum = |part: fn(&Spread) -> f64| all.iter().map(part).sum::<f64>();
+    let theirs = Spread { median: sum(|one| one.median), low: sum(|one| one.low), high: sum(|one| one.high) };
+    let noise = costs.iter().find(|cost| cost.name == CONTROL)?.figure(operation)?.added.median.abs() * ERRORS;
+    let row = [
+        format!("{DIAGNOSED}, {}", operation.name()),
+        with_noise(ours),
+        "its commands together".to_owned(),
+        with_noise(theirs),
+    ];
+    let is_clear = ours.median > noise && theirs.median > noise;
+    let ratio = ours.median / theirs.median;
+    let verdict =
+        if is_clear { [format!("{ratio:.2}"), met(ratio <= 1.0)] } else { ["noise".to_owned(), "-".to_owned()] };
+    let [ratio, met] = verdict;
+    Some(row.into_iter().chain([ratio, "≤ 1".to_owned(), met]).collect())
 }
 
 impl Goal {
@@ -132,6 +157,19 @@ mod tests {
     fn ratio_is_held_against_the_goal() {
         assert_eq!(last(1.0, 400.0, 1000.0), ["0.40", "≤ 0.5", "yes"]);
         assert_eq!(last(1.0, 600.0, 1000.0), ["0.60", "≤ 0.5", "no"]);
+    }
+
+    #[test]
+    fn diagnose_is_held_against_the_sum_of_its_commands() {
+        let parts = DIAGNOSED_BY.map(|name| cost(name, 100.0));
+        let of = |added| {
+            let all = [cost(CONTROL, 1.0), cost(DIAGNOSED, added)].into_iter().chain(parts.clone()).collect::<Vec<_>>();
+            rows(&all).pop().unwrap_or_default()[4..].to_vec()
+        };
+        assert_eq!(of(400.0), ["0.80", "≤ 1", "yes"]);
+        assert_eq!(of(600.0), ["1.20", "≤ 1", "no"]);
+        assert_eq!(of(2.0), ["noise", "≤ 1", "-"]);
+        assert!(rows(&[cost(CONTROL, 1.0), cost(DIAGNOSED, 2.0), cost("top", 1.0)]).is_empty());
     }
 
     #[test]

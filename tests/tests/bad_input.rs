@@ -63,7 +63,7 @@ fn letters_zero_and_unknown_words() {
     refuses(Iotrace::new("latency").args(["--op", "fly"]), &["fly", "flush"]);
     refuses(Iotrace::new("latency").args(["--heatmap", "--path", "/var/*"]), &["--path"]);
     refuses(Iotrace::new("latency").args(["--heatmap", "--by", "file"]), &["--by"]);
-    for filter in [["--comm", "x"], ["--path", "/var/*"], ["--min-latency", "1ms"], ["--pid", "1"]] {
+    for filter in [["--comm", "x"], ["--uid", "0"], ["--min-latency", "1ms"], ["--pid", "1"]] {
         refuses(Iotrace::new("disk").args(filter), &["--disk"]);
     }
     refuses(Iotrace::new("disk").args(["--columns", "r,colour"]), &["colour", "util"]);

@@ -142,6 +142,29 @@ fn container_shows_one_container_in_every_command_with_processes() {
 }
 
 #[test]
+fn a_disks_causes_are_those_of_one_container() {
+    need!(bpf, containers, loop_devices);
+    let disk = LoopDisk::new(256);
+    let containerd = Containerd::start_on(disk.dir(), &["default"], &[]);
+    let run = containerd.iotrace("disk").json().args(["-d", "50s", "--disk", disk.name(), "--container", "picked"]);
+    let mut run = run.start();
+    run.wait_tracing();
+    for id in ["picked", "other"] {
+        containerd.container("default", id).run(&format!("dd if=/dev/zero of=/data/{id} bs=64k count=31 conv=fsync"));
+    }
+    let rows = rows_of_all(run);
+    let row = rows.iter().find(|row| row["disk"] == disk.name()).expect("the disk was used");
+    let causes = row["causes"].as_array().unwrap();
+    assert!(
+        causes.iter().any(|cause| cause["path"].as_str().is_some_and(|path| path.ends_with("/data/picked"))),
+        "{row}"
+    );
+    assert!(causes.iter().all(|cause| cause["container"]["id"] == "picked"), "{row}");
+    let shares: f64 = causes.iter().map(|cause| cause["share"].as_f64().unwrap()).sum();
+    assert!(shares > 0.0 && shares < 1.0, "others had requests there too: {row}");
+}
+
+#[test]
 fn a_shims_work_is_charged_to_its_container_as_the_runtimes() {
     need!(bpf, containers);
     let containerd = Containerd::start(&["default"], &[]);

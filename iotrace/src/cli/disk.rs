@@ -18,7 +18,7 @@ use crate::{
     },
     output::{Column, json::append, select},
     view::{
-        block::{By, Sort, Sums},
+        block::{self, By, Sort, Sums},
         disk::{self, Row, total, tree},
     },
 };
@@ -44,6 +44,7 @@ Examples:
   iotrace disk 1                       a table each second, until Ctrl-C
   iotrace disk -a --disk vda           one disk with its partitions, idle ones too
   iotrace disk --columns r,r_await,r_p99,w,w_await,w_p99,f_await,disk
+  iotrace disk --container web          all disks, and of the causes those in a container
   iotrace disk -- fio job.fio          while a program runs: requests of all, not only of the program")]
 pub struct Args {
     /// Idle disks too
@@ -65,8 +66,9 @@ impl Args {
     ///
     /// See [`run`].
     pub fn run(self) -> Result<Exit> {
-        if self.common.filters.by_operation() {
-            let text = "of the filters, disk takes --disk alone: what the kernel counts of a disk is of all processes";
+        if self.common.filters.by_thread_or_result() {
+            let text = "of the filters, disk takes --disk, and --container, --cgroup and --path for the causes: \
+                what the kernel counts of a disk is of all processes";
             return Err(Misused(text.to_owned()).into());
         }
         let columns: Vec<Column> = select(COLUMNS, &self.columns)
@@ -115,7 +117,10 @@ impl Command for Disks {
 
     fn report(&mut self, interval: Interval, tracer: &mut Tracer, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
         let Some(histograms) = &tracer.histograms else { return Ok(()) };
-        let causes = disk::causes(self.sums.take(Sort::Device));
+        let selection = &world.selection;
+        let wanted =
+            |row: &block::Row| selection.path(row.path.as_deref()) && selection.process(row.process.as_deref());
+        let causes = disk::causes(self.sums.take(Sort::Device), wanted);
         let Look { rows, interval_ns, end_ns } = self.collector.look(histograms.read()?, causes)?;
         let interval = Interval { end_ns, ..interval };
         if world.form.json {

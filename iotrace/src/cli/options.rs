@@ -160,7 +160,12 @@ impl Filters {
 
     /// Whether a filter asks for some operations and not others, rather than for a disk.
     pub fn by_operation(&self) -> bool {
-        self.by_task() || self.comm.is_some() || self.uid.is_some() || self.by_name() || self.by_result()
+        self.by_thread_or_result() || self.by_name()
+    }
+
+    /// Whether one asks for the operations of some threads, or for some results.
+    pub fn by_thread_or_result(&self) -> bool {
+        self.by_task() || self.comm.is_some() || self.uid.is_some() || self.by_result()
     }
 
     /// Whether only what fails is asked for.

@@ -80,7 +80,7 @@ impl Blocks {
         facts.blocks.clone_from(&by_device);
         facts.blocks.sort_by_key(|row| std::cmp::Reverse(row.totals.bytes()));
         facts.reads = self.reads.drain().map(|(key, (reads, _))| (key, reads)).collect();
-        let Look { rows, interval_ns, .. } = self.disks.look(histograms.read()?, disk::causes(by_device))?;
+        let Look { rows, interval_ns, .. } = self.disks.look(histograms.read()?, disk::causes(by_device, |_| true))?;
         for row in rows.into_iter().filter(|row| !row.is_idle()) {
             let of = |op| {
                 let is = |requests: &&_| {

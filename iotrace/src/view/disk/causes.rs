@@ -15,14 +15,14 @@ pub struct Cause {
     pub share: f64,
 }
 
-/// The largest causes of each disk. `rows`: by the time that their requests took in the device.
-pub fn causes(rows: Vec<block::Row>) -> HashMap<u32, Vec<Cause>> {
+/// The largest causes of each disk, of those that are wanted. `rows`: by the time that their requests took in the device.
+pub fn causes(rows: Vec<block::Row>, wanted: impl Fn(&block::Row) -> bool) -> HashMap<u32, Vec<Cause>> {
     let mut all: HashMap<u32, u64> = HashMap::new();
     for row in &rows {
         *all.entry(row.disk.unwrap_or_default()).or_default() += row.totals.device_ns;
     }
     let mut causes: HashMap<u32, Vec<Cause>> = HashMap::new();
-    for row in rows {
+    for row in rows.into_iter().filter(wanted) {
         let disk = row.disk.unwrap_or_default();
         let device_ns = all.get(&disk).copied().unwrap_or_default();
         let largest = causes.entry(disk).or_default();

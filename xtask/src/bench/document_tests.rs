@@ -7,6 +7,7 @@ use super::super::operation::Operation;
 use super::super::speed::Speed;
 use super::super::startup::Startup;
 use super::super::stats::Spread;
+use super::super::storm::Weathered;
 use super::super::stream::{Flood, Stream};
 use super::super::tracer::Memory;
 use super::*;
@@ -79,6 +80,15 @@ fn figures() -> Figures {
         ],
         startups: vec![startup("top", 70.0), startup("open", 81.0)],
         memory: vec![Use { command: "top -i 4s".to_owned(), before: memory(10), after: memory(33) }],
+        storms: vec![Weathered {
+            command: "top --op write".to_owned(),
+            storm: "files".to_owned(),
+            count: 1_000_000,
+            bytes: 60 << 20,
+            peak: 70 << 20,
+            folded: 981_569,
+            adds_up: Some(true),
+        }],
         speeds: vec![speed("top", Some(100_000), 0.0, 0.001), speed("events", None, 0.75, 0.99)],
         streams: vec![
             stream("events", 0.1, Some(300e3)),

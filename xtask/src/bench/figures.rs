@@ -9,8 +9,9 @@ use super::host::{self, Host};
 use super::memory::Use;
 use super::speed::Speed;
 use super::startup::Startup;
+use super::storm::Weathered;
 use super::stream::Stream;
-use super::{Bench, Plan, cost, memory, speed, startup, stream};
+use super::{Bench, Plan, cost, memory, speed, startup, storm, stream};
 
 /// On what it was measured, and in which unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,8 @@ pub(crate) struct Figures {
     pub(crate) startups: Vec<Startup>,
     /// Memory.
     pub(crate) memory: Vec<Use>,
+    /// Memory in storms.
+    pub(crate) storms: Vec<Weathered>,
     /// CPU time.
     pub(crate) speeds: Vec<Speed>,
     /// Events without loss.
@@ -62,6 +65,7 @@ pub(crate) fn measure(bench: &mut Bench, plan: &Plan) -> Result<Figures> {
     let startups = if timed { startup::measure(bench, plan)? } else { Vec::new() };
     let costs = cost::measure(bench, plan)?;
     let memory = if here { memory::measure(bench)? } else { Vec::new() };
+    let storms = if here { storm::measure(bench, plan)? } else { Vec::new() };
     let speeds = if here { speed::measure(bench, plan)? } else { Vec::new() };
     let streams = if timed { stream::measure(bench, plan)? } else { Vec::new() };
     Ok(Figures {
@@ -73,6 +77,7 @@ pub(crate) fn measure(bench: &mut Bench, plan: &Plan) -> Result<Figures> {
         costs,
         startups,
         memory,
+        storms,
         speeds,
         streams,
     })

@@ -12,7 +12,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, alarm};
 use serde::{Deserialize, Serialize};
 
-use super::loops::Loops;
+use super::loops::{CREATED_IN, Loops};
 use super::operation::{Clock, Operation};
 use super::stats::median;
 
@@ -28,7 +28,9 @@ const FEWEST_SLICES: usize = 6;
 /// Slices that create files are long: so many times fewer.
 const FEWER: usize = 10;
 /// A load that is stuck is ended by the kernel, in seconds.
-const LIMIT: u32 = 60;
+const LIMIT: u32 = 300;
+/// Length of the name of a long directory.
+const LONG: usize = 240;
 
 /// A line on standard input.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,8 +39,10 @@ pub(crate) enum Request {
     Measure { operation: Operation, clock: Clock, slices: usize },
     /// Do it for so long, at a rate per second or as fast as it goes.
     Repeat { operation: Operation, rate: Option<u64>, length: Duration },
-    /// Create so many files, with a byte in each, and remove them at the next request of this kind.
-    Files { count: u32 },
+    /// Create so many files, with a byte in each, so many long directories down, and remove them at the next request of this kind.
+    Files { count: u32, depth: u32 },
+    /// Make so many processes, one after the other, each of which writes a byte to the same file.
+    Processes { count: u32 },
 }
 
 /// A line on standard output, unless something failed: then that is the line.
@@ -91,7 +95,7 @@ struct Load {
 impl Load {
     fn new(dir: &Path, disk: Option<&Path>) -> io::Result<Self> {
         let loops = Loops::new(dir, disk)?;
-        let mut load = Self { loops, many: dir.join("many"), counts: [1; Operation::ALL.len()] };
+        let mut load = Self { loops, many: dir.join(CREATED_IN).join("many"), counts: [1; Operation::ALL.len()] };
         for operation in Operation::ALL {
             if operation != Operation::DirectRead || disk.is_some() {
                 load.counts[operation as usize] = load.calibrate(operation)?;
@@ -119,7 +123,8 @@ impl Load {
         match *request {
             Request::Measure { operation, clock, slices } => self.measure(operation, clock, slices),
             Request::Repeat { operation, rate, length } => self.repeat(operation, rate, length),
-            Request::Files { count } => self.files(count),
+            Request::Files { count, depth } => self.files(count, depth),
+            Request::Processes { count } => self.processes(count),
         }
     }
 
@@ -162,14 +167,33 @@ impl Load {
         }
     }
 
-    fn files(&self, count: u32) -> io::Result<Done> {
+    fn files(&self, count: u32, depth: u32) -> io::Result<Done> {
         let began = Instant::now();
         if self.many.exists() {
             fs::remove_dir_all(&self.many)?;
         }
-        fs::create_dir(&self.many)?;
+        let deepest = (0..depth).fold(self.many.clone(), |directory, _| directory.join("d".repeat(LONG)));
+        fs::create_dir_all(&deepest)?;
         for file in 0..count {
-            fs::write(self.many.join(format!("file-{file}")), "x")?;
+            fs::write(deepest.join(format!("file-{file}")), "x")?;
+        }
+        Ok(Done { operations: count.into(), ns: began.elapsed().as_secs_f64() * 1e9 })
+    }
+
+    fn processes(&self, count: u32) -> io::Result<Done> {
+        let began = Instant::now();
+        for _ in 0..count {
+            // SAFETY: this process has one thread, and the child does nothing but two system calls.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: the file is open; nothing of this process is to be dropped twice.
+                unsafe { libc::_exit(i32::from(self.loops.write_byte() != 1)) };
+            }
+            let mut status = 0;
+            // SAFETY: a child of this process, which has not been waited for.
+            if child < 0 || unsafe { libc::waitpid(child, &raw mut status, 0) } != child || status != 0 {
+                return Err(io::Error::last_os_error());
+            }
         }
         Ok(Done { operations: count.into(), ns: began.elapsed().as_secs_f64() * 1e9 })
     }

@@ -16,9 +16,10 @@ fn operations_take_time_and_files_appear() -> Result<()> {
         }
     }
     for _ in 0..2 {
-        load.files(7)?;
-        assert_eq!(fs::read_dir(dir.path().join("many"))?.count(), 7);
+        load.files(7, 0)?;
+        assert_eq!(fs::read_dir(dir.path().join(CREATED_IN).join("many"))?.count(), 7);
     }
+    assert_eq!(load.processes(3)?.operations, 3);
     Ok(())
 }
 

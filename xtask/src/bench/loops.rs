@@ -103,6 +103,12 @@ impl Loops {
         Ok(())
     }
 
+    /// Writes a byte to the file of most operations; what the system call returned.
+    pub(crate) fn write_byte(&self) -> isize {
+        // SAFETY: the descriptor is open, and the buffer has more than a byte.
+        unsafe { libc::pwrite(self.file.as_raw_fd(), self.buffer.cast(), 1, 0) }
+    }
+
     /// Makes an operation possible again.
     pub(crate) fn clean(&self, operation: Operation) -> io::Result<()> {
         if operation == Operation::Create {

@@ -43,7 +43,7 @@ pub(crate) fn measure(bench: &mut Bench) -> Result<Vec<Use>> {
         let tracer = Tracer::start(&bench.iotrace, &arguments, Output::Discarded)?;
         let began = Instant::now();
         let before = tracer.memory()?;
-        bench.worker.ask(&Request::Files { count: FILES })?;
+        bench.worker.ask(&Request::Files { count: FILES, depth: 0 })?;
         thread::sleep(moment.saturating_sub(began.elapsed()).max(SETTLE));
         let after = tracer.memory()?;
         tracer.stop()?;

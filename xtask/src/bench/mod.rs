@@ -27,6 +27,7 @@ mod running;
 mod speed;
 mod startup;
 mod stats;
+mod storm;
 mod stream;
 mod tracer;
 mod worker;

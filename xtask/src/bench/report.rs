@@ -10,10 +10,13 @@ use super::operation::{BYTES, CREATED, MANY, Operation, PAGES};
 use super::speed::Speed;
 use super::startup::Startup;
 use super::stats::Spread;
+use super::storm::Weathered;
 use super::stream::Stream;
 
 /// Goal for the start on a real machine, milliseconds.
 const START_GOAL_MS: f64 = 80.0;
+/// `--max-memory` where nobody says how much, MiB.
+const LIMIT_MIB: f64 = 64.0;
 /// Goal for resident memory, MiB.
 const MEMORY_GOAL_MIB: f64 = 32.0;
 
@@ -33,6 +36,9 @@ pub(super) fn sections(figures: &Figures) -> Vec<Section> {
     }
     if !figures.memory.is_empty() {
         all.push(memory(&figures.memory));
+    }
+    if !figures.storms.is_empty() {
+        all.push(storm(&figures.storms));
     }
     if !figures.speeds.is_empty() {
         all.push(speed(&figures.speeds));
@@ -206,6 +212,30 @@ in one table. Goal: {MEMORY_GOAL_MIB} MiB or less after the files."
     );
     let table = table(&["command", "before", "after", "anonymous", "peak", "maps", "goal met"], &rows);
     Section { title: "Memory after 10,000 files", text, tables: vec![table] }
+}
+
+fn storm(storms: &[Weathered]) -> Section {
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let row = |one: &Weathered| {
+        vec![
+            code(&one.command),
+            format!("{} {}", one.count, one.storm),
+            format!("{:.1}", mib(one.bytes)),
+            met(mib(one.bytes) <= LIMIT_MIB),
+            format!("{:.1}", mib(one.peak)),
+            one.folded.to_string(),
+            one.adds_up.map_or_else(|| "-".to_owned(), met),
+        ]
+    };
+    let rows: Vec<_> = storms.iter().map(row).collect();
+    let text = format!(
+        "What one process did while the command, filtered to it and its children, traced: MiB of maps and of iotrace's own memory
+together, what it had of the latter before not counted, and whether that is within the {LIMIT_MIB} MiB of `--max-memory`; largest
+resident set; writes that found no row of their own, and are in the row of the rest; and whether writes told and lost are
+exactly the writes done."
+    );
+    let header = ["command", "beside", "MiB", "within", "peak resident", "in the rest", "adds up"];
+    Section { title: "More than any map holds", text, tables: vec![table(&header, &rows)] }
 }
 
 fn speed(speeds: &[Speed]) -> Section {

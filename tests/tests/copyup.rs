@@ -76,7 +76,7 @@ fn files_that_are_not_copied_up_do_not_show() {
 
 #[test]
 fn an_open_tells_that_it_waited_for_a_copy_up() {
-    need!(bpf, overlayfs, loop_devices);
+    need!(bpf, copy_ups, loop_devices);
     let disk = LoopDisk::new(64);
     let (_overlay, scene) = scene(&disk);
     let args = ["--op", "open,copyup", "--path", &scene.glob()];

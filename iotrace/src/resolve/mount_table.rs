@@ -158,8 +158,8 @@ mod tests {
             assert_eq!(mount.and_then(|mount| mount.inside(path)).as_deref(), Some(inside));
         }
         assert_eq!(table.covering(b"pipe:[7]"), None);
-        let mount = table.covering(b"/mnt/t\\x").unwrap();
-        assert!(table.has(mount) && !table.has(&Mount { id: 34, ..mount.clone() }));
+        let mount = table.covering(b"/mnt/t\\x").cloned().unwrap_or_default();
+        assert!(table.has(&mount) && !table.has(&Mount { id: 34, ..mount }));
         assert_eq!(table.root().map(|mount| mount.id), Some(27));
     }
 

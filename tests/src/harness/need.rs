@@ -226,6 +226,21 @@ pub fn overlayfs() -> Result<(), String> {
     file_system("overlay")
 }
 
+/// overlayfs, whose copy-ups are seen by every way into the kernel. By tracepoints they are where overlayfs is part of the kernel, whose
+/// types are known then.
+///
+/// # Errors
+/// The reason why not.
+pub fn copy_ups() -> Result<(), String> {
+    overlayfs()?;
+    let modules = fs::read_to_string("/proc/modules").unwrap_or_default();
+    let forced = std::env::var("IOTRACE_TEST_MECHANISM").is_ok_and(|forced| forced == "tracepoint");
+    if forced && modules.lines().any(|line| line.starts_with("overlay ")) {
+        return Err("by tracepoints no copy-up is seen: overlayfs is a module".into());
+    }
+    Ok(())
+}
+
 /// containerd and runc, with the right to run containers on overlayfs.
 ///
 /// # Errors

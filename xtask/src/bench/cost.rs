@@ -11,7 +11,7 @@ use super::foreign::Watch;
 use super::operation::{Clock, Operation};
 use super::running::Running;
 use super::stats::Spread;
-use super::{Bench, Plan, interrupt};
+use super::{Bench, Plan, interrupt, programs};
 
 /// Figures of one contestant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,6 +114,7 @@ impl Rounds {
         }
         let began = Instant::now();
         watch.map(Watch::take);
+        let programs = programs::loaded();
         let before = self.operations(bench, plan)?;
         let running = match Running::start(bench, self.contestant) {
             Ok(running) => running,
@@ -128,6 +129,7 @@ impl Rounds {
         let started = began.elapsed();
         let traced = self.operations(bench, plan)?;
         let lossy = running.stop()?;
+        programs::wait_until(programs);
         let after = self.operations(bench, plan)?;
         let disturbed = watch.is_some_and(Watch::take);
         let untraced = before.iter().zip(after).map(|(&before, after)| untraced(plan.place, before, after));
@@ -142,7 +144,8 @@ impl Rounds {
             true => Clock::Wall,
             false => operation.clock(),
         };
-        let mut measure = |&operation: &Operation| bench.worker.measure(operation, clock(operation), plan.slices);
+        let mut measure =
+            |&operation: &Operation| bench.worker.measure(operation, clock(operation), plan.slices, plan.pause);
         self.operations.iter().map(&mut measure).collect()
     }
 

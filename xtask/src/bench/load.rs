@@ -18,15 +18,14 @@ use super::stats::median;
 
 /// A measurement is made of slices, shorter than what a scheduler gives at a time, so that most are run in one piece.
 pub(crate) const SLICE: Duration = Duration::from_millis(2);
-/// Before each slice, so that a tracer can take in what it was sent: an event that finds no room costs less than one
-/// that is sent.
-pub(crate) const PAUSE: Duration = Duration::from_millis(4);
 /// On a busy machine, a measurement ends after so many times what it would take alone.
 const PATIENCE: u32 = 2;
 /// But not before it has so many slices.
 const FEWEST_SLICES: usize = 6;
 /// Slices that create files are long: so many times fewer.
 const FEWER: usize = 10;
+/// A sync takes now longer and now shorter, by the state of the journal: so many times more.
+const MORE: usize = 4;
 /// A load that is stuck is ended by the kernel, in seconds.
 const LIMIT: u32 = 300;
 /// Length of the name of a long directory.
@@ -35,8 +34,8 @@ const LONG: usize = 240;
 /// A line on standard input.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// Time an operation.
-    Measure { operation: Operation, clock: Clock, slices: usize },
+    /// Time an operation, in slices with pauses before them.
+    Measure { operation: Operation, clock: Clock, slices: usize, pause: Duration },
     /// Do it for so long, at a rate per second or as fast as it goes.
     Repeat { operation: Operation, rate: Option<u64>, length: Duration },
     /// Create so many files, with a byte in each, so many long directories down, and remove them at the next request of this kind.
@@ -121,17 +120,18 @@ impl Load {
 
     fn answer(&self, request: &Request) -> io::Result<Done> {
         match *request {
-            Request::Measure { operation, clock, slices } => self.measure(operation, clock, slices),
+            Request::Measure { operation, clock, slices, pause } => self.measure(operation, clock, slices, pause),
             Request::Repeat { operation, rate, length } => self.repeat(operation, rate, length),
             Request::Files { count, depth } => self.files(count, depth),
             Request::Processes { count } => self.processes(count),
         }
     }
 
-    fn measure(&self, operation: Operation, clock: Clock, slices: usize) -> io::Result<Done> {
+    fn measure(&self, operation: Operation, clock: Clock, slices: usize, pause: Duration) -> io::Result<Done> {
         let count = self.counts[operation as usize];
         let (slices, fewest) = match operation {
             Operation::Create => (slices.div_ceil(FEWER), 1),
+            Operation::WriteFsync => (slices * MORE, FEWEST_SLICES.min(slices)),
             _ => (slices, FEWEST_SLICES.min(slices)),
         };
         // Not counted: caches are cold, and the tracer meets the file. Created files are new each time.
@@ -139,10 +139,10 @@ impl Load {
             self.loops.repeat(operation, count)?;
         }
         let patience = PATIENCE * u32::try_from(slices).unwrap_or(u32::MAX);
-        let deadline = Instant::now() + (SLICE + PAUSE) * patience;
+        let deadline = Instant::now() + (SLICE + pause) * patience;
         let mut times = Vec::with_capacity(slices);
         while times.len() < slices && (times.len() < fewest || Instant::now() < deadline) {
-            thread::sleep(PAUSE);
+            thread::sleep(pause);
             times.push(self.time(operation, clock, count)?.as_secs_f64() * 1e9 / count as f64);
         }
         Ok(Done { operations: count * times.len() as u64, ns: median(times) })

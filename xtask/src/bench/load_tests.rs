@@ -11,7 +11,7 @@ fn operations_take_time_and_files_appear() -> Result<()> {
             continue;
         }
         for clock in [Clock::Thread, Clock::Wall] {
-            let done = load.measure(operation, clock, 1)?;
+            let done = load.measure(operation, clock, 1, Duration::from_millis(1))?;
             assert!(done.ns > 1.0 && done.operations >= load.counts[operation as usize], "{operation:?}: {done:?}");
         }
     }

@@ -22,6 +22,7 @@ mod markdown;
 mod memory;
 mod operation;
 mod peer;
+mod programs;
 mod report;
 mod running;
 mod speed;
@@ -92,6 +93,8 @@ struct Plan {
     cost_limit: Duration,
     /// Slices per measurement, see [`load::SLICE`].
     slices: usize,
+    /// Before each slice, so that a tracer can take in what it was sent: an event that finds no room costs less than one that is sent.
+    pause: Duration,
     /// Starts per command.
     starts: usize,
     /// How long to write as fast as possible.
@@ -124,6 +127,8 @@ impl Plan {
             rounds: args.rounds.map_or(rounds, |rounds| rounds as usize),
             cost_limit: Duration::from_secs(limit),
             slices,
+            // Where idle time is skipped, there is enough of it for the slowest.
+            pause: Duration::from_millis(if place == Place::Instructions { 100 } else { 4 }),
             starts,
             flood: Duration::from_millis(flood),
             pace: Duration::from_millis(pace),

@@ -123,11 +123,11 @@ rounds, and half the distance between the quartiles. Second table: traced divide
 - empty programs return at once: fentry, kprobe.multi at the functions of pwrite64, pread64, openat and fsync.
 {}
 
-Measured by a process bound to one core, which repeats each operation in slices of 2 ms with pauses of 4 ms, in which a
-tracer can take in what it was sent, and tells the median slice. Time is CPU time of its thread, so that what others run
-on that core meanwhile does not count; with strace, which stops it, it is all time. Each measurement stands between two
-untraced ones and is compared with their mean, or where instructions are counted with the smaller; the order changes from
-round to round. Output goes to /dev/null.",
+Measured by a process bound to one core, which repeats each operation in slices of 2 ms with pauses of 4 ms, or 100 ms where
+instructions are counted, in which a tracer can take in what it was sent, and tells the median slice. Time is CPU time of its
+thread, so that what others run on that core meanwhile does not count; with strace, which stops it, it is all time. Each
+measurement stands between two untraced ones and is compared with their mean, or where instructions are counted with the
+smaller; the order changes from round to round. Output goes to /dev/null.",
         range(&measured, |cost| cost.rounds),
         disk.unwrap_or("no disk"),
         notes(costs, &measured),

@@ -4,6 +4,7 @@ use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
@@ -50,8 +51,14 @@ impl Worker {
     }
 
     /// Nanoseconds per operation.
-    pub(crate) fn measure(&mut self, operation: Operation, clock: Clock, slices: usize) -> Result<f64> {
-        Ok(self.ask(&Request::Measure { operation, clock, slices })?.ns)
+    pub(crate) fn measure(
+        &mut self,
+        operation: Operation,
+        clock: Clock,
+        slices: usize,
+        pause: Duration,
+    ) -> Result<f64> {
+        Ok(self.ask(&Request::Measure { operation, clock, slices, pause })?.ns)
     }
 
     fn answer(&mut self) -> Result<Done> {

@@ -15,6 +15,10 @@ use std::{
 
 /// Most bundles remembered; the oldest goes when it is reached.
 const BUNDLES_MAX: usize = 1024;
+/// Where runtimes have what is new with each boot. Nothing else is watched for what may come: where anything of a file system is
+/// watched, every call on every file of it takes the kernel longer (`fsnotify_parent` of fs/notify/fsnotify.c), for all
+/// processes. This one has few files.
+const AWAITED: &str = "run";
 /// What a bundle is described by.
 const CONFIG: &str = "config.json";
 
@@ -45,17 +49,16 @@ impl Bundles {
         spec(place.parent()?.file_name()?.to_str()?)
     }
 
-    /// Watches the directories of these below `root`, in a thread of its own until the process ends. Those that are not there yet
-    /// are waited for. Where the system does not let it watch,
-    /// nothing is remembered.
+    /// Watches the directories of these below `root`, in a thread of its own until the process ends. Those below [`AWAITED`] that are
+    /// not there yet are waited for. Where the system does not let it watch, nothing is remembered.
     pub(super) fn watch(self: &Arc<Self>, root: PathBuf, plugins: Vec<Plugin>) {
         let Ok(inotify) = Inotify::init(InitFlags::IN_CLOEXEC) else { return };
-        let mut watcher = Watcher { inotify, plugins, places: HashMap::new(), bundles: self.clone() };
+        let mut watcher = Watcher { root, inotify, plugins, places: HashMap::new(), bundles: self.clone() };
         // Not joined: it waits for ever.
         let _ = thread::Builder::new().name("iotrace-bundles".into()).spawn(move || {
             // It reads what its user may read.
             if access::give_up_all().is_ok() {
-                watcher.enter(&root);
+                watcher.enter(&watcher.root.clone());
                 watcher.run();
             }
         });
@@ -84,6 +87,7 @@ enum Level {
 }
 
 struct Watcher {
+    root: PathBuf,
     inotify: Inotify,
     plugins: Vec<Plugin>,
     places: HashMap<WatchDescriptor, PathBuf>,
@@ -117,12 +121,28 @@ impl Watcher {
                 self.read(place);
             }
             Level::Above => {
-                self.add(place, made);
+                if self.may_come(place) {
+                    self.add(place, made);
+                }
                 for entry in fs::read_dir(place).into_iter().flatten().flatten() {
                     self.enter(&entry.path());
                 }
             }
         }
+    }
+
+    /// Whether there may come something into a directory that is not there yet: a part of the way, a namespace, a bundle.
+    fn may_come(&self, place: &Path) -> bool {
+        let missing = |plugin: &Plugin| {
+            let next = plugin.place.strip_prefix(place).ok().and_then(|rest| rest.components().next());
+            next.is_some_and(|next| !place.join(next).exists())
+        };
+        self.is_at_plugin(place) || place.starts_with(self.root.join(AWAITED)) && self.plugins.iter().any(missing)
+    }
+
+    /// Whether a directory has namespaces or bundles in it.
+    fn is_at_plugin(&self, place: &Path) -> bool {
+        self.plugin(place, 0).is_some() || self.plugin(place, 1).is_some()
     }
 
     fn add(&mut self, place: &Path, events: AddWatchFlags) {
@@ -147,8 +167,11 @@ impl Watcher {
 
     fn happened(&mut self, event: &InotifyEvent) {
         if event.mask.contains(AddWatchFlags::IN_IGNORED) {
-            // The directory is gone.
-            self.places.remove(&event.wd);
+            // The directory is gone. One with bundles may come again, with all that was on the way.
+            let gone = self.places.remove(&event.wd);
+            if gone.is_some_and(|gone| self.plugins.iter().any(|plugin| plugin.place.starts_with(&gone))) {
+                self.enter(&self.root.clone());
+            }
             return;
         }
         let (Some(place), Some(name)) = (self.places.get(&event.wd).cloned(), &event.name) else { return };
@@ -191,7 +214,7 @@ mod tests {
     #[test]
     fn bundles_are_known_after_they_are_gone() {
         let root = tempfile::tempdir().unwrap();
-        // One directory is there, the other is made later.
+        // One directory is there, the other is made later. What is not in a directory of that kind is not waited for.
         let plugins = ["run/containerd/task", "run/k3s/containerd/task"].map(|plugin| root.path().join(plugin));
         fs::create_dir_all(plugins[0].join("default/early")).unwrap();
         fs::write(plugins[0].join("default/early/config.json"), config(2)).unwrap();
@@ -210,6 +233,13 @@ mod tests {
                 assert!(bundles.find(plugin, Some("other"), id).is_none());
             }
         }
+        // One goes and comes again, with all that is on the way.
+        fs::remove_dir_all(root.path().join("run/k3s")).unwrap();
+        let again = plugins[1].join("default/again");
+        fs::create_dir_all(&again).unwrap();
+        fs::write(again.join("config.json"), config(3)).unwrap();
+        let known = wait_for(&bundles, &plugins[1], None, "again");
+        assert_eq!(known, Some(("default".into(), Some("3".into()))));
         fs::remove_dir_all(plugins[0].join("default")).unwrap();
         let early = wait_for(&bundles, &plugins[0], None, "early");
         assert_eq!(early, Some(("default".into(), Some("2".into()))));

@@ -181,6 +181,8 @@ impl Diagnose {
         }
         let failed: Vec<_> = look.calls.iter().filter(|delta| delta.counters.errors > 0).cloned().collect();
         let mut rows = rows(&look, other, By::ProcessFile, Sort::Time);
+        // What found no room is of many files and processes: it proves nothing of any.
+        rows.retain(|row| !row.is_rest());
         rows.iter_mut().for_each(|row| locate(row, &mut world.names));
         let pressure = self.waited.zip(waited_for_io()).map(|(before, now)| Pressure {
             some: now.some.saturating_sub(before.some),

@@ -148,6 +148,11 @@ impl Row {
 pub const OTHER_FILES: &str = "(other files)";
 
 impl Row {
+    /// Whether it is that row: no file has such a path.
+    pub fn is_rest(&self) -> bool {
+        self.path.as_deref() == Some(OTHER_FILES.as_bytes())
+    }
+
     /// What its process or processes run in.
     pub fn container(&self) -> Option<&Container> {
         self.resident.as_ref()?.container()

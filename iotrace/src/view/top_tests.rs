@@ -206,6 +206,7 @@ fn what_found_no_slot_is_a_row_of_no_process_sorted_like_any_other() {
     let found = rows(&deltas(), Some(reads(5, 5, 5)), By::ProcessFile, Sort::Reads);
     let other = &found[2];
     assert_eq!((other.path.as_deref(), other.pid, other.ino), (Some(OTHER_FILES.as_bytes()), None, None));
+    assert!(other.is_rest());
     assert_eq!(found.iter().map(|row| row.counters.reads).collect::<Vec<_>>(), [16, 8, 5, 4, 3]);
 }
 

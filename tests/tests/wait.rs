@@ -296,7 +296,7 @@ fn direct_reads_of_a_disk_wait_for_it() {
     let rows = of(&run, device.to_str().unwrap());
     let reads: Vec<&Value> = rows.into_iter().filter(|row| row["op"] == "read").collect();
     between(total(&reads), spent.calls.saturating_sub(spent.awake), spent.calls);
-    assert!(reads.iter().any(|row| row["reason"] == "read"), "{reads:#?}");
+    assert!(reads.iter().any(|row| row["reason"] == "read"), "{:#?}", run.rows);
     assert!(reads.iter().map(|row| number(row, "waits")).sum::<u64>() >= 1);
 }
 

@@ -226,6 +226,9 @@ fn maps(maps: Maps, rights: Rights, works: bool) -> Vec<Check> {
             ring(State::Unknown, format!("cannot be tried without {}", missing.join(" and ")))
         }
         Err(_) if rights.user_namespace => ring(State::Unknown, "cannot be tried in a user namespace".into()),
+        Err(Some(libc::EPERM)) if matches!(maps.memlock, Memlock::Counted(Some(_))) => {
+            ring(State::Unknown, "cannot be tried within the limit of locked memory".into())
+        }
         Err(errno) => {
             let reason = errno.map_or("for no known reason", |errno| Errno::from_raw(errno).desc());
             ring(State::Refused, format!("no ring buffer can be made: {reason}"))

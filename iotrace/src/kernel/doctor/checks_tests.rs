@@ -74,6 +74,11 @@ fn a_ring_buffer_is_missing_refused_or_not_known() {
     let refused = check(&facts, "ring buffer");
     assert_eq!(refused.state, State::Refused);
     assert_eq!(refused.detail, "no ring buffer can be made: Out of memory");
+    // Where maps count as locked memory, that is what is wrong, and a check of its own.
+    facts.maps = Maps { ring_buffer: Err(Some(libc::EPERM)), memlock: Memlock::Counted(Some(64 << 10)) };
+    facts.trials.clear();
+    assert_eq!(check(&facts, "ring buffer").state, State::Unknown);
+    assert_eq!(check(&facts, "locked memory").state, State::Refused);
     assert_eq!(check(&ordinary_user(), "ring buffer").state, State::Unknown);
 }
 

@@ -292,6 +292,7 @@ fn locked_memory_is_named_where_it_counts_and_is_too_little() {
     need!(bpf);
     let run = user("top").args(["-d", "100ms"]).within("ulimit -l 64").run();
     if !kernel_before((5, 11)) {
+        need!(user_mechanism);
         run.exited(0);
         return;
     }

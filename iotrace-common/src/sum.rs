@@ -135,6 +135,16 @@ impl Counters {
     pub fn bytes(&self) -> u64 {
         self.read_bytes + self.write_bytes
     }
+
+    /// Syncs, and writes that sync by themselves.
+    pub fn all_syncs(&self) -> u64 {
+        self.syncs + self.sync_writes
+    }
+
+    /// Nanoseconds in them.
+    pub fn all_syncs_ns(&self) -> u64 {
+        self.sync_ns + self.sync_write_ns
+    }
 }
 
 /// A run of free slots that a CPU takes at once and hands out one by one.

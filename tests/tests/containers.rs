@@ -150,7 +150,7 @@ fn a_disks_causes_are_those_of_one_container() {
     let mut run = run.start();
     run.wait_tracing();
     for id in ["picked", "other"] {
-        containerd.container("default", id).run(&format!("dd if=/dev/zero of=/data/{id} bs=64k count=31 conv=fsync"));
+        containerd.container("default", id).run(&format!("dd if=/dev/zero of=/data/{id} bs=64k count=401 conv=fsync"));
     }
     let rows = rows_of_all(run);
     let row = rows.iter().find(|row| row["disk"] == disk.name()).expect("the disk was used");

@@ -300,3 +300,19 @@ fn causes_are_those_who_kept_the_disk_busy() {
     // Each request is one event of the summary.
     assert_eq!(run.summary["events"], number(row, "/requests/count"));
 }
+
+#[test]
+fn a_path_chooses_among_the_causes() {
+    need!(bpf, loop_devices);
+    let disk = LoopDisk::new(64);
+    let writes = ["one", "two"].map(|name| disk.dir().join(name).display().to_string());
+    let script =
+        writes.each_ref().map(|file| format!("dd if=/dev/zero of={file} bs=64k count=31 oflag=direct status=none"));
+    let run = Iotrace::new("disk").json().args(["--disk", disk.name(), "--path", "*/two"]);
+    let run = run.program(["sh", "-c", &script.join(" && ")]).run().complete();
+    let row = row(&run, disk.name());
+    let [cause] = row["causes"].as_array().unwrap().as_slice() else { panic!("one cause: {row}") };
+    assert_eq!((&cause["path"], number(cause, "/bytes")), (&writes[1].as_str().into(), 31 << 16), "{row}");
+    // The disk's own figures are of all.
+    assert!(number(row, "/counted/writes/bytes") >= 62 << 16 && cause["share"].as_f64().unwrap() < 1.0, "{row}");
+}

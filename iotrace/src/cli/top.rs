@@ -112,7 +112,7 @@ fn cell(key: &str, row: &Row, latency: bool) -> String {
         "writes" => counters.writes.to_string(),
         "r_kb" => kib(counters.read_bytes),
         "w_kb" => kib(counters.write_bytes),
-        "syncs" => (counters.syncs + counters.sync_writes).to_string(),
+        "syncs" => counters.all_syncs().to_string(),
         "time" => latency_cell(latency, counters.total_ns()),
         "max" => latency_cell(latency, counters.max_ns),
         "errors" => counters.errors.to_string(),

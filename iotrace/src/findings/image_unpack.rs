@@ -28,22 +28,27 @@ fn judge(facts: &Facts, mut rows: Vec<&Row>) -> Option<Finding> {
     let first = *rows.first()?;
     let written: u64 = rows.iter().map(|row| row.counters.write_bytes).sum();
     let databases = facts.rows.iter().filter(|row| row.pid == first.pid && runtime::is_metadata(row));
-    let syncs = |row: &Row| row.counters.syncs + row.counters.sync_writes;
-    let sync_ns = |row: &Row| row.counters.sync_ns + row.counters.sync_write_ns;
     let (database_syncs, database_ns) =
-        databases.fold((0, 0), |(count, ns), row| (count + syncs(row), ns + sync_ns(row)));
-    let ns = rows.iter().map(|row| row.counters.write_ns + sync_ns(row)).sum::<u64>() + database_ns;
+        databases.fold((0, 0), |(count, ns), row| (count + row.counters.all_syncs(), ns + row.counters.all_syncs_ns()));
+    // A write that syncs by itself has its time in `write_ns`.
+    let ns = rows.iter().map(|row| row.counters.write_ns + row.counters.sync_ns).sum::<u64>() + database_ns;
     let share = facts.share(ns);
+    let databases = if database_syncs > 0 {
+        let part = words::per_cent(facts.share(database_ns));
+        format!(", {part} in {database_syncs} syncs of its own databases")
+    } else {
+        String::new()
+    };
     let mut evidence = vec![
-        format!("{} to {} files, {}", bytes(written), rows.len(), words::rate(facts.per_second(written))),
-        format!("{} of the time in writes and syncs; the largest: {}", words::per_cent(share), words::file(first)),
+        format!(
+            "{} to {} files, {}; the largest: {}",
+            bytes(written),
+            rows.len(),
+            words::rate(facts.per_second(written)),
+            words::file(first)
+        ),
+        format!("{} of the time in writes and syncs{databases}", words::per_cent(share)),
     ];
-    if database_syncs > 0 {
-        evidence.push(format!(
-            "of that {} in {database_syncs} syncs of its own databases",
-            words::per_cent(facts.share(database_ns))
-        ));
-    }
     evidence.extend(words::place(first));
     Some(Finding {
         rule: RULE.name,

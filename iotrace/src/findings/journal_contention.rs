@@ -30,18 +30,17 @@ fn find(facts: &Facts) -> Vec<Finding> {
     disks.into_iter().filter_map(|(disk, waits)| judge(facts, disk, &waits)).collect()
 }
 
-fn syncs(row: &Row) -> u64 {
-    row.counters.syncs + row.counters.sync_writes
-}
-
 fn judge(facts: &Facts, disk: u32, waits: &[&WaitRow]) -> Option<Finding> {
     let on_disk = |row: &&Row| row.disk.as_ref().is_some_and(|known| known.whole == disk);
-    let cause = facts.rows.iter().filter(on_disk).max_by_key(|row| syncs(row))?;
-    let own = |pid| facts.rows.iter().filter(on_disk).filter(|row| row.pid == pid).map(syncs).sum::<u64>();
-    if facts.per_second(syncs(cause)) < SYNCS_PER_SECOND {
+    let cause = facts.rows.iter().filter(on_disk).max_by_key(|row| row.counters.all_syncs())?;
+    let own = |pid| {
+        facts.rows.iter().filter(on_disk).filter(|row| row.pid == pid).map(|row| row.counters.all_syncs()).sum::<u64>()
+    };
+    if facts.per_second(cause.counters.all_syncs()) < SYNCS_PER_SECOND {
         return None;
     }
-    let others = waits.iter().filter(|wait| wait.row.pid != cause.pid && own(wait.row.pid) * MORE <= syncs(cause));
+    let others =
+        waits.iter().filter(|wait| wait.row.pid != cause.pid && own(wait.row.pid) * MORE <= cause.counters.all_syncs());
     let worst = others.max_by_key(|wait| wait.ns)?;
     let share = facts.share(worst.ns);
     if share < SHARE {
@@ -56,7 +55,12 @@ fn judge(facts: &Facts, disk: u32, waits: &[&WaitRow]) -> Option<Finding> {
             nanos(worst.max_ns),
             words::file(&worst.row)
         ),
-        format!("{who} syncs {} {} times, {victim} {} times", words::file(cause), syncs(cause), own(worst.row.pid)),
+        format!(
+            "{who} syncs {} {} times, {victim} {} times",
+            words::file(cause),
+            cause.counters.all_syncs(),
+            own(worst.row.pid)
+        ),
     ];
     Some(Finding {
         rule: RULE.name,

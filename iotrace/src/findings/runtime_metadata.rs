@@ -26,12 +26,10 @@ fn find(facts: &Facts) -> Vec<Finding> {
 
 /// The databases of one process, together.
 fn judge(facts: &Facts, mut rows: Vec<&Row>) -> Option<Finding> {
-    let time = |row: &Row| row.counters.sync_ns + row.counters.sync_write_ns;
-    let count = |row: &Row| row.counters.syncs + row.counters.sync_writes;
-    rows.sort_by_key(|row| Reverse(time(row)));
+    rows.sort_by_key(|row| Reverse(row.counters.all_syncs_ns()));
     let first = *rows.first()?;
-    let syncs: u64 = rows.iter().map(|row| count(row)).sum();
-    let ns: u64 = rows.iter().map(|row| time(row)).sum();
+    let syncs: u64 = rows.iter().map(|row| row.counters.all_syncs()).sum();
+    let ns: u64 = rows.iter().map(|row| row.counters.all_syncs_ns()).sum();
     let (rate, share) = (facts.per_second(syncs), facts.share(ns));
     if rate < SYNCS_PER_SECOND || share < SHARE {
         return None;

@@ -27,26 +27,20 @@ const PROOF: usize = 5;
 
 fn find(facts: &Facts) -> Vec<Finding> {
     let mut processes: BTreeMap<Option<u32>, Vec<&Row>> = BTreeMap::new();
-    for row in facts.rows.iter().filter(|row| syncs(row) > 0 && !row.everything && !runtime::is_metadata(row)) {
+    for row in
+        facts.rows.iter().filter(|row| row.counters.all_syncs() > 0 && !row.everything && !runtime::is_metadata(row))
+    {
         processes.entry(row.pid).or_default().push(row);
     }
     processes.into_values().filter_map(|rows| judge(facts, rows)).collect()
 }
 
-fn syncs(row: &Row) -> u64 {
-    row.counters.syncs + row.counters.sync_writes
-}
-
-fn time(row: &Row) -> u64 {
-    row.counters.sync_ns + row.counters.sync_write_ns
-}
-
 /// The files that one process syncs.
 fn judge(facts: &Facts, mut rows: Vec<&Row>) -> Option<Finding> {
-    rows.sort_by_key(|row| Reverse(time(row)));
+    rows.sort_by_key(|row| Reverse(row.counters.all_syncs_ns()));
     let first = *rows.first()?;
-    let (files, all) = (rows.len(), rows.iter().map(|row| syncs(row)).sum::<u64>());
-    let ns: u64 = rows.iter().map(|row| time(row)).sum();
+    let (files, all) = (rows.len(), rows.iter().map(|row| row.counters.all_syncs()).sum::<u64>());
+    let ns: u64 = rows.iter().map(|row| row.counters.all_syncs_ns()).sum();
     let written: u64 = rows.iter().map(|row| row.counters.write_bytes).sum();
     let share = facts.share(ns);
     let many = files >= FILES && facts.per_second(files as u64) >= FILES_PER_SECOND;

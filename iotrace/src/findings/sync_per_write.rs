@@ -34,14 +34,14 @@ pub(super) fn is_cause(facts: &Facts, row: &Row) -> bool {
 
 fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
     let counters = &row.counters;
-    let syncs = counters.syncs + counters.sync_writes;
+    let syncs = counters.all_syncs();
     if facts.per_second(syncs) < SYNCS_PER_SECOND || counters.writes == 0 || row.everything || runtime::is_metadata(row)
     {
         return None;
     }
     let writes_per_sync = counters.writes as f64 / syncs as f64;
     let bytes_per_sync = counters.write_bytes / syncs;
-    let ns = counters.sync_ns + counters.sync_write_ns;
+    let ns = counters.all_syncs_ns();
     let share = facts.share(ns);
     if writes_per_sync > WRITES_PER_SYNC || bytes_per_sync > BYTES_PER_SYNC || share < SHARE {
         return None;

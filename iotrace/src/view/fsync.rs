@@ -38,12 +38,12 @@ pub struct SyncRow {
 impl SyncRow {
     /// Syncs of both kinds.
     pub fn syncs(&self) -> u64 {
-        syncs(&self.row.counters)
+        self.row.counters.all_syncs()
     }
 
     /// Time in syncs of both kinds, nanoseconds.
     pub fn total_ns(&self) -> u64 {
-        self.row.counters.sync_ns + self.row.counters.sync_write_ns
+        self.row.counters.all_syncs_ns()
     }
 }
 
@@ -104,7 +104,7 @@ impl Ledger {
         let latencies = self.by_row(&look.calls);
         let mut found: Vec<SyncRow> = keyed(&look, other, self.by, Sort::Syncs)
             .into_iter()
-            .filter(|(_, row)| syncs(&row.counters) > 0)
+            .filter(|(_, row)| row.counters.all_syncs() > 0)
             .map(|(key, mut row)| {
                 let seen = key.and_then(|key| latencies.get(&key)?.as_ref());
                 if let Some(seen) = seen {
@@ -123,7 +123,7 @@ impl Ledger {
     fn by_row(&self, deltas: &[Delta]) -> HashMap<Key, Option<Latencies>> {
         let mut counted: HashMap<(Key, Source), u64> = HashMap::new();
         for delta in deltas {
-            *counted.entry((Key::of(delta, self.by), self.source(delta))).or_default() += syncs(&delta.counters);
+            *counted.entry((Key::of(delta, self.by), self.source(delta))).or_default() += delta.counters.all_syncs();
         }
         let mut rows = HashMap::new();
         for ((key, source), count) in counted {
@@ -152,15 +152,10 @@ impl Ledger {
     }
 }
 
-/// Syncs of both kinds.
-fn syncs(counters: &Counters) -> u64 {
-    counters.syncs + counters.sync_writes
-}
-
 /// What was done to files by rows that synced them.
 fn synced(deltas: &[Delta], by: By) -> Vec<Delta> {
     let key = |delta: &Delta| (Key::of(delta, by), Key::of(delta, By::File));
-    let known: HashSet<_> = deltas.iter().filter(|delta| syncs(&delta.counters) > 0).map(key).collect();
+    let known: HashSet<_> = deltas.iter().filter(|delta| delta.counters.all_syncs() > 0).map(key).collect();
     deltas.iter().filter(|delta| known.contains(&key(delta))).cloned().collect()
 }
 

@@ -63,7 +63,7 @@ impl Sort {
             Self::ReadBytes => counters.read_bytes,
             Self::WriteBytes => counters.write_bytes,
             Self::Bytes => counters.bytes() + row.mapped.bytes(),
-            Self::Syncs => counters.syncs + counters.sync_writes,
+            Self::Syncs => counters.all_syncs(),
             Self::Time => counters.total_ns(),
             Self::Errors => counters.errors,
         }

@@ -96,9 +96,8 @@ fn diagnosed(costs: &[Cost], operation: Operation) -> Option<Vec<String>> {
     ];
     let is_clear = ours.median > noise && theirs.median > noise;
     let ratio = ours.median / theirs.median;
-    let verdict =
-        if is_clear { [format!("{ratio:.2}"), met(ratio <= 1.0)] } else { ["noise".to_owned(), "-".to_owned()] };
-    let [ratio, met] = verdict;
+    let (ratio, met) =
+        if is_clear { (format!("{ratio:.2}"), met(ratio <= 1.0)) } else { ("noise".to_owned(), "-".to_owned()) };
     Some(row.into_iter().chain([ratio, "≤ 1".to_owned(), met]).collect())
 }
 

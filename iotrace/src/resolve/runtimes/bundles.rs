@@ -137,12 +137,8 @@ impl Watcher {
             let next = plugin.place.strip_prefix(place).ok().and_then(|rest| rest.components().next());
             next.is_some_and(|next| !place.join(next).exists())
         };
-        self.is_at_plugin(place) || place.starts_with(self.root.join(AWAITED)) && self.plugins.iter().any(missing)
-    }
-
-    /// Whether a directory has namespaces or bundles in it.
-    fn is_at_plugin(&self, place: &Path) -> bool {
-        self.plugin(place, 0).is_some() || self.plugin(place, 1).is_some()
+        let has_what_comes = self.plugin(place, 0).is_some() || self.plugin(place, 1).is_some();
+        has_what_comes || place.starts_with(self.root.join(AWAITED)) && self.plugins.iter().any(missing)
     }
 
     fn add(&mut self, place: &Path, events: AddWatchFlags) {
@@ -214,7 +210,7 @@ mod tests {
     #[test]
     fn bundles_are_known_after_they_are_gone() {
         let root = tempfile::tempdir().unwrap();
-        // One directory is there, the other is made later. What is not in a directory of that kind is not waited for.
+        // One directory is there, the other is made later.
         let plugins = ["run/containerd/task", "run/k3s/containerd/task"].map(|plugin| root.path().join(plugin));
         fs::create_dir_all(plugins[0].join("default/early")).unwrap();
         fs::write(plugins[0].join("default/early/config.json"), config(2)).unwrap();
@@ -243,6 +239,30 @@ mod tests {
         fs::remove_dir_all(plugins[0].join("default")).unwrap();
         let early = wait_for(&bundles, &plugins[0], None, "early");
         assert_eq!(early, Some(("default".into(), Some("2".into()))));
+    }
+
+    #[test]
+    fn what_may_come_is_waited_for_where_few_files_are() {
+        let root = tempfile::tempdir().unwrap();
+        let plugins = ["run/containerd/task", "run/k3s/containerd/task", "var/snap/containerd/task", "srv/task"];
+        for there in [plugins[0], plugins[3], "var"] {
+            fs::create_dir_all(root.path().join(there).join("default")).unwrap();
+        }
+        let plugin = |place: &str| Plugin { place: root.path().join(place), databases: Vec::new() };
+        let mut watcher = Watcher {
+            root: root.path().into(),
+            inotify: Inotify::init(InitFlags::IN_CLOEXEC).unwrap(),
+            plugins: plugins.map(plugin).into(),
+            places: HashMap::new(),
+            bundles: Arc::default(),
+        };
+        watcher.enter(root.path());
+        let mut watched: Vec<_> =
+            watcher.places.values().map(|place| place.strip_prefix(root.path()).unwrap()).collect();
+        watched.sort();
+        // `run` for k3s; where bundles are made, all that comes.
+        let expected = ["run", "run/containerd/task", "run/containerd/task/default", "srv/task", "srv/task/default"];
+        assert_eq!(watched, expected.map(Path::new));
     }
 
     #[test]

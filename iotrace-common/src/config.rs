@@ -125,6 +125,10 @@ pub struct Config {
     pub end_buffer: u64,
     /// The same of a bio of btrfs (`btrfs_simple_end_io`).
     pub end_btrfs: u64,
+    /// The same of a bio of device-mapper, for one of a mapped device (`clone_endio`).
+    pub end_mapped: u64,
+    /// The same of a bio of dm-crypt (`crypt_endio`).
+    pub end_crypt: u64,
 }
 
 /// A glob over thread names as a bit-parallel automaton: state `i` means that `i` tokens have matched.

@@ -11,7 +11,8 @@ pub struct Field {
     /// Name of the field of [`KernelLayout`].
     pub name: &'static str,
     /// Alternatives, first hit wins: `struct.member.member`, `[N]` for an array element, N a number or an enumerator; the difference of
-    /// two such, with ` - ` between them; `sizeof struct`; or the name of a structure, for the number of its type.
+    /// two such, with ` - ` between them; `sizeof struct`; or the name of a structure, for the number of its type. What follows `module:`
+    /// is looked for among the types of that module.
     pub members: &'static [&'static str],
     /// Without it nothing works.
     pub required: bool,
@@ -322,22 +323,34 @@ layout! {
     /// `struct iomap_dio` -> `struct kiocb *`.
     direct_iocb: optional ["iomap_dio.iocb"];
     /// `struct btrfs_bio`: the `struct bio` in it.
-    btrfs_bio: optional ["btrfs_bio.bio"];
+    btrfs_bio: optional ["btrfs_bio.bio", "btrfs:btrfs_bio.bio"];
     /// `struct btrfs_bio` -> `struct btrfs_inode *` (since 6.4).
-    btrfs_bio_inode: optional ["btrfs_bio.inode"];
+    btrfs_bio_inode: optional ["btrfs_bio.inode", "btrfs:btrfs_bio.inode"];
     /// `struct btrfs_inode`: the `struct inode` in it.
-    btrfs_inode: optional ["btrfs_inode.vfs_inode"];
-    /// `struct inode` of an overlay -> `struct dentry *` in the upper directory, null before the copy-up. Where overlayfs is a module its
-    /// types are not at hand: the member has stood behind the `struct inode` since 4.13.
-    ovl_upper: optional ["ovl_inode.__upperdentry - ovl_inode.vfs_inode", "sizeof inode"];
+    btrfs_inode: optional ["btrfs_inode.vfs_inode", "btrfs:btrfs_inode.vfs_inode"];
+    /// `struct dm_target_io`: the `struct bio` in it, which goes to what a mapped device stands on.
+    mapped_bio: optional ["dm_target_io.clone", "dm_mod:dm_target_io.clone"];
+    /// `struct dm_target_io` -> `struct dm_io *`.
+    mapped_io: optional ["dm_target_io.io", "dm_mod:dm_target_io.io"];
+    /// `struct dm_io` -> the `struct bio *` that came to the mapped device.
+    mapped_whole: optional ["dm_io.orig_bio", "dm_mod:dm_io.orig_bio"];
+    /// `struct dm_crypt_io` -> the `struct bio *` that is encrypted.
+    crypt_bio: optional ["dm_crypt_io.base_bio", "dm_crypt:dm_crypt_io.base_bio"];
+    /// `struct inode` of an overlay -> `struct dentry *` in the upper directory, null before the copy-up. Where overlayfs is a module that
+    /// does not describe its types (until 5.11), or is loaded later: the member has stood behind the `struct inode` since 4.13.
+    ovl_upper: optional [
+        "ovl_inode.__upperdentry - ovl_inode.vfs_inode",
+        "overlay:ovl_inode.__upperdentry - ovl_inode.vfs_inode",
+        "sizeof inode",
+    ];
     /// `struct inode` of an overlay -> `struct ovl_entry *` (since 6.5).
-    ovl_entry: optional ["ovl_inode.oe - ovl_inode.vfs_inode"];
+    ovl_entry: optional ["ovl_inode.oe - ovl_inode.vfs_inode", "overlay:ovl_inode.oe - ovl_inode.vfs_inode"];
     /// `struct ovl_entry`: lower layers that have the file.
-    ovl_lowers: optional ["ovl_entry.__numlower"];
+    ovl_lowers: optional ["ovl_entry.__numlower", "overlay:ovl_entry.__numlower"];
     /// `struct ovl_entry`: `struct ovl_path`s of these.
-    ovl_lower: optional ["ovl_entry.__lowerstack"];
+    ovl_lower: optional ["ovl_entry.__lowerstack", "overlay:ovl_entry.__lowerstack"];
     /// `struct ovl_path` -> `struct dentry *`.
-    ovl_path_dentry: optional ["ovl_path.dentry"];
+    ovl_path_dentry: optional ["ovl_path.dentry", "overlay:ovl_path.dentry"];
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ const ANONYMOUS: u64 = 1;
 const TAIL: u64 = 1;
 /// Where `compound_info` is a mask (since 7.1), its inverse is smaller than this; no page lies in the highest addresses.
 const MASKS: u64 = 1 << 36;
-/// Bios above a part of one that was split are looked for so far.
-const SPLITS: usize = 2;
+/// Bios of which one is made are looked for so far: split, through device-mapper, or both, one over the other.
+const MAKERS: usize = 6;
 /// Numbers of pages that no file has. Pages of the file are written from other ones:
 const NO_PAGE: u64 = u64::MAX - 1;
 /// Nobody made pages of the file dirty. (An `Option` has its number undefined without a value, which the verifier refuses to copy.)
@@ -201,8 +201,8 @@ pub unsafe fn fill(share: *mut BlockShare, load: &Load, charged: u32, dirtier: O
 #[inline(always)]
 pub fn load_of(bio: Pointer) -> Load {
     let bytes = read::<u32>(bio, offset!(bio_size)) as u64;
-    let (whole, end, private) = unsplit(bio);
-    let (folio, mapping) = first_page(bio);
+    let Origin { whole, data, end, private } = origin(bio);
+    let (folio, mapping) = first_page(data);
     let mut load = Load { bytes, inode: core::ptr::null(), end, flags: 0, index: NOT_DIRTIED };
     if mapping & NO_FILE == ANONYMOUS {
         load.flags |= SHARE_ANONYMOUS;
@@ -260,21 +260,44 @@ fn btrfs(bio: Pointer, load: &mut Load) {
     }
 }
 
-/// The bio of which this one may be a part, and the function at its end with what that needs.
+/// The bio for which one was made, as whoever began it sent it.
+struct Origin {
+    whole: Pointer,
+    /// The bio that has its data as they were sent: until they are encrypted, each one has the same pages.
+    data: Pointer,
+    /// The function at its end, and what that needs.
+    end: u64,
+    private: Pointer,
+}
+
+/// Follows a bio up to its [`Origin`]: parts of one that was split, and what device-mapper makes of those that come to its devices.
 #[inline(always)]
-fn unsplit(bio: Pointer) -> (Pointer, u64, Pointer) {
-    let mut whole = bio;
-    let mut end: u64 = read(whole, offset!(bio_end));
-    let mut private: Pointer = read(whole, offset!(bio_private));
-    for _ in 0..SPLITS {
-        if end == 0 || end != config!(end_chain) {
+fn origin(bio: Pointer) -> Origin {
+    let mut origin = Origin { whole: bio, data: bio, end: 0, private: bio };
+    for _ in 0..MAKERS {
+        origin.end = read(origin.whole, offset!(bio_end));
+        origin.private = read(origin.whole, offset!(bio_private));
+        if origin.end == 0 {
             break;
         }
-        whole = private;
-        end = read(whole, offset!(bio_end));
-        private = read(whole, offset!(bio_private));
+        let maker: Pointer = if origin.end == config!(end_chain) {
+            origin.private
+        } else if origin.end == config!(end_mapped) && present!(mapped_bio) && present!(mapped_io) && present!(mapped_whole) {
+            let io: Pointer = read(origin.whole.wrapping_sub(offset!(mapped_bio)), offset!(mapped_io));
+            read(io, offset!(mapped_whole))
+        } else if origin.end == config!(end_crypt) && present!(crypt_bio) {
+            let plain = read(origin.private, offset!(crypt_bio));
+            origin.data = plain;
+            plain
+        } else {
+            break;
+        };
+        if maker.is_null() {
+            break;
+        }
+        origin.whole = maker;
     }
-    (whole, end, private)
+    origin
 }
 
 /// The folio (until 5.15 the page) in which the data of a bio begin, and its `mapping` with its marks; null when there are no data.

@@ -86,9 +86,7 @@ fn on_btrfs_each_way_of_writing_is_charged_to_its_file_and_process() {
     const NO_COPY: libc::c_long = 0x0080_0000;
     // SAFETY: the descriptor is open, and the call reads a long.
     assert_eq!(unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&file), SET_FLAGS as _, &NO_COPY) }, 0);
-    // Its structures are known where it is part of the kernel: docs/block.md.
-    let is_module = Path::new("/sys/kernel/btf/btrfs").exists();
-    all_ways_are_charged(&disk, !is_module && !kernel_before((6, 4)));
+    all_ways_are_charged(&disk, !kernel_before((6, 4)));
 }
 
 #[test]

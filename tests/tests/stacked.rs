@@ -3,7 +3,7 @@
 
 use iotrace_tests::{harness::*, need};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 /// Sectors of a disk of 16 MiB.
 const SECTORS: u64 = 16 << 11;
@@ -122,16 +122,69 @@ fn files_on_a_mapped_device_are_charged() {
     assert!(run.rows.iter().all(|row| row["disk"] == disk.name()), "each once, at the disk: {:?}", run.rows);
 }
 
-/// What LUKS makes.
+/// Writes a file through the page cache, and another one directly; each is synced.
+fn write_both_ways(dir: &Path) -> String {
+    let dd = |file: &str, flags: &str| {
+        format!("dd if=/dev/zero of={} bs=64k count=37 conv=fsync{flags} status=none", dir.join(file).display())
+    };
+    format!("{} && {}", dd("cached", ""), dd("direct", " oflag=direct"))
+}
+
+/// What [`write_both_ways`] wrote is charged to its files and to who wrote them, and the journal is named. `direct`: who is charged with
+/// what was written directly; null where a thread of the kernel has sent it, and who gave it to that is not known.
+#[track_caller]
+fn assert_charged(rows: &[Value], disk: &LoopDisk, dir: &Path, direct: &Value) {
+    for (file, comm) in [("cached", &json!("dd")), ("direct", direct)] {
+        let path = dir.join(file);
+        let of_file = bytes_of(rows, "write", |file| file["comm"] == *comm && is_at(file, &path));
+        assert_eq!(of_file, 37 << 16, "{file}: {rows:#?}");
+    }
+    assert!(bytes_of(rows, "write", |file| file["path"] == "[ext4 journal]") > 0, "{rows:#?}");
+    assert_eq!(bytes_of(rows, "write", |file| file["what"].is_null()), 0, "{rows:#?}");
+    assert!(rows.iter().all(|row| row["disk"] == disk.name()), "each once, at the disk: {rows:#?}");
+}
+
+#[test]
+fn direct_writes_and_the_journal_of_a_mapped_device_are_charged() {
+    need!(bpf, loop_devices, device_mapper, module_types);
+    let disk = LoopDisk::raw(64);
+    let mapped = Mapped::new("journal", "LVM", &format!("0 {} linear {} 0", 64 << 11, disk.path().display()));
+    let mounted = Mounted::ext4(&mapped.path());
+    let watch = Watch::new(&disk, &["--op", "write"]);
+    run(Command::new("sh").arg("-c").arg(write_both_ways(mounted.dir())));
+    let (run, _) = watch.end(&disk);
+    assert_charged(&run.rows, &disk, mounted.dir(), &json!("dd"));
+}
+
+#[test]
+fn files_on_an_encrypted_device_are_charged() {
+    need!(bpf, loop_devices, device_mapper, dm_crypt, module_types);
+    let disk = LoopDisk::raw(64);
+    let mapped = match encrypted(&disk, 64) {
+        Ok(mapped) => mapped,
+        Err(reason) => iotrace_tests::skip!(reason),
+    };
+    let mounted = Mounted::ext4(&mapped.path());
+    let watch = Watch::new(&disk, &["--op", "write"]);
+    run(Command::new("sh").arg("-c").arg(write_both_ways(mounted.dir())));
+    let (run, _) = watch.end(&disk);
+    assert_charged(&run.rows, &disk, mounted.dir(), &Value::Null);
+}
+
+/// What LUKS makes, over a disk of so many MiB.
+fn encrypted(disk: &LoopDisk, mib: u64) -> Result<Mapped, String> {
+    let key = "0".repeat(64);
+    let table = format!("0 {} crypt aes-xts-plain64 {key} 0 {} 0", mib << 11, disk.path().display());
+    Mapped::possible("crypt", "CRYPT", &table).map_err(|error| format!("needs AES with XTS: {error}"))
+}
+
 #[test]
 fn an_encrypted_device_stands_on_its_disk() {
     need!(bpf, loop_devices, device_mapper, dm_crypt);
     let disk = LoopDisk::raw(16);
-    let key = "0".repeat(64);
-    let table = format!("0 {SECTORS} crypt aes-xts-plain64 {key} 0 {} 0", disk.path().display());
-    let mapped = match Mapped::possible("crypt", "CRYPT", &table) {
+    let mapped = match encrypted(&disk, 16) {
         Ok(mapped) => mapped,
-        Err(error) => iotrace_tests::skip!(format!("needs AES with XTS: {error}")),
+        Err(reason) => iotrace_tests::skip!(reason),
     };
     let run = Iotrace::new("disk").json().args(["--disk", &mapped.name()]);
     let run = run.program(["sh", "-c", &copy(&mapped.path(), 13, 17, 0)]).run().complete();

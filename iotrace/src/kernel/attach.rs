@@ -24,7 +24,7 @@ const STOPPED: &str = ".bss";
 /// What decides which programs are used, and where they go.
 pub struct Kernel<'a> {
     /// The kernel's types.
-    pub btf: &'a Btf,
+    pub btf: &'a Btf<'a>,
     /// Its block tracepoints.
     pub block: &'a BlockFacts,
     /// Functions of the system calls that are traced.

@@ -149,7 +149,7 @@ pub struct BlockFacts {
 
 impl BlockFacts {
     /// Whatever this kernel says; without block layer, nothing.
-    pub fn from_btf(btf: &Btf) -> Self {
+    pub fn from_btf(btf: &Btf<'_>) -> Self {
         let known = |numbers: &[&str]| numbers.iter().find_map(|name| btf.enumerators(name)).unwrap_or_default();
         let operation = |(name, value): (String, i64)| {
             let (_, op) = BlockOp::NAMES.iter().find(|(theirs, _)| *theirs == name)?;

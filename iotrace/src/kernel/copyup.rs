@@ -15,8 +15,10 @@ pub fn unfit(mechanism: Mechanism, layout: &KernelLayout) -> Option<String> {
         Mechanism::Fentry => unfit_for_functions(),
         Mechanism::Kprobe => None,
         // Without the function that tells of a copy-up, the inodes themselves must.
-        Mechanism::Tracepoint => (layout.ovl_entry == ABSENT || layout.ovl_lowers == ABSENT)
-            .then(|| "overlayfs is no part of this kernel but a module, whose types are not known".to_owned()),
+        Mechanism::Tracepoint => (layout.ovl_entry == ABSENT || layout.ovl_lowers == ABSENT).then(|| {
+            "the types of overlayfs are not known: it is a module that is not loaded, or Linux is older than 6.5"
+                .to_owned()
+        }),
     }
 }
 

@@ -13,6 +13,10 @@ pub enum Ending {
     Buffer,
     /// Of btrfs, in a `struct btrfs_bio` (fs/btrfs/bio.c).
     Btrfs,
+    /// Of device-mapper, in a `struct dm_target_io` (drivers/md/dm.c).
+    Mapped,
+    /// Of dm-crypt, by `struct dm_crypt_io` (drivers/md/dm-crypt.c).
+    Crypt,
     /// The journal of ext4 (fs/jbd2/commit.c, fs/ext4/fast_commit.c).
     Ext4Journal,
     /// The log of xfs (fs/xfs/xfs_log.c).
@@ -33,6 +37,8 @@ const NAMES: &[(&str, Ending)] = &[
     ("bio_chain_endio", Ending::Chain),
     ("end_bio_bh_io_sync", Ending::Buffer),
     ("btrfs_simple_end_io", Ending::Btrfs),
+    ("clone_endio", Ending::Mapped),
+    ("crypt_endio", Ending::Crypt),
     ("journal_end_buffer_io_sync", Ending::Ext4Journal),
     ("ext4_end_buffer_io_sync", Ending::Ext4Journal),
     ("xlog_bio_end_io", Ending::XfsLog),
@@ -60,13 +66,14 @@ impl Endings {
         Self::parse(&fs::read(symbols).unwrap_or_default())
     }
 
-    /// Lines of `address type name`, and a tab and a module behind it.
+    /// Lines of `address type name`, and a tab and a module behind it. dm-clone has a function of the name that the one of device-mapper
+    /// has, which is called by that one and is at the end of no bio.
     fn parse(symbols: &[u8]) -> Self {
         let names: HashMap<&[u8], Ending> = NAMES.iter().map(|(name, ending)| (name.as_bytes(), *ending)).collect();
         let symbol = |line: &[u8]| {
             let mut words = line.split(|byte| byte.is_ascii_whitespace());
             let (address, name) = (words.next()?, words.nth(1)?);
-            let ending = *names.get(name)?;
+            let ending = *names.get(name).filter(|_| words.next() != Some(b"[dm_clone]"))?;
             let address = u64::from_str_radix(std::str::from_utf8(address).ok()?, 16).ok()?;
             (address != 0).then_some((address, ending))
         };
@@ -91,6 +98,8 @@ mod tests {
     const SYMBOLS: &[u8] = b"ffffffff81766530 T iomap_dio_bio_end_io\n\
         ffffffff81766531 t iomap_dio_bio_end_io.cold\n\
         ffffffffc0112233 t xlog_bio_end_io\t[xfs]\n\
+        ffffffffc0223344 t clone_endio\t[dm_clone]\n\
+        ffffffffc0334455 t clone_endio\t[dm_mod]\n\
         not a line\n\
         0000000000000000 t end_swap_bio_write\n";
 
@@ -101,6 +110,8 @@ mod tests {
         assert_eq!(endings.of(0xffff_ffff_8176_6531), None);
         assert_eq!(endings.of(0xffff_ffff_c011_2233), Some(Ending::XfsLog));
         assert_eq!(endings.address(Ending::Direct), 0xffff_ffff_8176_6530);
+        assert_eq!(endings.address(Ending::Mapped), 0xffff_ffff_c033_4455);
+        assert_eq!(endings.of(0xffff_ffff_c022_3344), None);
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub struct Function {
 ///
 /// The name of a call without a function.
 pub fn of_calls<'a>(
-    btf: &Btf,
+    btf: &Btf<'_>,
     native: &[&'a str],
     compat: &[&'a str],
     begins: impl Fn(&str) -> bool,

@@ -1,8 +1,8 @@
 //! Where the running kernel keeps the members that the kernel programs read.
 
-use super::btf::{Btf, BtfError};
+use super::btf::{Btf, BtfError, Modules};
 use iotrace_common::layout::{ABSENT, FIELDS, Field, KernelLayout};
-use std::fmt;
+use std::{fmt, path::Path};
 
 /// Offsets by position in [`FIELDS`].
 type Slots = [u32; FIELDS.len()];
@@ -33,17 +33,19 @@ impl fmt::Display for MissingField {
     }
 }
 
-/// Looks up every field: [`ABSENT`] for an optional one that this kernel does not have.
+/// Looks up every field: [`ABSENT`] for an optional one that neither this kernel nor its modules have. `modules`: where the modules'
+/// types are, [`super::btf::SYS_FS`].
 ///
 /// # Errors
 ///
 /// [`LayoutError`] names all required fields that are missing, not just the first.
-pub fn kernel_layout(btf: &Btf) -> Result<KernelLayout, LayoutError> {
+pub fn kernel_layout(btf: &Btf<'_>, modules: &Path) -> Result<KernelLayout, LayoutError> {
     let mut layout = KernelLayout::UNKNOWN;
     let slots: &mut Slots = bytemuck::cast_mut(&mut layout);
     let mut missing = Vec::new();
+    let mut modules = Modules::new(btf, modules);
     for (slot, field) in slots.iter_mut().zip(FIELDS) {
-        match find(btf, field) {
+        match find(btf, &mut modules, field) {
             Ok(offset) => *slot = offset,
             Err(error) if field.required => missing.push(error),
             Err(_) => {}
@@ -59,10 +61,14 @@ pub fn missing_optional(layout: &KernelLayout) -> Vec<&'static str> {
     absent.map(|(_, field)| field.name).collect()
 }
 
-fn find(btf: &Btf, field: &'static Field) -> Result<u32, MissingField> {
+fn find(btf: &Btf<'_>, modules: &mut Modules<'_>, field: &'static Field) -> Result<u32, MissingField> {
     let mut tried = Vec::new();
     for member in field.members {
-        match number(btf, member) {
+        let found = match member.split_once(':') {
+            Some((module, member)) => modules.get(module).and_then(|module| number(module, member)),
+            None => number(btf, member),
+        };
+        match found {
             Ok(offset) => return Ok(offset),
             Err(error) => tried.push((*member, error)),
         }
@@ -70,7 +76,7 @@ fn find(btf: &Btf, field: &'static Field) -> Result<u32, MissingField> {
     Err(MissingField { field: field.name, tried })
 }
 
-fn number(btf: &Btf, member: &str) -> Result<u32, BtfError> {
+fn number(btf: &Btf<'_>, member: &str) -> Result<u32, BtfError> {
     if let Some(structure) = member.strip_prefix("sizeof ") {
         btf.structure_size(structure)
     } else if let Some((member, from)) = member.split_once(" - ") {
@@ -96,12 +102,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::kernel::btf::testing::{Blob, running_kernel};
+    use crate::kernel::btf::{
+        SYS_FS,
+        testing::{Blob, running_kernel},
+    };
 
     #[test]
     fn all_required_fields_are_found_on_the_running_kernel() {
         let Some(btf) = running_kernel() else { return };
-        let layout = kernel_layout(&btf).unwrap();
+        let layout = kernel_layout(&btf, Path::new(SYS_FS)).unwrap();
         let slots: &Slots = bytemuck::cast_ref(&layout);
         for (slot, field) in slots.iter().zip(FIELDS) {
             assert!(*slot != ABSENT || !field.required, "{}", field.name);
@@ -121,7 +130,7 @@ mod tests {
         let mut blob = Blob::default();
         let int = blob.int("int", 4);
         blob.structure("dentry", 8, &[("d_foo", int, 0)]);
-        let error = kernel_layout(&blob.btf()).unwrap_err();
+        let error = kernel_layout(&blob.btf(), Path::new("/nowhere")).unwrap_err();
         assert!(!error.release.is_empty());
         let parent = error.missing.iter().find(|missing| missing.field == "dentry_name").unwrap();
         assert_eq!(
@@ -132,6 +141,23 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with(&format!("Linux {} lacks", error.release)), "{text}");
         assert!(text.contains("file_inode: tried file.f_inode (no struct file)"), "{text}");
+    }
+
+    #[test]
+    fn what_the_kernel_lacks_is_looked_for_in_its_module() {
+        let mut kernel = Blob::default();
+        let int = kernel.int("int", 4);
+        let modules = tempfile::tempdir().unwrap();
+        let module = kernel.module(|module| {
+            module.structure("dm_crypt_io", 24, &[("cc", int, 0), ("base_bio", int, 64)]);
+        });
+        std::fs::write(modules.path().join("dm_crypt"), module).unwrap();
+        let kernel = kernel.btf();
+        let field = |name| FIELDS.iter().find(|field| field.name == name).unwrap();
+        let mut modules = Modules::new(&kernel, modules.path());
+        assert_eq!(find(&kernel, &mut modules, field("crypt_bio")).unwrap(), 8);
+        let error = find(&kernel, &mut modules, field("mapped_io")).unwrap_err().to_string();
+        assert!(error.ends_with("dm_mod:dm_target_io.io (no types of module dm_mod)"), "{error}");
     }
 
     #[test]
@@ -149,7 +175,7 @@ mod tests {
     fn an_optional_field_is_no_error() {
         let mut blob = Blob::default();
         blob.int("int", 4);
-        let error = kernel_layout(&blob.btf()).unwrap_err();
+        let error = kernel_layout(&blob.btf(), Path::new("/nowhere")).unwrap_err();
         assert!(error.missing.iter().all(|missing| missing.field != "rq_disk"));
         assert_eq!(error.missing.len(), FIELDS.iter().filter(|field| field.required).count());
     }

@@ -42,7 +42,7 @@ pub struct Constants {
 
 impl Constants {
     /// Finds out whether this kernel can be told what is at an address, and says so in the settings.
-    pub fn new(btf: &Btf, layout: KernelLayout, mut config: Config) -> Self {
+    pub fn new(btf: &Btf<'_>, layout: KernelLayout, mut config: Config) -> Self {
         let cast = cast(btf, &layout);
         if cast.is_some() {
             config.flags |= config::CAST;
@@ -151,7 +151,7 @@ fn word(bytes: &[u8], place: usize) -> Option<i32> {
 }
 
 /// Id of `bpf_rdonly_cast`, where a program that calls it is taken (since 6.2).
-fn cast(btf: &Btf, layout: &KernelLayout) -> Option<u32> {
+fn cast(btf: &Btf<'_>, layout: &KernelLayout) -> Option<u32> {
     let types = [
         layout.type_kiocb,
         layout.type_file,
@@ -184,7 +184,7 @@ fn may_goto(off: i16) -> bpf_insn {
 }
 
 /// Whether the kernel ends loops by itself: takes a program with `may_goto` (since 6.9).
-fn ends_loops(btf: &Btf) -> bool {
+fn ends_loops(btf: &Btf<'_>) -> bool {
     let trial = [instruction(MOVE, 0, 0, 0), may_goto(1), instruction(MOVE, 0, 0, 0), instruction(EXIT, 0, 0, 0)];
     btf.tracepoint_type_id("sched_process_exit").is_some_and(|id| program::is_taken(Kind::Tracepoint(id), &trial))
 }

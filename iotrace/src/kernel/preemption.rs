@@ -44,7 +44,7 @@ pub fn read(root: &Path) -> Preemption {
 
 /// Whether programs at tracepoints can be preempted: there, since 7.x, the kernel protects what it calls with SRCU and no longer by
 /// switching preemption off (kernel/tracepoint.c; with the member that is asked for here it waits for all of them to end).
-pub fn of_tracepoints(btf: &Btf, root: &Path) -> bool {
+pub fn of_tracepoints(btf: &Btf<'_>, root: &Path) -> bool {
     btf.byte_offset("tp_transition_snapshot.srcu_gp").is_ok() && read(root).possible
 }
 

@@ -4,7 +4,7 @@ use crate::kernel::{
     attach::{self, Attached, Kernel},
     background,
     block::BlockFacts,
-    btf::Btf,
+    btf::{self, Btf},
     budget::{self, Shares},
     calls::{self, FileOps, QuickKind},
     copyup,
@@ -91,7 +91,7 @@ impl Tracer {
     pub fn start(plan: &Plan) -> Result<(Self, RingBuf<MapData>)> {
         raise_memlock();
         let btf = Btf::from_sys_fs()?;
-        let layout = kernel_layout(&btf)?;
+        let layout = kernel_layout(&btf, Path::new(btf::SYS_FS))?;
         let block = BlockFacts::from_btf(&btf);
         let endings = if plan.stream_block { Endings::read() } else { Endings::default() };
         // Waits alone need to know every call, and count none.
@@ -291,7 +291,7 @@ impl Drop for Tracer {
 type CallFunctions<'a> = Result<Vec<Vec<Function>>, &'a str>;
 
 /// The functions of the system calls that count.
-fn call_functions<'a>(plan: &Plan, btf: &Btf, constants: &Constants) -> CallFunctions<'a> {
+fn call_functions<'a>(plan: &Plan, btf: &Btf<'_>, constants: &Constants) -> CallFunctions<'a> {
     let (native, compat) = calls::traced(plan.files);
     let mut ways = functions::of_calls(btf, &native, &compat, |call| !plan.no_latency || calls::must_begin(call))?;
     // See `quick.rs` of the kernel side.
@@ -414,7 +414,7 @@ fn fill<K: Pod>(object: &mut Object, name: &str, members: Option<&[K]>) -> Resul
 }
 
 /// Settings for the kernel side.
-fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat: bool) -> Config {
+fn config(plan: &Plan, btf: &Btf<'_>, block: &BlockFacts, endings: &Endings, compat: bool) -> Config {
     let filters = &plan.filters;
     let flags = [
         (plan.sum, config::SUM),
@@ -472,12 +472,14 @@ fn config(plan: &Plan, btf: &Btf, block: &BlockFacts, endings: &Endings, compat:
         end_chain: endings.address(Ending::Chain),
         end_buffer: endings.address(Ending::Buffer),
         end_btrfs: endings.address(Ending::Btrfs),
+        end_mapped: endings.address(Ending::Mapped),
+        end_crypt: endings.address(Ending::Crypt),
         uring_again: value("REQ_F_REISSUE"),
     }
 }
 
 /// Arguments of io_uring's completions: without the request, `user_data` has to tell them apart.
-fn completion_arguments(btf: &Btf) -> Option<usize> {
+fn completion_arguments(btf: &Btf<'_>) -> Option<usize> {
     Some(btf.tracepoint_parameters("io_uring_complete")?.len() - 1)
 }
 

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
@@ -40,6 +40,8 @@ pub(crate) enum Output {
 /// A running iotrace that has begun to trace. Dropping it kills it.
 pub(crate) struct Tracer {
     child: Child,
+    /// What it says after that it traces.
+    words: Receiver<(Instant, String)>,
     last_line: Option<JoinHandle<String>>,
     /// From just before it was started to its line.
     pub(crate) began_after: Duration,
@@ -86,12 +88,18 @@ impl Tracer {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("start of {}", iotrace.display()))?;
-        let stderr = child.stderr.take().map(lines);
+        let words = child.stderr.take().map(lines).context("standard error")?;
         let last_line = child.stdout.take().map(|stdout| thread::spawn(move || last_line(stdout)));
-        let mut tracer =
-            Self { child, last_line, began_after: Duration::ZERO, began_cpu: Duration::ZERO, mechanism: String::new() };
+        let mut tracer = Self {
+            child,
+            words,
+            last_line,
+            began_after: Duration::ZERO,
+            began_cpu: Duration::ZERO,
+            mechanism: String::new(),
+        };
         let name = || format!("iotrace {}", arguments.join(" "));
-        let (began, line) = tracing_line(&stderr.context("standard error")?).with_context(name)?;
+        let (began, line) = tracing_line(&tracer.words).with_context(name)?;
         tracer.began_cpu = tracer.cpu_time()?;
         tracer.began_after = began.duration_since(begin);
         let words = line.strip_prefix(TRACING).and_then(|rest| rest.trim_start().strip_prefix("with "));
@@ -125,7 +133,10 @@ impl Tracer {
         let status = self.wait()?;
         let after = asked.elapsed();
         let lost = status.code() == Some(LOST);
-        ensure!(status.success() || lost, "iotrace ended with {status}");
+        if !status.success() && !lost {
+            let words: Vec<String> = self.words.iter().map(|(_, line)| line).collect();
+            bail!("iotrace ended with {status}: {}", words.join("; "));
+        }
         let last_line = self.last_line.take().map(JoinHandle::join).transpose();
         let last_line = last_line.map_err(|_| anyhow!("reader of iotrace's output"))?.unwrap_or_default();
         Ok(Ended { lost, last_line, after })

@@ -2,7 +2,7 @@
 
 use super::{Btf, Type, kind};
 
-impl Btf {
+impl Btf<'_> {
     /// Names and values of an enumeration in the order of its declaration; `None` without such an enumeration.
     ///
     /// Values of an unsigned 64-bit enumeration above `i64::MAX` wrap.

@@ -6,10 +6,10 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum BtfError {
     /// The kernel does not describe its types.
-    #[error("no BTF at {path}: kernel built without CONFIG_DEBUG_INFO_BTF", path = super::SYS_FS)]
+    #[error("no BTF at {path}: kernel built without CONFIG_DEBUG_INFO_BTF", path = super::KERNEL)]
     Missing,
     /// The file is there but cannot be read.
-    #[error("cannot read {path}: {0}", path = super::SYS_FS)]
+    #[error("cannot read {path}: {0}", path = super::KERNEL)]
     Read(#[source] io::Error),
     /// Not the format of include/uapi/linux/btf.h.
     #[error("malformed BTF: {0}")]
@@ -17,6 +17,9 @@ pub enum BtfError {
     /// Not `struct.member`.
     #[error("\"{0}\" is not of the form struct.member, struct.member.member or struct.member[N]")]
     Path(String),
+    /// A module that is not there, or does not describe its types.
+    #[error("no types of module {0}")]
+    NoModule(String),
     /// No structure or union of this name.
     #[error("no struct {0}")]
     NoStruct(String),

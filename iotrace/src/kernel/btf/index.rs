@@ -20,7 +20,7 @@ struct Entry {
 
 impl NameIndex {
     /// Named types of the kinds in `kinds`.
-    pub(super) fn build(btf: &Btf, kinds: &[u32]) -> Self {
+    pub(super) fn build(btf: &Btf<'_>, kinds: &[u32]) -> Self {
         let count: usize = kinds.iter().map(|&kind| btf.count(kind)).sum();
         let bits = (count * 2).next_power_of_two().ilog2().max(1);
         let shift = u64::BITS - bits;
@@ -45,7 +45,7 @@ impl NameIndex {
     }
 
     /// Types called `name`, lowest id first.
-    pub(super) fn find<'a>(&'a self, btf: &'a Btf, name: &str) -> impl Iterator<Item = Type<'a>> {
+    pub(super) fn find<'a>(&'a self, btf: &'a Btf<'a>, name: &str) -> impl Iterator<Item = Type<'a>> {
         let entry = |at: u32| self.entries.get((at as usize).wrapping_sub(1));
         let head = self.heads.get((hash(name.as_bytes()) >> self.shift) as usize).copied().unwrap_or(0);
         std::iter::successors(entry(head), move |last| entry(last.next))

@@ -16,7 +16,7 @@ struct Member {
     type_id: u32,
 }
 
-impl Btf {
+impl Btf<'_> {
     /// Id of a structure.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod enumeration;
 mod error;
 mod index;
 mod member;
+mod modules;
 mod section;
 mod signature;
 #[cfg(test)]
@@ -21,27 +22,32 @@ mod tests;
 mod totality_tests;
 
 pub use error::BtfError;
+pub use modules::Modules;
 
 use index::NameIndex;
 use section::{Header, TYPE_SIZE, flag, kind, u32_at, vlen};
 use std::{fs, io, ops::Range, sync::OnceLock};
 
-/// Where Linux has had its BTF since 5.4.
-const SYS_FS: &str = "/sys/kernel/btf/vmlinux";
+/// Where Linux has had its BTF since 5.4, and that of its modules since 5.11.
+pub const SYS_FS: &str = "/sys/kernel/btf";
+/// The file of the kernel itself.
+const KERNEL: &str = "/sys/kernel/btf/vmlinux";
 
 /// How many typedefs, qualifiers, pointers or anonymous structures may stand one behind the other.
 ///
 /// Linux needs about ten; a cycle would need infinitely many.
 const DEPTH: usize = 32;
 
-/// The types of one kernel.
+/// The types of one kernel, or of one of its modules.
 ///
 /// Methods that look a name up are deterministic: where several types have it, the one with the lowest id counts,
-/// among those that have what is asked for.
-pub struct Btf {
+/// among those that have what is asked for. Of a module, they look among its own types.
+pub struct Btf<'a> {
+    /// The kernel whose module this is: its types and names come before the module's.
+    base: Option<&'a Btf<'a>>,
     data: Vec<u8>,
     strings: Range<usize>,
-    /// Position in `data` by type id; id 0 is `void` and has none.
+    /// Position in `data` by type id, counted from [`Self::first_id`]; the first one has none: `void`, or the base's last.
     starts: Vec<u32>,
     /// Number of types by kind.
     counts: Box<[u32; kind::COUNT]>,
@@ -50,14 +56,14 @@ pub struct Btf {
     functions_by_name: OnceLock<NameIndex>,
 }
 
-impl Btf {
+impl<'a> Btf<'a> {
     /// The running kernel's types.
     ///
     /// # Errors
     ///
     /// [`BtfError::Missing`] where the kernel has none, [`BtfError::Read`], or those of [`Btf::parse`].
     pub fn from_sys_fs() -> Result<Self, BtfError> {
-        let data = fs::read(SYS_FS).map_err(|error| match error.kind() {
+        let data = fs::read(KERNEL).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => BtfError::Missing,
             _ => BtfError::Read(error),
         })?;
@@ -70,9 +76,23 @@ impl Btf {
     ///
     /// [`BtfError::Malformed`] unless each record is complete and of a kind whose length is known.
     pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
+        Self::after(None, data)
+    }
+
+    /// Types of a module of the kernel that has the types `base`: its file goes on where the kernel's ends.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Btf::parse`].
+    pub fn of_module(data: Vec<u8>, base: &'a Btf<'a>) -> Result<Self, BtfError> {
+        Self::after(Some(base), data)
+    }
+
+    fn after(base: Option<&'a Btf<'a>>, data: Vec<u8>) -> Result<Self, BtfError> {
         let header = Header::parse(&data)?;
         let (starts, counts) = header.scan(&data)?;
         Ok(Self {
+            base,
             data,
             strings: header.strings,
             starts,
@@ -82,15 +102,29 @@ impl Btf {
         })
     }
 
-    /// All types but `void`, in the order of their ids.
+    /// Id of the first entry in [`Self::starts`].
+    fn first_id(&self) -> u32 {
+        self.base.map_or(0, |base| base.first_id() + base.starts.len() as u32 - 1)
+    }
+
+    /// Where its names begin: behind those of the base.
+    fn first_name(&self) -> u32 {
+        self.base.map_or(0, |base| base.first_name() + base.strings.len() as u32)
+    }
+
+    /// All own types, in the order of their ids.
     fn types(&self) -> impl DoubleEndedIterator<Item = Type<'_>> {
-        self.starts.iter().enumerate().skip(1).map(|(id, &start)| Type { btf: self, id: id as u32, at: start as usize })
+        let first = self.first_id();
+        let own = self.starts.iter().enumerate().skip(1);
+        own.map(move |(at, &start)| Type { btf: self, id: first + at as u32, at: start as usize })
     }
 
     /// `None` for `void` and for ids that do not exist.
     fn ty(&self, id: u32) -> Option<Type<'_>> {
-        let start = *self.starts.get(id as usize).filter(|_| id != 0)?;
-        Some(Type { btf: self, id, at: start as usize })
+        match id.checked_sub(self.first_id()).filter(|own| *own != 0) {
+            Some(own) => Some(Type { btf: self, id, at: *self.starts.get(own as usize)? as usize }),
+            None => self.base?.ty(id),
+        }
     }
 
     /// The type behind typedefs, qualifiers and type tags; `None` for `void`, dangling ids and cycles.
@@ -111,8 +145,11 @@ impl Btf {
 
     /// The name at `offset` and all that follows it; empty for a bad offset.
     fn string_and_rest(&self, offset: u32) -> &[u8] {
+        let Some(own) = offset.checked_sub(self.first_name()) else {
+            return self.base.map_or(&[], |base| base.string_and_rest(offset));
+        };
         let strings = self.data.get(self.strings.clone());
-        strings.and_then(|strings| strings.get(offset as usize..)).unwrap_or_default()
+        strings.and_then(|strings| strings.get(own as usize..)).unwrap_or_default()
     }
 
     fn string(&self, offset: u32) -> &[u8] {
@@ -135,7 +172,7 @@ impl Btf {
     }
 }
 
-impl std::fmt::Debug for Btf {
+impl std::fmt::Debug for Btf<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Btf").field("types", &(self.starts.len() - 1)).finish_non_exhaustive()
     }
@@ -144,7 +181,7 @@ impl std::fmt::Debug for Btf {
 /// One type's record.
 #[derive(Clone, Copy)]
 struct Type<'a> {
-    btf: &'a Btf,
+    btf: &'a Btf<'a>,
     id: u32,
     /// Position in the file.
     at: usize,

@@ -3,7 +3,7 @@
 use super::{Btf, DEPTH, Type, kind};
 use crate::kernel::functions::Function;
 
-impl Btf {
+impl Btf<'_> {
     /// Whether the kernel has this function as a function of its own (not inlined everywhere).
     ///
     /// An attach can still fail: the function may be in a list of those that must not be traced.

@@ -106,13 +106,25 @@ impl Blob {
         header.chain([&self.types, &self.strings, &self.layout].into_iter().flatten().copied()).collect()
     }
 
-    pub(crate) fn btf(&self) -> Btf {
+    pub(crate) fn btf(&self) -> Btf<'static> {
         Btf::parse(self.bytes()).unwrap()
+    }
+
+    /// The file of a module, with the types that `fill` adds. Names that this file has are not in it again.
+    pub(crate) fn module(&self, fill: impl FnOnce(&mut Self)) -> Vec<u8> {
+        let mut both = self.clone();
+        fill(&mut both);
+        let (types, strings) = (both.types[self.types.len()..].to_vec(), both.strings[self.strings.len()..].to_vec());
+        Self { types, strings, ..Self::default() }.bytes()
     }
 
     fn string(&mut self, name: &str) -> u32 {
         if name.is_empty() {
             return 0;
+        }
+        let known = format!("\0{name}\0");
+        if let Some(at) = self.strings.windows(known.len()).position(|at| at == known.as_bytes()) {
+            return at as u32 + 1;
         }
         let offset = self.strings.len() as u32;
         self.strings.extend(name.bytes().chain([0]));
@@ -121,6 +133,6 @@ impl Blob {
 }
 
 /// The running kernel's types; says why there are none.
-pub(crate) fn running_kernel() -> Option<Btf> {
+pub(crate) fn running_kernel() -> Option<Btf<'static>> {
     Btf::from_sys_fs().map_err(|error| eprintln!("skipped: {error}")).ok()
 }

@@ -236,3 +236,37 @@ fn the_running_kernel_has_what_every_kernel_has() {
     assert!(btf.tracepoint_type_id("sys_enter").is_some());
     assert_eq!(btf.enumerator("PIDTYPE_TGID"), Some(1));
 }
+
+/// A kernel's types, and a module's that go on behind them: its structures have the kernel's in them, and names of both.
+fn kernel_and_module() -> (Blob, Vec<u8>) {
+    let mut kernel = Blob::default();
+    let int = kernel.int("int", 4);
+    let inner = kernel.structure("bio", 16, &[("bi_size", int, 32), ("bi_next", int, 64)]);
+    let module = kernel.module(|module| {
+        let own = module.structure("own_bio", 32, &[("inode", int, 0), ("bio", inner, 64)]);
+        module.structure("outer", 64, &[("own", own, 128), ("bi_next", int, 0)]);
+    });
+    (kernel, module)
+}
+
+#[test]
+fn a_module_goes_on_where_the_kernel_ends() {
+    let (kernel, module) = kernel_and_module();
+    let kernel = kernel.btf();
+    let module = Btf::of_module(module, &kernel).unwrap();
+    assert_eq!(module.byte_offset("own_bio.bio").unwrap(), 8);
+    assert_eq!(module.byte_offset("own_bio.bio.bi_next").unwrap(), 16, "into the kernel's structure");
+    assert_eq!(module.byte_offset("outer.own.bio.bi_size").unwrap(), 16 + 8 + 4);
+    assert_eq!(module.byte_offset("outer.bi_next").unwrap(), 0, "a name that the kernel has");
+    assert_eq!(module.structure_size("own_bio").unwrap(), 32);
+    assert!(module.byte_offset("bio.bi_size").is_err(), "the kernel's own");
+    assert!(kernel.byte_offset("own_bio.bio").is_err());
+}
+
+#[test]
+fn a_module_alone_is_no_kernel() {
+    let (_, module) = kernel_and_module();
+    // What it refers to is not there.
+    let alone = Btf::parse(module).unwrap();
+    assert!(alone.byte_offset("own_bio.bio").is_err());
+}

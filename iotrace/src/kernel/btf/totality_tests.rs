@@ -7,11 +7,12 @@ use super::{
 };
 use crate::kernel::{block::BlockFacts, layout::kernel_layout};
 use proptest::prelude::*;
+use std::path::Path;
 
 /// Asks everything that can be asked.
 fn exercise(bytes: Vec<u8>) {
     let Ok(btf) = Btf::parse(bytes) else { return };
-    let _ = kernel_layout(&btf);
+    let _ = kernel_layout(&btf, Path::new("/nowhere"));
     let facts = BlockFacts::from_btf(&btf);
     let _ = facts.operation(u32::MAX);
     for path in ["a.b", "a.b.c", "a.b[1]", "a.b[e][2].c", "file.f_path[path].dentry"] {

@@ -90,7 +90,10 @@ fn types(types: &Types) -> [Check; 3] {
 fn layout(Members { required, absent }: &Members) -> String {
     match absent.as_slice() {
         [] => format!("all {required} required members found, all optional ones too"),
-        absent => format!("all {required} required members found; optional, not in this kernel: {}", absent.join(", ")),
+        absent => format!(
+            "all {required} required members found; optional, not in this kernel and the modules it has loaded: {}",
+            absent.join(", ")
+        ),
     }
 }
 

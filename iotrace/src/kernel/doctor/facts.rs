@@ -63,7 +63,7 @@ pub struct KnownTypes {
     /// Where they were read.
     pub path: PathBuf,
     /// The types.
-    pub btf: Btf,
+    pub btf: Btf<'static>,
     /// What programs read.
     pub layout: KernelLayout,
 }
@@ -161,7 +161,8 @@ pub fn release(root: &Path) -> Option<String> {
 impl Types {
     /// What BTF says; and the types themselves, when nothing is missing.
     pub fn read(root: &Path) -> (Self, Option<KnownTypes>) {
-        let path = root.join("sys/kernel/btf/vmlinux");
+        let modules = root.join("sys/kernel/btf");
+        let path = modules.join("vmlinux");
         let read = fs::read(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if !root.join("sys/kernel").exists() => {
                 "no /sys/kernel: sysfs is not mounted".to_owned()
@@ -177,7 +178,7 @@ impl Types {
             Ok(parsed) => parsed,
             Err(reason) => return (Self { btf: Err(reason), layout: None, find_vma: false }, None),
         };
-        let layout = kernel_layout(&btf).map_err(|error| error.to_string());
+        let layout = kernel_layout(&btf, &modules).map_err(|error| error.to_string());
         let required = FIELDS.iter().filter(|field| field.required).count();
         let members = |layout| Members { required, absent: missing_optional(layout) };
         let types = Self {

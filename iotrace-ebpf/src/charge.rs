@@ -282,7 +282,11 @@ fn origin(bio: Pointer) -> Origin {
         }
         let maker: Pointer = if origin.end == config!(end_chain) {
             origin.private
-        } else if origin.end == config!(end_mapped) && present!(mapped_bio) && present!(mapped_io) && present!(mapped_whole) {
+        } else if origin.end == config!(end_mapped)
+            && present!(mapped_bio)
+            && present!(mapped_io)
+            && present!(mapped_whole)
+        {
             let io: Pointer = read(origin.whole.wrapping_sub(offset!(mapped_bio)), offset!(mapped_io));
             read(io, offset!(mapped_whole))
         } else if origin.end == config!(end_crypt) && present!(crypt_bio) {

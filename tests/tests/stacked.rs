@@ -122,15 +122,16 @@ fn files_on_a_mapped_device_are_charged() {
     assert!(run.rows.iter().all(|row| row["disk"] == disk.name()), "each once, at the disk: {:?}", run.rows);
 }
 
-/// Writes a file through the page cache, and another one directly; each is synced.
-fn write_both_ways(dir: &Path) -> String {
+/// Writes a file through the page cache, and another one directly; each is synced. Then the first is read directly.
+fn use_both_ways(dir: &Path) -> String {
     let dd = |file: &str, flags: &str| {
         format!("dd if=/dev/zero of={} bs=64k count=37 conv=fsync{flags} status=none", dir.join(file).display())
     };
-    format!("{} && {}", dd("cached", ""), dd("direct", " oflag=direct"))
+    let read = format!("dd if={} of=/dev/null bs=64k iflag=direct status=none", dir.join("cached").display());
+    format!("{} && {} && {read}", dd("cached", ""), dd("direct", " oflag=direct"))
 }
 
-/// What [`write_both_ways`] wrote is charged to its files and to who wrote them, and the journal is named. `direct`: who is charged with
+/// What [`use_both_ways`] did is charged to its files and to who did it, and the journal is named. `direct`: who is charged with
 /// what was written directly; null where a thread of the kernel has sent it, and who gave it to that is not known.
 #[track_caller]
 fn assert_charged(rows: &[Value], disk: &LoopDisk, dir: &Path, direct: &Value) {
@@ -139,6 +140,8 @@ fn assert_charged(rows: &[Value], disk: &LoopDisk, dir: &Path, direct: &Value) {
         let of_file = bytes_of(rows, "write", |file| file["comm"] == *comm && is_at(file, &path));
         assert_eq!(of_file, 37 << 16, "{file}: {rows:#?}");
     }
+    let read = bytes_of(rows, "read", |file| file["comm"] == "dd" && is_at(file, &dir.join("cached")));
+    assert_eq!(read, 37 << 16, "{rows:#?}");
     assert!(bytes_of(rows, "write", |file| file["path"] == "[ext4 journal]") > 0, "{rows:#?}");
     assert_eq!(bytes_of(rows, "write", |file| file["what"].is_null()), 0, "{rows:#?}");
     assert!(rows.iter().all(|row| row["disk"] == disk.name()), "each once, at the disk: {rows:#?}");
@@ -150,8 +153,8 @@ fn direct_writes_and_the_journal_of_a_mapped_device_are_charged() {
     let disk = LoopDisk::raw(64);
     let mapped = Mapped::new("journal", "LVM", &format!("0 {} linear {} 0", 64 << 11, disk.path().display()));
     let mounted = Mounted::ext4(&mapped.path());
-    let watch = Watch::new(&disk, &["--op", "write"]);
-    run(Command::new("sh").arg("-c").arg(write_both_ways(mounted.dir())));
+    let watch = Watch::new(&disk, &["--op", "read,write"]);
+    run(Command::new("sh").arg("-c").arg(use_both_ways(mounted.dir())));
     let (run, _) = watch.end(&disk);
     assert_charged(&run.rows, &disk, mounted.dir(), &json!("dd"));
 }
@@ -165,8 +168,8 @@ fn files_on_an_encrypted_device_are_charged() {
         Err(reason) => iotrace_tests::skip!(reason),
     };
     let mounted = Mounted::ext4(&mapped.path());
-    let watch = Watch::new(&disk, &["--op", "write"]);
-    run(Command::new("sh").arg("-c").arg(write_both_ways(mounted.dir())));
+    let watch = Watch::new(&disk, &["--op", "read,write"]);
+    run(Command::new("sh").arg("-c").arg(use_both_ways(mounted.dir())));
     let (run, _) = watch.end(&disk);
     assert_charged(&run.rows, &disk, mounted.dir(), &Value::Null);
 }

@@ -234,7 +234,8 @@ pub fn overlayfs() -> Result<(), String> {
     file_system("overlay")
 }
 
-/// overlayfs, whose copy-ups are seen by every way into the kernel. By tracepoints they are where one tells of times of an inode that are set.
+/// overlayfs, whose copy-ups are seen by every way into the kernel. By tracepoints they are where one tells that an inode's times are
+/// set.
 ///
 /// # Errors
 /// The reason why not.

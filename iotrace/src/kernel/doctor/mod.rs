@@ -40,7 +40,7 @@ fn facts() -> Facts {
         types,
         rights: Rights::read(root),
         settings: Settings::read(root),
-        maps: trial::maps(),
+        maps: trial::maps(known.as_ref()),
         trials: trial::mechanisms(known.as_ref()),
     }
 }

@@ -24,15 +24,18 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{error::Error, io, path::Path};
 
 /// Makes maps of the kinds that matter; and lifts the limit of locked memory, where the kernel wants that.
-pub fn maps() -> Maps {
+pub fn maps(known: Option<&KnownTypes>) -> Maps {
     let errno = |error: aya::sys::SyscallError| error.io_error.raw_os_error();
     // The limit first: it may be what stops the ring buffer.
-    let memlock = memlock();
+    // Which user pays for a map (kernel/bpf/syscall.c until 5.10).
+    let counted = known.is_some_and(|known| known.btf.byte_offset("bpf_map.memory").is_ok());
+    let memlock = memlock(counted);
     Maps { ring_buffer: is_map_supported(MapType::RingBuf).map_err(errno), memlock }
 }
 
-/// Makes a map with no memory to lock: works since 5.11, where control groups count the memory of maps instead.
-fn memlock() -> Memlock {
+/// Makes a map with no memory to lock: works since 5.11, where control groups count the memory of maps instead. `counted`: the kernel's
+/// types say that maps do count.
+fn memlock(counted: bool) -> Memlock {
     let makes_map = || matches!(is_map_supported(MapType::Array), Ok(true));
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_MEMLOCK) else { return Memlock::Unknown };
     // One's own soft limit can always be lowered, and raised again up to the hard one.
@@ -48,6 +51,8 @@ fn memlock() -> Memlock {
     match makes_map() {
         true if lifted => Memlock::Counted(None),
         true => Memlock::Counted(Some(soft)),
+        // The limit is one for all processes of a user, and they may have used it up.
+        false if counted && !lifted => Memlock::Counted(Some(soft)),
         false => Memlock::Unknown,
     }
 }

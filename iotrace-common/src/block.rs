@@ -25,6 +25,8 @@ pub const BY_PAGE: u32 = 1;
 pub const BY_FILE: u32 = 2;
 /// [`BlockShare::charged`]: to the thread that asked for a flush.
 pub const BY_ASKER: u32 = 3;
+/// [`BlockShare::charged`]: to the thread that sent the bio to a mapped device; nobody is known who made its pages dirty.
+pub const BY_SENDER: u32 = 4;
 
 /// [`BlockShare::flags`]: [`BlockShare::task`] passes the filters.
 pub const SHARE_WANTED: u32 = 1;
@@ -91,11 +93,11 @@ pub struct BlockShare {
     pub dev: u32,
     /// File type: S_IFMT bits of `i_mode`; 0 for inodes that file systems have for themselves.
     pub mode: u32,
-    /// [`BY_NOBODY`], [`BY_PAGE`], [`BY_FILE`] or [`BY_ASKER`].
+    /// [`BY_NOBODY`], [`BY_PAGE`], [`BY_FILE`], [`BY_ASKER`] or [`BY_SENDER`].
     pub charged: u32,
     /// [`SHARE_WANTED`], [`SHARE_SWAP`], [`SHARE_ANONYMOUS`], [`SHARE_KERNEL`].
     pub flags: u32,
-    /// Who made the pages dirty, or asked for the flush.
+    /// Who made the pages dirty, asked for the flush, or sent the bio.
     pub task: Task,
 }
 
@@ -145,7 +147,7 @@ pub struct PageKey {
     pub index: u64,
 }
 
-/// Who made a page dirty.
+/// Who made a page dirty, or sent a bio.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct Dirtier {
@@ -153,7 +155,7 @@ pub struct Dirtier {
     pub task: Task,
     /// Start of the process, nanoseconds since boot.
     pub start_ns: u64,
-    /// [`SHARE_WANTED`].
+    /// [`SHARE_WANTED`], [`SHARE_KERNEL`].
     pub flags: u32,
     /// Not used.
     pub _pad: u32,

@@ -258,6 +258,14 @@ layout! {
     disk_minor: required ["gendisk.first_minor"];
     /// `struct block_device`: device number.
     bdev_dev: optional ["block_device.bd_dev"];
+    /// `struct block_device` -> `struct gendisk *`.
+    bdev_disk: optional ["block_device.bd_disk"];
+    /// `struct gendisk` -> `struct block_device_operations *`.
+    disk_driver: optional ["gendisk.fops"];
+    /// `struct block_device_operations` -> function that takes bios; null where the driver takes requests.
+    driver_submit: optional ["block_device_operations.submit_bio"];
+    /// `struct bio` -> `struct block_device *` (since 5.12).
+    bio_bdev: optional ["bio.bi_bdev"];
     /// `struct kiocb` -> `struct file *`.
     kiocb_file: optional ["kiocb.ki_filp"];
     /// Type of `struct kiocb`.

@@ -4,14 +4,14 @@ use crate::{
     file::{self, Place},
     flush::{self, FLUSH},
     kernel::{Pointer, new_id, number, offset, present, read},
-    maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, wakeup},
+    maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, SENDERS, config, count, wakeup},
     requests,
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
 use iotrace_common::{
     block::{
-        BIOS, BY_FILE, BY_NOBODY, BY_PAGE, BlockRecord, BlockShare, Charges, DIRTIER_WANTED, Dirtier, PageKey,
-        SHARE_ANONYMOUS, SHARE_SWAP, SHARE_WANTED, SHARES, UNOWNED,
+        BIOS, BY_FILE, BY_NOBODY, BY_PAGE, BY_SENDER, BlockRecord, BlockShare, Charges, DIRTIER_WANTED, Dirtier,
+        PageKey, SHARE_ANONYMOUS, SHARE_SWAP, SHARE_WANTED, SHARES, UNOWNED,
     },
     loss,
     record::{BLOCK_PART, Header},
@@ -48,13 +48,15 @@ pub struct Load {
     flags: u32,
     /// Number of the first page in the file, [`NO_PAGE`] or [`NOT_DIRTIED`].
     index: u64,
+    /// Address of the bio that somebody sent, of which this one was made; 0 when it is that one.
+    sent: u64,
 }
 
 impl Load {
     /// Nothing.
     #[inline(always)]
     pub fn nothing() -> Self {
-        Self { bytes: 0, inode: core::ptr::null(), end: 0, flags: 0, index: NOT_DIRTIED }
+        Self { bytes: 0, inode: core::ptr::null(), end: 0, flags: 0, index: NOT_DIRTIED, sent: 0 }
     }
 }
 
@@ -125,7 +127,13 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
     if direct != 0 && load.inode.is_null() && load.flags & (SHARE_ANONYMOUS | SHARE_SWAP) == SHARE_ANONYMOUS {
         load.inode = direct as Pointer;
     }
-    let (charged, dirtier) = if writes != 0 { dirtier_of(&load) } else { (BY_NOBODY, None) };
+    let (mut charged, mut dirtier) = if writes != 0 { dirtier_of(&load) } else { (BY_NOBODY, None) };
+    if charged == BY_NOBODY
+        && load.sent != 0
+        && let Some(sender) = SENDERS.get_ptr_mut(load.sent)
+    {
+        (charged, dirtier) = (BY_SENDER, Some(sender));
+    }
     let (tid, dirtier_flags) = match dirtier {
         // SAFETY: the map returned a valid pointer.
         Some(dirtier) => unsafe { ((*dirtier).task.tid, (*dirtier).flags) },
@@ -203,7 +211,8 @@ pub fn load_of(bio: Pointer) -> Load {
     let bytes = read::<u32>(bio, offset!(bio_size)) as u64;
     let Origin { whole, data, end, private } = origin(bio);
     let (folio, mapping) = first_page(data);
-    let mut load = Load { bytes, inode: core::ptr::null(), end, flags: 0, index: NOT_DIRTIED };
+    let sent = if whole == bio { 0 } else { whole as u64 };
+    let mut load = Load { bytes, inode: core::ptr::null(), end, flags: 0, index: NOT_DIRTIED, sent };
     if mapping & NO_FILE == ANONYMOUS {
         load.flags |= SHARE_ANONYMOUS;
     }

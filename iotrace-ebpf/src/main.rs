@@ -31,6 +31,7 @@ mod process;
 mod quick;
 mod registers;
 mod requests;
+mod sender;
 mod sum;
 mod task;
 mod uring;
@@ -293,15 +294,17 @@ pub fn block_rq_issue_queue(ctx: BtfTracePointContext) -> i32 {
 
 /// `block_bio_queue(struct bio *bio)` since 5.11
 #[btf_tracepoint(function = "block_bio_queue")]
-pub fn flush_asked(ctx: BtfTracePointContext) -> i32 {
+pub fn bio_queued(ctx: BtfTracePointContext) -> i32 {
     flush::asked(ctx.arg(0));
+    sender::sent(ctx.arg(0));
     0
 }
 
 /// `block_bio_queue(struct request_queue *q, struct bio *bio)` until 5.10, also where those of requests have lost the queue (5.10.262)
 #[btf_tracepoint(function = "block_bio_queue")]
-pub fn flush_asked_queue(ctx: BtfTracePointContext) -> i32 {
+pub fn bio_queued_queue(ctx: BtfTracePointContext) -> i32 {
     flush::asked(ctx.arg(1));
+    sender::sent(ctx.arg(1));
     0
 }
 

@@ -149,6 +149,10 @@ pub static DIRTY_FILES: LruHashMap<u64, Dirtier> = LruHashMap::with_max_entries(
 #[map]
 pub static FLUSHERS: LruHashMap<u64, BlockShare> = LruHashMap::with_max_entries(4096, 0);
 
+/// Who sent a bio to a device of device-mapper, by its address.
+#[map]
+pub static SENDERS: LruHashMap<u64, Dirtier> = LruHashMap::with_max_entries(8192, 0);
+
 /// Copy-ups of calls in flight, by thread.
 #[map]
 pub static COPY_UPS: LruHashMap<u32, CopyUp> = LruHashMap::with_max_entries(4096, 0);

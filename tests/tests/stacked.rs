@@ -131,14 +131,13 @@ fn use_both_ways(dir: &Path) -> String {
     format!("{} && {} && {read}", dd("cached", ""), dd("direct", " oflag=direct"))
 }
 
-/// What [`use_both_ways`] did is charged to its files and to who did it, and the journal is named. `direct`: who is charged with
-/// what was written directly; null where a thread of the kernel has sent it, and who gave it to that is not known.
+/// What [`use_both_ways`] did is charged to its files and to who did it, whoever sent it on, and the journal is named.
 #[track_caller]
-fn assert_charged(rows: &[Value], disk: &LoopDisk, dir: &Path, direct: &Value) {
-    for (file, comm) in [("cached", &json!("dd")), ("direct", direct)] {
+fn assert_charged(rows: &[Value], disk: &LoopDisk, dir: &Path) {
+    for (file, by) in [("cached", "page"), ("direct", "submitter")] {
         let path = dir.join(file);
-        let of_file = bytes_of(rows, "write", |file| file["comm"] == *comm && is_at(file, &path));
-        assert_eq!(of_file, 37 << 16, "{file}: {rows:#?}");
+        let is_charged = |file: &Value| file["comm"] == "dd" && file["charged_by"] == by && is_at(file, &path);
+        assert_eq!(bytes_of(rows, "write", is_charged), 37 << 16, "{file}: {rows:#?}");
     }
     let read = bytes_of(rows, "read", |file| file["comm"] == "dd" && is_at(file, &dir.join("cached")));
     assert_eq!(read, 37 << 16, "{rows:#?}");
@@ -156,7 +155,7 @@ fn direct_writes_and_the_journal_of_a_mapped_device_are_charged() {
     let watch = Watch::new(&disk, &["--op", "read,write"]);
     run(Command::new("sh").arg("-c").arg(use_both_ways(mounted.dir())));
     let (run, _) = watch.end(&disk);
-    assert_charged(&run.rows, &disk, mounted.dir(), &json!("dd"));
+    assert_charged(&run.rows, &disk, mounted.dir());
 }
 
 #[test]
@@ -171,7 +170,7 @@ fn files_on_an_encrypted_device_are_charged() {
     let watch = Watch::new(&disk, &["--op", "read,write"]);
     run(Command::new("sh").arg("-c").arg(use_both_ways(mounted.dir())));
     let (run, _) = watch.end(&disk);
-    assert_charged(&run.rows, &disk, mounted.dir(), &Value::Null);
+    assert_charged(&run.rows, &disk, mounted.dir());
 }
 
 /// What LUKS makes, over a disk of so many MiB.

@@ -150,6 +150,11 @@ fn who_submits_is_charged_unless_it_only_writes_what_others_made_dirty() {
     assert_eq!(by(1, true, dirty()), Value::Null);
     assert_eq!(by(1, true, share(0, LOG, APP, Dirtied::Page)), "page");
     assert_eq!(by(1, true, share(0, LOG, APP, Dirtied::File)), "inode");
+    // Of what a mapped device has sent on, it is who sent it there.
+    let sent = |by_kernel, anonymous| Share { by_kernel, anonymous, ..share(0, LOG, APP, Dirtied::Sent) };
+    assert_eq!(by(1, true, sent(false, true)), "submitter");
+    assert_eq!(by(1, true, sent(false, false)), "issuer");
+    assert_eq!(by(1, true, sent(true, true)), Value::Null);
 }
 
 #[test]

@@ -93,6 +93,8 @@ pub enum Dirtied {
     File,
     /// None: it asked for a flush.
     Asked,
+    /// None is known: it sent the bio to a mapped device, which has another thread send what that makes of it.
+    Sent,
 }
 
 impl Block {
@@ -180,6 +182,7 @@ impl From<BlockShare> for Share {
                 block::BY_PAGE => Some((agent(), Dirtied::Page)),
                 block::BY_FILE => Some((agent(), Dirtied::File)),
                 block::BY_ASKER => Some((agent(), Dirtied::Asked)),
+                block::BY_SENDER => Some((agent(), Dirtied::Sent)),
                 _ => None,
             },
             swap: wire.flags & block::SHARE_SWAP != 0,

@@ -285,8 +285,8 @@ pub fn entries(subject: Subject, mechanism: Mechanism) -> &'static [Entry] {
         (Subject::Flushes, _) => {
             const {
                 &[
-                    tracepoint("flush_asked", "block_bio_queue", When::Arguments(1)),
-                    tracepoint("flush_asked_queue", "block_bio_queue", When::Arguments(2)),
+                    tracepoint("bio_queued", "block_bio_queue", When::Arguments(1)),
+                    tracepoint("bio_queued_queue", "block_bio_queue", When::Arguments(2)),
                 ]
             }
         }

@@ -33,6 +33,7 @@ use aya::{
 use iotrace_common::{
     config::{self, CommFilter, Config},
     file::kind_bit,
+    layout::ABSENT,
 };
 use nix::time::{ClockId, clock_gettime};
 use std::{os::fd::OwnedFd, path::Path};
@@ -127,6 +128,7 @@ impl Tracer {
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
             ("FLUSHERS", plan.stream_block),
+            ("SENDERS", plan.stream_block && layout.mapped_whole != ABSENT),
             ("COPY_UPS", plan.copy_ups),
             ("WAITING", plan.waits),
             ("WAITS", plan.waits),

@@ -217,20 +217,22 @@ impl Charger<'_> {
             // The kernel's threads ask for others.
             Some((_, Dirtied::Asked)) if share.by_kernel => return None,
             Some((agent, Dirtied::Asked)) => (agent, ChargedBy::Submitter),
-            None => (&block.issuer, self.submission(block, share, what)?),
+            Some((agent, Dirtied::Sent)) => (agent, self.submission(block, share, what, share.by_kernel)?),
+            None => (&block.issuer, self.submission(block, share, what, block.by_kernel)?),
         };
         let process = self.names.process(agent.task.pid, Some(agent.start_ns));
         Some(Payer { agent: agent.clone(), process, by })
     }
 
-    /// What the thread that put the request into the queue has to do with it, when nobody made its pages dirty.
-    fn submission(&self, block: &Block, share: &Share, what: Option<What>) -> Option<ChargedBy> {
+    /// What the thread that put the request into the queue, or sent it to a mapped device, has to do with it, when nobody made its
+    /// pages dirty. `by_kernel`: it is one of the kernel's own.
+    fn submission(&self, block: &Block, share: &Share, what: Option<What>, by_kernel: bool) -> Option<ChargedBy> {
         match self.facts.operation(block.cmd_flags) {
             BlockOp::Read => Some(ChargedBy::Submitter),
             // Whoever happens to run the queue sends it: who asked for it is not known.
             BlockOp::Flush => None,
             // The kernel's own threads write for others; of memory that is swapped out, it is not known whose it is.
-            _ if block.by_kernel || what == Some(What::Swap) => None,
+            _ if by_kernel || what == Some(What::Swap) => None,
             BlockOp::Write if self.is_somebodys(share, what) => Some(ChargedBy::Issuer),
             _ => Some(ChargedBy::Submitter),
         }

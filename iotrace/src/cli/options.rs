@@ -303,7 +303,7 @@ pub struct Tracing {
     /// Size of the ring buffer between kernel and iotrace [default: 8MiB; 4MiB where the kernel adds up]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     buffer: Option<u32>,
-    /// Most memory for maps and caches together [default: 64MiB]
+    /// Most memory for maps and caches together [default: 64MiB; 128MiB with diagnose]
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     max_memory: Option<u64>,
     /// The way into the kernel
@@ -336,7 +336,7 @@ impl Tracing {
     /// When the ring buffer leaves too little of the memory.
     pub fn apply(&self, plan: &mut Plan) -> Result<(), Misused> {
         plan.buffer = self.buffer.unwrap_or_else(|| budget::buffer(plan));
-        plan.max_memory = budget::limit(self.max_memory, plan.buffer);
+        plan.max_memory = budget::limit(self.max_memory, plan);
         if self.max_memory.is_some_and(|most| u64::from(plan.buffer) > most / 2) {
             return Err(Misused("--buffer takes more than half of --max-memory".into()));
         }

@@ -277,7 +277,7 @@ fn files_that_are_made_and_removed() {
         life_ns: (lives * mean_ns, mean_ns, mean_ns),
         opens: 2 * lives,
         time_ns,
-        bytes: Bytes { read: 2 << 30, written: 2 << 30, ns: 0 },
+        bytes: Bytes { read: 2 << 30, written: 2 << 30, ..Bytes::default() },
         span_ns: Some((0, 3_100_000_000)),
         ..Stats::default()
     };
@@ -298,6 +298,9 @@ fn files_that_are_made_and_removed() {
     assert_eq!(names(&life(stats(1009, 11 * SECOND, SECOND))), [], "a spool");
     let replaced = Stats { replaced: 1009, ..stats(1009, 250_000_000, SECOND) };
     assert_eq!(names(&life(replaced)), [], "files that are replaced safely");
+    let mut synced = stats(1009, 250_000_000, SECOND);
+    synced.bytes.syncs = 1009;
+    assert_eq!(names(&life(synced)), [], "a database's journal");
 }
 
 #[test]

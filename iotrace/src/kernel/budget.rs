@@ -18,6 +18,8 @@ use iotrace_common::{
 
 /// The limit where nobody says another, and the ring buffer that is in it.
 pub const DEFAULT: u64 = 64 << 20;
+/// The same for what traces files, block requests and waits at once: what is under way of all of these has most of the other.
+const DEFAULT_OF_ALL: u64 = 128 << 20;
 /// The ring buffer that [`DEFAULT`] allows for, and that which is enough where only names pass through it.
 pub const DEFAULT_BUFFER: u32 = 8 << 20;
 const NAMES_BUFFER: u32 = 4 << 20;
@@ -107,9 +109,10 @@ pub fn buffer(plan: &Plan) -> u32 {
     if plan.sum && !streams { NAMES_BUFFER } else { DEFAULT_BUFFER }
 }
 
-/// The limit, bytes: what was asked for, or enough for the ring buffer that was.
-pub fn limit(asked: Option<u64>, buffer: u32) -> u64 {
-    asked.unwrap_or(DEFAULT + u64::from(buffer.saturating_sub(DEFAULT_BUFFER)))
+/// The limit, bytes: what was asked for, or enough for the plan with its ring buffer.
+pub fn limit(asked: Option<u64>, plan: &Plan) -> u64 {
+    let usual = if plan.sum && plan.stream_block && plan.waits { DEFAULT_OF_ALL } else { DEFAULT };
+    asked.unwrap_or(usual + u64::from(plan.buffer.saturating_sub(DEFAULT_BUFFER)))
 }
 
 /// Divides the limit for what a plan asks. `histograms`: room for so many is asked for.
@@ -237,8 +240,19 @@ mod tests {
 
     #[test]
     fn a_larger_ring_buffer_raises_the_limit_unless_one_is_asked_for() {
-        assert_eq!(limit(None, 64 << 10), DEFAULT);
-        assert_eq!(limit(None, 64 << 20), DEFAULT + (56 << 20));
-        assert_eq!(limit(Some(1 << 30), 64 << 20), 1 << 30);
+        let plan = |buffer| Plan { buffer, ..Plan::default() };
+        assert_eq!(limit(None, &plan(64 << 10)), DEFAULT);
+        assert_eq!(limit(None, &plan(64 << 20)), DEFAULT + (56 << 20));
+        assert_eq!(limit(Some(1 << 30), &plan(64 << 20)), 1 << 30);
+    }
+
+    #[test]
+    fn what_traces_all_at_once_has_room_for_rows_too() {
+        let plan =
+            Plan { files: FileOps::ALL, sum: true, lives: true, waits: true, stream_block: true, ..Plan::default() };
+        let plan = Plan { buffer: buffer(&plan), histogram: Some(Grouping::Operation), ..plan };
+        let rows = |max_memory| divide(&Plan { max_memory, ..plan.clone() }, 64).rows;
+        assert!(rows(DEFAULT) < 4096, "{}", rows(DEFAULT));
+        assert!(rows(limit(None, &plan)) > 16_384, "{}", rows(limit(None, &plan)));
     }
 }

@@ -241,7 +241,7 @@ fn bytes_are_those_of_the_inode_by_whatever_thread() {
     world.0.moved_bytes([sum(1, 1, 1, 10, 20), sum(2, 1, 1, 3, 4), sum(3, 2, 1, 99, 99)].into_iter());
     world.0.moved_bytes([sum(1, 1, 1, 11, 20), sum(2, 1, 1, 3, 4)].into_iter());
     world.unlink("/d/a", 200);
-    assert_eq!(world.0.gone(true)[0].bytes, Some(Bytes { read: 14, written: 24, ns: 6 }));
+    assert_eq!(world.0.gone(true)[0].bytes, Some(Bytes { read: 14, written: 24, ns: 6, syncs: 0 }));
 }
 
 #[test]

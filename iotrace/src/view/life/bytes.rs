@@ -16,6 +16,8 @@ pub struct Bytes {
     pub written: u64,
     /// Time in these calls, and in syncs that are traced, nanoseconds.
     pub ns: u64,
+    /// Syncs that are traced, and writes that sync by themselves.
+    pub syncs: u64,
 }
 
 /// Bytes of a file, and at which look it was first seen.
@@ -45,13 +47,19 @@ impl Totals {
         self.looks += 1;
         for (slot, sum) in sums.filter(|(_, sum)| sum.key.way & WAY_MAPPED == 0) {
             let counters = &sum.counters;
-            let now = Bytes { read: counters.read_bytes, written: counters.write_bytes, ns: counters.total_ns() };
+            let now = Bytes {
+                read: counters.read_bytes,
+                written: counters.write_bytes,
+                ns: counters.total_ns(),
+                syncs: counters.syncs + counters.sync_writes,
+            };
             let before = self.before.insert(slot, (sum.key, now)).filter(|(key, _)| *key == sum.key);
             let before = before.map(|(_, before)| before).unwrap_or_default();
             let more = Bytes {
                 read: now.read.saturating_sub(before.read),
                 written: now.written.saturating_sub(before.written),
                 ns: now.ns.saturating_sub(before.ns),
+                syncs: now.syncs.saturating_sub(before.syncs),
             };
             if more == Bytes::default() {
                 continue;
@@ -61,6 +69,7 @@ impl Totals {
             total.read += more.read;
             total.written += more.written;
             total.ns += more.ns;
+            total.syncs += more.syncs;
         }
     }
 

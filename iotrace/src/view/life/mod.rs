@@ -488,7 +488,7 @@ impl Lives {
             }
         }
         let mut rows = settled.rows(self.by);
-        rows.extend(others.map(|(read, written)| LifeRow::of_others(Bytes { read, written, ns: 0 })));
+        rows.extend(others.map(|(read, written)| LifeRow::of_others(Bytes { read, written, ..Bytes::default() })));
         rows
     }
 

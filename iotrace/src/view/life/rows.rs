@@ -136,6 +136,7 @@ impl Merge for Stats {
         self.bytes.read += other.bytes.read;
         self.bytes.written += other.bytes.written;
         self.bytes.ns += other.bytes.ns;
+        self.bytes.syncs += other.bytes.syncs;
         self.time_ns += other.time_ns;
         self.unknown_bytes += other.unknown_bytes;
         self.lives += other.lives;

@@ -72,7 +72,7 @@ enum Held {
     /// An array with a program that others go on with.
     Target {
         /// It stays loaded as long as it stands in the array.
-        _body: Loaded,
+        body: Loaded,
         array: OwnedFd,
     },
     /// The variable by which programs of usual cases are stopped.
@@ -88,9 +88,13 @@ impl Attached {
         self.programs.extend(other.programs);
     }
 
-    /// The programs.
-    pub fn programs(&self) -> &[Loaded] {
-        &self.programs
+    /// The programs, and those with which they go on.
+    pub fn programs(&self) -> impl Iterator<Item = &Loaded> {
+        let bodies = self.held.iter().filter_map(|(_, held)| match held {
+            Held::Target { body, .. } => Some(body),
+            Held::Link(_) | Held::Probes(_) | Held::Stopped(_) => None,
+        });
+        self.programs.iter().chain(bodies)
     }
 
     /// Runs of programs that the kernel skipped.
@@ -151,7 +155,7 @@ impl Attached {
                 }
             }
         }
-        self.held.push((stage, Held::Target { _body: body, array }));
+        self.held.push((stage, Held::Target { body, array }));
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ impl KernelLog {
     /// # Errors
     ///
     /// When none has, or the kernel does not let it be found: that takes CAP_SYS_ADMIN.
-    pub fn new(programs: &[Loaded]) -> Result<Self> {
+    pub fn new<'a>(programs: impl Iterator<Item = &'a Loaded>) -> Result<Self> {
         let mut result = Err(anyhow!("there are none"));
         for program in programs {
             let id = program.id().context("the kernel does not tell a program's number")?;

@@ -147,6 +147,17 @@ pub struct PageKey {
     pub index: u64,
 }
 
+/// Who sent a bio to a device of device-mapper.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Sender {
+    /// Who.
+    pub who: Dirtier,
+    /// The sector behind its last one: what is sent ahead in parts is taken from its front. So it tells a bio from one that stood at its
+    /// address before.
+    pub behind: u64,
+}
+
 /// Who made a page dirty, or sent a bio.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

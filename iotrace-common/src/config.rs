@@ -82,6 +82,8 @@ pub const ERRNOS: u64 = 1 << 30;
 pub const FAILED_OPENS: u64 = 1 << 31;
 /// `Config::flags`: some setting says which results count, or how long an operation must take.
 pub const FILTER_RESULT: u64 = 1 << 32;
+/// `Config::flags`: writes of sums are counted by their size.
+pub const WRITE_SIZES: u64 = 1 << 33;
 
 /// Settings of one run.
 #[repr(C)]

@@ -312,6 +312,8 @@ layout! {
     bio_flags: required ["bio.bi_opf"];
     /// `struct bio`: bytes.
     bio_size: required ["bio.bi_iter.bi_size"];
+    /// `struct bio`: first sector.
+    bio_sector: required ["bio.bi_iter.bi_sector"];
     /// `struct bio`: which part is next.
     bio_index: required ["bio.bi_iter.bi_idx"];
     /// `struct bio` -> its parts.

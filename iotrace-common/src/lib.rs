@@ -24,6 +24,7 @@ pub mod record;
 pub mod sum;
 pub mod thread;
 pub mod wait;
+pub mod write_sizes;
 
 /// Declares that a type may be copied to and from BPF maps by aya (user space only).
 macro_rules! map_types {
@@ -54,4 +55,5 @@ map_types!(
     wait::WaitKey,
     wait::WaitState,
     wait::WaitSum,
+    write_sizes::WriteSizes,
 );

@@ -4,8 +4,8 @@ use crate::{
     file::{self, Place},
     flush::{self, FLUSH},
     kernel::{Pointer, new_id, number, offset, present, read},
-    maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, SENDERS, config, count, wakeup},
-    requests,
+    maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, wakeup},
+    requests, sender,
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
 use iotrace_common::{
@@ -130,7 +130,7 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
     let (mut charged, mut dirtier) = if writes != 0 { dirtier_of(&load) } else { (BY_NOBODY, None) };
     if charged == BY_NOBODY
         && load.sent != 0
-        && let Some(sender) = SENDERS.get_ptr_mut(load.sent)
+        && let Some(sender) = sender::of(load.sent)
     {
         (charged, dirtier) = (BY_SENDER, Some(sender));
     }

@@ -37,6 +37,7 @@ mod task;
 mod uring;
 mod wait;
 mod within;
+mod write_sizes;
 
 use crate::{
     kernel::{Pointer, offset},

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 pub use iotrace_common::sum::{WHO_CALL, WHO_COMPLETE, WHO_COUNT, WHO_DIRTY, WHO_FAULT, WHO_SUBMIT};
 use iotrace_common::{
-    block::{BlockShare, Charges, Dirtier, PageKey, RequestState},
+    block::{BlockShare, Charges, Dirtier, PageKey, RequestState, Sender},
     call::{CallTable, FileCalls},
     config::{CommFilter, Config},
     copyup::CopyUp,
@@ -23,6 +23,7 @@ use iotrace_common::{
     sum::{FreeSlots, Sum, SumKey},
     thread::Thread,
     wait::{Stack, WaitKey, WaitState, WaitSum},
+    write_sizes::WriteSizes,
 };
 
 /// System calls that count in this run, by number.
@@ -108,6 +109,10 @@ pub static OTHER_SUMS: PerCpuArray<Sum> = PerCpuArray::with_max_entries(WHO_COUN
 #[map]
 pub static ERRNOS: HashMap<ErrnoKey, u64> = HashMap::with_max_entries(4096, 0);
 
+/// Writes of sums by their size, at the slot of the sum.
+#[map]
+pub static WRITE_SIZES: Array<WriteSizes> = Array::with_max_entries(65536, 0);
+
 /// Asynchronous operations between submission and completion.
 #[map]
 pub static PENDING: HashMap<PendingKey, Pending> = HashMap::with_max_entries(16384, 0);
@@ -151,7 +156,7 @@ pub static FLUSHERS: LruHashMap<u64, BlockShare> = LruHashMap::with_max_entries(
 
 /// Who sent a bio to a device of device-mapper, by its address.
 #[map]
-pub static SENDERS: LruHashMap<u64, Dirtier> = LruHashMap::with_max_entries(8192, 0);
+pub static SENDERS: LruHashMap<u64, Sender> = LruHashMap::with_max_entries(8192, 0);
 
 /// Copy-ups of calls in flight, by thread.
 #[map]

@@ -11,6 +11,7 @@ use crate::{
     kernel::{Pointer, cast, constant, now, offset, typed},
     maps::{RECENT, STOPPED, SUMS, THREADS, count, enabled},
     sum, task,
+    write_sizes::count_write,
 };
 use aya_ebpf::{EbpfContext, cty::c_void, helpers::generated};
 use core::arch::asm;
@@ -313,6 +314,9 @@ fn add<const INDEX: usize>(slot: u32, ret: i64, latency_ns: u64) {
         counters.writes += 1;
         counters.write_bytes += bytes;
         counters.write_ns += latency_ns;
+        if enabled!(WRITE_SIZES) && ret >= 0 {
+            count_write(slot, bytes);
+        }
     }
     if ret < 0 {
         counters.errors += 1;

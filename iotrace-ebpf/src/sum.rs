@@ -3,6 +3,7 @@
 use crate::{
     errno, file,
     maps::{CPU_SUMS, FREE_SUMS, OTHER_SUMS, RECENT, RECENT_BITS, SUM_INDEX, SUMS, count, enabled},
+    write_sizes::count_write,
 };
 use iotrace_common::{
     file::FileKey,
@@ -149,6 +150,9 @@ pub fn add(slot: u32, who: u32, op: u8, sync: bool, ret: i64, latency_ns: u64) {
         if sync {
             counters.sync_writes += 1;
             counters.sync_write_ns += latency_ns;
+        }
+        if enabled!(WRITE_SIZES) && op == OP_WRITE && ret >= 0 {
+            count_write(slot, bytes);
         }
     } else {
         counters.syncs += 1;

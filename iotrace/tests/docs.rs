@@ -125,7 +125,7 @@ fn every_field_of_json_is_described() {
             "CopyUpLine" | "CopyUpSumLine" => page_of("copyup"),
             "OpenLine" => page_of("open"),
             "TopLine" => page_of("top"),
-            "FindingLine" | "FailureLine" => page_of("diagnose"),
+            "FindingLine" | "FailureLine" | "WriteSizesLine" | "SizeBucket" => page_of("diagnose"),
             "FsyncLine" => page_of("fsync"),
             "WaitLine" | "Holder" | "Limit" | "PeerProcess" | "PressureLine" => page_of("wait"),
             "LatencyLine" | "LatencyOwner" | "Distribution" | "Bucket" => page_of("latency"),

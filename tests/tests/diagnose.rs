@@ -4,10 +4,16 @@
 use iotrace_tests::{
     harness::*,
     need,
-    workload::lives::{MANY, MANY_BYTES},
+    workload::{
+        lives::{MANY, MANY_BYTES},
+        sizes,
+    },
 };
 use serde_json::{Value, json};
-use std::process::{Child, Command, Stdio};
+use std::{
+    collections::BTreeMap,
+    process::{Child, Command, Stdio},
+};
 
 /// A program that does something else meanwhile.
 struct Noise(Child);
@@ -98,6 +104,39 @@ fn records_without_a_buffer_are_named() {
     let evidence = &rows[0]["evidence"][0];
     assert_eq!((&evidence["writes"], &evidence["write_bytes"]), (&json!(500_009), &json!(500_009 * 58)));
     assert_eq!(rows[0]["path"], json!(log.to_str().unwrap()));
+    let sizes = &rows[0]["evidence"][1];
+    assert_eq!((&sizes["type"], &sizes["path"]), (&json!("write_sizes"), &rows[0]["path"]));
+    assert_eq!(sizes["buckets"], json!([{"le_bytes": 63, "count": 500_009}]));
+}
+
+#[test]
+fn small_writes_have_a_histogram_of_their_sizes() {
+    need!(bpf, loop_devices);
+    let (disk, noise) = (LoopDisk::new(64), tempfile::tempdir().unwrap());
+    let scene = Scene::on(env!("CARGO_BIN_EXE_workload"), disk.dir());
+    let command: Vec<String> =
+        scene.command("sizes", &[]).into_iter().map(|word| word.into_string().unwrap()).collect();
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let rows = diagnosed(noise.path(), disk.name(), &words);
+    let found = rows.iter().find(|row| row["rule"] == "small-writes").unwrap_or_else(|| panic!("{rows:#?}"));
+    // Each size stands at an end of a class: nothing, 1, 2 and 3, 4 to 7, ...
+    let mut expected = BTreeMap::<Option<u64>, u64>::new();
+    let mut add = |bytes: u64, count| {
+        let le = (bytes + 1).next_power_of_two() - 1;
+        *expected.entry(Some(le).filter(|le| *le < 1 << 14)).or_default() += count;
+    };
+    add(sizes::SMALL.1 as u64, sizes::SMALL.0);
+    for bits in 0..sizes::BITS {
+        add((1 << bits) - 1, sizes::EACH);
+        add(1 << bits, sizes::EACH);
+    }
+    let (top, evidence) = (&found["evidence"][0], &found["evidence"][1]);
+    let buckets = evidence["buckets"].as_array().unwrap();
+    let counted = buckets.iter().map(|bucket| (bucket["le_bytes"].as_u64(), bucket["count"].as_u64().unwrap()));
+    assert_eq!(counted.clone().collect::<BTreeMap<_, _>>(), expected);
+    let all: u64 = counted.map(|(_, count)| count).sum();
+    assert_eq!(top["writes"].as_u64().unwrap(), all + sizes::FAILED);
+    assert_eq!(top["errors"].as_u64().unwrap(), sizes::FAILED);
 }
 
 #[test]

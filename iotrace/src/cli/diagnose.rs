@@ -25,13 +25,13 @@ use crate::{
     view::{
         life::{self, Lives},
         opens::Opens,
-        top::{By, Differences, Sort, rows},
+        top::{By, Delta, Differences, Sort, rows},
         truncates::Truncates,
     },
 };
 use anyhow::Result;
-use iotrace_common::errno::tells_of_the_disk;
-use std::{io::Write, time::Duration};
+use iotrace_common::{errno::tells_of_the_disk, write_sizes::WriteSizes};
+use std::{collections::HashMap, io::Write, time::Duration};
 
 mod blocks;
 mod copy_ups;
@@ -123,6 +123,7 @@ impl Args {
                 sum: true,
                 lives: all_opens,
                 errnos: true,
+                write_sizes: true,
                 // Waits do not fail.
                 waits: !filters.by_failure(),
                 wait_kinds: wait::kinds(false),
@@ -180,6 +181,7 @@ impl Diagnose {
             other.get_or_insert_default().add(&more);
         }
         let failed: Vec<_> = look.calls.iter().filter(|delta| delta.counters.errors > 0).cloned().collect();
+        let write_sizes = write_sizes(&look.calls, tracer)?;
         let mut rows = rows(&look, other, By::ProcessFile, Sort::Time);
         // What found no room is of many files and processes: it proves nothing of any.
         rows.retain(|row| !row.is_rest());
@@ -189,7 +191,7 @@ impl Diagnose {
             full: now.full.saturating_sub(before.full),
         });
         let growth = self.sizing.growth();
-        let mut facts = Facts { length: interval.length, rows, growth, pressure, ..Facts::default() };
+        let mut facts = Facts { length: interval.length, rows, growth, write_sizes, pressure, ..Facts::default() };
         facts.opens = self.opens.take();
         let others = self.opens.others;
         facts.unseen.extend((others > 0).then(|| format!("how often files were opened, of {others} opens")));
@@ -209,6 +211,17 @@ impl Diagnose {
         facts.unseen.extend(unseen(&tracer.losses()?, self.filtered, pressure.is_none()));
         Ok(facts)
     }
+}
+
+/// Writes of processes to files by their size.
+fn write_sizes(deltas: &[Delta], tracer: &Tracer) -> Result<HashMap<(u32, u32, u64), WriteSizes>> {
+    let mut found = HashMap::<_, WriteSizes>::new();
+    let Some(sizes) = &tracer.write_sizes else { return Ok(found) };
+    for delta in deltas.iter().filter(|delta| delta.counters.writes > 0) {
+        let Some((dev, ino)) = delta.inode else { continue };
+        found.entry((delta.pid, dev, ino)).or_default().add(&sizes.of(delta.slot)?);
+    }
+    Ok(found)
 }
 
 /// What could not be seen, in words.

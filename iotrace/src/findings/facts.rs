@@ -9,6 +9,7 @@ use crate::view::{
     top::Row,
     wait::WaitRow,
 };
+use iotrace_common::write_sizes::WriteSizes;
 use std::{collections::HashMap, time::Duration};
 
 /// A file's size, as it was seen first and last.
@@ -159,6 +160,8 @@ pub struct Facts {
     pub lives: Vec<LifeRow>,
     /// Opens for writing, by process, device and inode.
     pub opens: HashMap<(u32, u32, u64), Opened>,
+    /// Writes of processes to files by their size, by process, device and inode.
+    pub write_sizes: HashMap<(u32, u32, u64), WriteSizes>,
     /// What threads were blocked on, as `wait` has it: by process, file, operation and reason, but for what is less than a hundredth
     /// of the time.
     pub waits: Vec<WaitRow>,
@@ -193,6 +196,12 @@ impl Facts {
     #[must_use]
     pub fn growth(&self, row: &Row) -> Option<&Growth> {
         self.growth.get(&(row.dev?, row.ino?))
+    }
+
+    /// Writes of a row's process and file by their size.
+    #[must_use]
+    pub fn write_sizes(&self, row: &Row) -> Option<&WriteSizes> {
+        self.write_sizes.get(&(row.pid?, row.dev?, row.ino?))
     }
 
     /// Requests of a row's process and file.

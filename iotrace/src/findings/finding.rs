@@ -5,6 +5,7 @@ use crate::{
     resolve::Container,
     view::{block, copyup, disk, life::LifeRow, top::Row, wait::WaitRow},
 };
+use iotrace_common::write_sizes::WriteSizes;
 use std::{sync::Arc, time::Duration};
 
 /// How bad it is.
@@ -47,6 +48,8 @@ pub enum Proof {
     Wait(WaitRow),
     /// Failed operations.
     Failure(Failure),
+    /// Writes of a process to a file, by their size.
+    WriteSizes(Row, WriteSizes),
 }
 
 /// One thing that is wrong.

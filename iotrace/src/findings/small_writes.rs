@@ -49,6 +49,11 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
             words::rate(facts.per_second(counters.write_bytes))
         ),
     ];
+    let mut proof = vec![Proof::Top(row.clone())];
+    if let Some(sizes) = facts.write_sizes(row) {
+        evidence.push(words::sizes(sizes));
+        proof.push(Proof::WriteSizes(row.clone(), *sizes));
+    }
     evidence.extend(words::place(row));
     Some(Finding {
         rule: RULE.name,
@@ -57,7 +62,7 @@ fn judge(facts: &Facts, row: &Row) -> Option<Finding> {
         subject: row.clone(),
         headline: format!("{who} writes {file} in pieces of {}, without a buffer", bytes(average)),
         evidence,
-        proof: vec![Proof::Top(row.clone())],
+        proof,
         advice: "write through a buffer: `access_log ... buffer=64k flush=1s` of nginx, BufWriter, setvbuf, a logger's queue".into(),
     })
 }

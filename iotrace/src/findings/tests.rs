@@ -10,7 +10,7 @@ use crate::{
         top::Row,
     },
 };
-use iotrace_common::sum::Counters;
+use iotrace_common::{sum::Counters, write_sizes::WriteSizes};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 const SECOND: u64 = 1_000_000_000;
@@ -84,6 +84,24 @@ fn small_writes_and_reads_without_a_buffer() {
     assert_eq!(names(&facts(vec![row("/in", reads(4096))])), []);
     // Nothing came: it is polled.
     assert_eq!(names(&facts(vec![row("/in", reads(0))])), []);
+}
+
+#[test]
+fn small_writes_are_told_with_their_sizes() {
+    let sizes = |counted: &[(usize, u64)]| {
+        let mut sizes = WriteSizes::default();
+        counted.iter().for_each(|(class, count)| sizes.counts[*class] = *count);
+        let writes = Counters { writes: 100_000, write_bytes: 100_000 * 58, write_ns: SECOND, ..Counters::default() };
+        let facts = Facts { write_sizes: [((4711, 1, 4), sizes)].into(), ..facts(vec![row("/log", writes)]) };
+        all(&facts)[0].evidence[2].clone()
+    };
+    assert_eq!(sizes(&[(6, 100_000)]), "sizes: 32-63B 100 %");
+    assert_eq!(
+        sizes(&[(0, 1000), (1, 1000), (2, 8000), (9, 89_200), (11, 500), (15, 300)]),
+        "sizes: 0B 1 %, 1B 1 %, 2-3B 8 %, 256-511B 89 %",
+        "few are not named"
+    );
+    assert_eq!(sizes(&[(11, 1), (15, 1)]), "sizes: 1KiB-2KiB 50 %, 16KiB and more 50 %");
 }
 
 fn free(available: u64, bytes: f64, inodes: f64) -> Option<Arc<Free>> {

@@ -4,6 +4,7 @@ use crate::{
     output::{bytes, escape},
     view::top::Row,
 };
+use iotrace_common::write_sizes::{WriteSizes, most};
 
 /// Who it is: `postgres (4711) in web-0/db`, and `containerd-shim (812) for web-0/db` for who serves it.
 pub(super) fn who(row: &Row) -> String {
@@ -33,6 +34,30 @@ pub(super) fn rate(per_second: f64) -> String {
 /// A part of 1 in per cent.
 pub(super) fn per_cent(part: f64) -> String {
     format!("{:.0} %", part * 100.0)
+}
+
+/// Sizes that fewer writes have are not named, in parts of all.
+const FEW: f64 = 0.01;
+
+/// How large writes were: `sizes: 32-63B 98 %, 64-127B 2 %`.
+pub(super) fn sizes(sizes: &WriteSizes) -> String {
+    let all: u64 = sizes.counts.iter().sum();
+    let parts = sizes.counts.iter().map(|count| *count as f64 / all.max(1) as f64);
+    let named = parts.enumerate().filter(|(_, part)| *part >= FEW);
+    let words: Vec<String> =
+        named.map(|(class, part)| format!("{} {}", class_of_sizes(class), per_cent(part))).collect();
+    format!("sizes: {}", words.join(", "))
+}
+
+/// The sizes of a class, in words.
+fn class_of_sizes(class: usize) -> String {
+    let (low, high) = (class.checked_sub(1).map_or(0, |below| most(below) + 1), most(class));
+    match (low, high) {
+        (0 | 1, _) => bytes(low),
+        (_, u64::MAX) => format!("{} and more", bytes(low)),
+        (_, 1024..) => format!("{}-{}", bytes(low), bytes(high + 1)),
+        _ => format!("{low}-{high}B"),
+    }
 }
 
 /// A length of time in the unit that a person would use.

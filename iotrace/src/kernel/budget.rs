@@ -14,6 +14,7 @@ use iotrace_common::{
     sum::{FreeSlots, Sum, SumKey},
     thread::Thread,
     wait::{Stack, WaitKey, WaitState, WaitSum},
+    write_sizes::WriteSizes,
 };
 
 /// The limit where nobody says another, and the ring buffer that is in it.
@@ -142,8 +143,9 @@ pub fn divide(plan: &Plan, histograms: u32) -> Shares {
     } else {
         1
     };
+    let sizes = if plan.write_sizes { size_of::<WriteSizes>() as u64 } else { 0 };
     let kinds = [
-        (plan.sum, ROWS),
+        (plan.sum, Kind { bytes: ROWS.bytes + sizes, ..ROWS }),
         (files || block || waits, FILES),
         (files || block || waits, PROCESSES),
         (plan.lives, LIVES),

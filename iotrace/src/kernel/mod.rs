@@ -30,3 +30,4 @@ pub mod sys;
 pub mod tracer;
 pub mod waits;
 pub mod wanted;
+pub mod write_sizes;

@@ -12,6 +12,8 @@ pub struct Plan {
     pub sum: bool,
     /// Count failures of sums by their errno.
     pub errnos: bool,
+    /// Count writes of sums by their size.
+    pub write_sizes: bool,
     /// Of opens, only those count that fail because of the disk.
     pub failed_opens: bool,
     /// Times do not count: what can be seen when a call ends is not looked at when it begins.

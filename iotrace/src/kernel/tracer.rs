@@ -24,6 +24,7 @@ use crate::kernel::{
     sums::Sums,
     waits::Waits,
     wanted,
+    write_sizes::SizesOfWrites,
 };
 use anyhow::{Context, Result, bail};
 use aya::{
@@ -63,6 +64,8 @@ pub struct Tracer {
     pub sums: Option<Sums>,
     /// Failures by errno, when the plan asks for them.
     pub errnos: Option<Errnos>,
+    /// Writes of sums by their size.
+    pub write_sizes: Option<SizesOfWrites>,
     /// Block latency, when the plan asks for it.
     pub histograms: Option<Histograms>,
     /// What threads wait for, when the plan asks for it.
@@ -114,6 +117,7 @@ impl Tracer {
             .size("SUMS", shares.rows)
             .size("SUM_INDEX", shares.rows)
             .size("FREE_SUMS", shares.rows)
+            .size("WRITE_SIZES", shares.rows)
             .size("DIRTY_PAGES", shares.dirty_pages)
             .size("DIRTY_FILES", shares.dirty_files)
             .size("HISTOGRAMS", shares.histograms)
@@ -125,6 +129,7 @@ impl Tracer {
             ("ADDING", plan.counts_mappings()),
             ("RECENT", plan.sum),
             ("ERRNOS", plan.errnos),
+            ("WRITE_SIZES", plan.write_sizes),
             ("REQUESTS", plan.block()),
             ("CHARGES", plan.stream_block),
             ("FLUSHERS", plan.stream_block),
@@ -146,6 +151,7 @@ impl Tracer {
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
         let sums = if plan.sum { Some(Sums::new(&mut object, &shares)?) } else { None };
         let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
+        let write_sizes = if plan.write_sizes { Some(SizesOfWrites::new(&mut object)?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
         let mut waits = if plan.waits { Some(Waits::new(&mut object)?) } else { None };
         let losses = LossReader::new(&mut object)?;
@@ -231,6 +237,7 @@ impl Tracer {
             shares,
             sums,
             errnos,
+            write_sizes,
             histograms,
             waits,
             began_ns,
@@ -427,6 +434,7 @@ fn config(plan: &Plan, btf: &Btf<'_>, block: &BlockFacts, endings: &Endings, com
         (plan.stream_copy_ups, config::STREAM_COPY_UPS),
         (plan.histogram.is_some(), config::HISTOGRAM),
         (plan.errnos, config::ERRNOS),
+        (plan.write_sizes, config::WRITE_SIZES),
         (plan.failed_opens, config::FAILED_OPENS),
         (filters.pids.is_some(), config::FILTER_PID),
         (filters.tids.is_some(), config::FILTER_TID),

@@ -24,6 +24,7 @@ pub mod opens;
 pub mod overlay;
 pub mod paths;
 pub mod rec;
+pub mod sizes;
 pub mod sys;
 pub mod threads;
 pub mod uring;
@@ -132,6 +133,7 @@ pub fn main() {
         "interrupts" => interrupts::run(&mut rec, &args.dir),
         "lives" => lives::run(&mut rec, &args),
         "lives-of-many" => lives::run_many(&mut rec, &args),
+        "sizes" => sizes::run(&mut rec, &args),
         "block" => block::run(&mut rec, &args),
         "aio" => aio::run(&mut rec, &args),
         "mmap" => mmap::run(&mut rec, &args),

@@ -14,10 +14,11 @@ use crate::{
     findings::{Finding, Proof},
     output::{
         errno_name,
-        json::{EvidenceLine, FailureLine, FindingLine, append},
+        json::{EvidenceLine, FailureLine, FindingLine, SizeBucket, WriteSizesLine, append},
     },
 };
 use anyhow::Result;
+use iotrace_common::write_sizes::{WriteSizes, most};
 use std::sync::Arc;
 
 /// Appends a finding. `rank`: 1 for the first.
@@ -86,5 +87,20 @@ fn proof_line<'a>(
             errno: errno_name(failure.errno.unsigned_abs()),
             count: failure.count,
         }),
+        Proof::WriteSizes(row, sizes) => EvidenceLine::WriteSizes(WriteSizesLine {
+            kind: "write_sizes",
+            owner: owner(row),
+            place: row_place(row),
+            buckets: buckets(sizes),
+        }),
     }
+}
+
+/// From the smallest size to the largest.
+fn buckets(sizes: &WriteSizes) -> Vec<SizeBucket> {
+    let last = sizes.counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+    let first = sizes.counts.iter().position(|count| *count > 0).unwrap_or(last);
+    let bucket =
+        |class| SizeBucket { le_bytes: Some(most(class)).filter(|most| *most != u64::MAX), count: sizes.counts[class] };
+    (first..last).map(bucket).collect()
 }

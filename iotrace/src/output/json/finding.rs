@@ -56,6 +56,33 @@ pub enum EvidenceLine<'a> {
     Wait(WaitLine<'a>),
     /// Failed operations.
     Failure(FailureLine<'a>),
+    /// Writes by their size.
+    WriteSizes(WriteSizesLine<'a>),
+}
+
+/// Writes of a process to a file that succeeded, by their size.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WriteSizesLine<'a> {
+    /// `write_sizes`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Whose.
+    #[serde(flatten)]
+    pub owner: Owner<'a>,
+    /// Which file.
+    #[serde(flatten)]
+    pub place: Place<'a>,
+    /// How many, by powers of two.
+    pub buckets: Vec<SizeBucket>,
+}
+
+/// A part of a histogram of sizes.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SizeBucket {
+    /// Sizes up to this one, and above the bucket before; `null` when it has all that are larger.
+    pub le_bytes: Option<u64>,
+    /// How many.
+    pub count: u64,
 }
 
 /// Operations of a process on a file that failed in the same way.

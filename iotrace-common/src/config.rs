@@ -85,6 +85,9 @@ pub const FILTER_RESULT: u64 = 1 << 32;
 /// `Config::flags`: writes of sums are counted by their size.
 pub const WRITE_SIZES: u64 = 1 << 33;
 
+/// `Config::flags`: opens that succeed are told with the name that was asked for; those that fail always are.
+pub const OPEN_NAMES: u64 = 1 << 34;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

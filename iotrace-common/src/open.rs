@@ -6,10 +6,11 @@ use bytemuck::{Pod, Zeroable};
 /// Most bytes of the name that was asked for (limits.h: PATH_MAX, the final NUL included).
 pub const NAME_MAX: usize = 4096;
 
-/// `OpenRecord::state`: the name could not be read from the caller's memory.
-pub const NAME_UNREADABLE: u32 = 1;
+/// `OpenRecord::state`: no name follows. There is none, it could not be read from the caller's memory, or nobody asked for it.
+pub const NO_NAME: u32 = 1;
 
-/// One finished open, or truncate by name (`call` tells): both have a name. Followed by `name` bytes: the name as it was asked for, without the final NUL.
+/// One finished open, or truncate by name (`call` tells): both have a name. Followed by `name` bytes: the name as it was asked for, without the final NUL; none
+/// of an open that succeeded, unless [`crate::config::OPEN_NAMES`] or [`crate::config::NAMING`] asks for it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct OpenRecord {
@@ -44,7 +45,7 @@ pub struct OpenRecord {
     pub call: u32,
     /// Bytes of the name that follow.
     pub name: u32,
-    /// [`NAME_UNREADABLE`].
+    /// [`NO_NAME`].
     pub state: u32,
     /// FMODE_ flags of the opened file (include/linux/fs.h), 0 when the open failed.
     pub file_mode: u32,

@@ -18,7 +18,7 @@ use iotrace_common::{
     errno::tells_of_the_disk,
     io::UNKNOWN,
     loss,
-    open::{NAME_MAX, NAME_UNREADABLE, OpenRecord},
+    open::{NAME_MAX, NO_NAME, OpenRecord},
     record::{Header, OPEN},
     thread::Thread,
 };
@@ -50,10 +50,13 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64, copy_up_ns: u64) 
     }
     let buffer = SCRATCH.get_ptr_mut(SCRATCH_OPEN)?.cast::<u8>();
     let record = buffer.cast::<OpenRecord>();
-    let (mut name, mut state) = (0usize, 0);
+    let (mut name, mut state) = (0usize, NO_NAME);
     let mut absolute = false;
     let name_argument = member!(spec.name);
-    if name_argument != NONE {
+    let opened = open && ret >= 0;
+    // Who follows names wants to know by which one a file was opened.
+    let named = name_argument != NONE && (!opened || enabled!(NAMING));
+    if named || name_argument != NONE && enabled!(OPEN_NAMES) {
         // SAFETY: the buffer is this CPU's own and has room for a head and a longest name. The kernel has read the name before,
         // so it is in memory; where another thread has unmapped it since, the read fails.
         unsafe {
@@ -62,9 +65,8 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64, copy_up_ns: u64) 
                 NAME_MAX as u32,
                 argument(thread, name_argument) as *const c_void,
             );
-            if length <= 0 {
-                state = NAME_UNREADABLE;
-            } else {
+            if length > 0 {
+                state = 0;
                 name = (length - 1) as usize;
                 absolute = *buffer.add(HEAD) == b'/';
             }
@@ -75,7 +77,6 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64, copy_up_ns: u64) 
     let mut dev = 0;
     // Of the opened file, one by one: a whole key would be zeroed by a call of memset.
     let (mut file_dev, mut ino, mut mode, mut file_mode) = (0, 0, 0, 0);
-    let opened = member!(spec.action) == call::OPEN && ret >= 0;
     if opened {
         let file = file::of_descriptor(ret as i32);
         if !file.is_null() {
@@ -86,8 +87,7 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64, copy_up_ns: u64) 
             file_mode = fetch!(view!(file, type_file), file_mode, u32) as u32;
         }
     }
-    // Who follows names wants to know by which one a file was opened.
-    if name_argument != NONE && (!opened || enabled!(NAMING)) {
+    if named {
         let directory = match member!(spec.directory) {
             NONE => AT_FDCWD,
             index => argument(thread, index) as i32,

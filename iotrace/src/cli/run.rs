@@ -97,6 +97,8 @@ impl<'a> Session<'a> {
             filters.ignored = pipeline(io::stdout().as_fd());
         }
         setup.plan.filters = filters;
+        // Tables have the path, which the file itself tells.
+        setup.plan.open_names = setup.common.output.json;
         let explain = |error| doctor::cause(setup.plan.mechanism).unwrap_or(error);
         let (mut tracer, ring) = Tracer::start(&setup.plan).map_err(explain)?;
         follow_families(&mut tracer, &setup.common.filters)?;

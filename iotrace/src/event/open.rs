@@ -3,7 +3,7 @@
 use super::{DecodeError, Event, Task, io::result, split, tail, truncate::Truncate};
 use crate::kernel::calls;
 use iotrace_common::{
-    open::{NAME_UNREADABLE, OpenRecord},
+    open::{NO_NAME, OpenRecord},
     record,
 };
 
@@ -32,7 +32,7 @@ pub struct Open<'a> {
     pub mode: u32,
     /// Time of it in which overlayfs copied the file up.
     pub copy_up_ns: Option<u64>,
-    /// The name asked for; `None` when there was none or it could not be read.
+    /// The name asked for; `None` when there was none, it could not be read, or nobody wanted it (`Plan::open_names`).
     pub name: Option<&'a [u8]>,
     /// FMODE_ flags of the opened file.
     pub file_mode: u32,
@@ -83,8 +83,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
     let (wire, rest) = split::<OpenRecord>(record::OPEN, bytes)?;
     let name = tail(record::OPEN, rest, wire.name)?;
     let call = calls::name(wire.call);
-    let named = wire.state & NAME_UNREADABLE == 0 && call != "open_by_handle_at";
-    let name = named.then_some(name);
+    let name = (wire.state & NO_NAME == 0).then_some(name);
     Ok(match call {
         "truncate" => Event::Truncate(Truncate::new(call, &wire, name)),
         _ => Event::Open(Open::new(call, &wire, name)),

@@ -55,7 +55,7 @@ mod tests {
     use crate::event::{Event, decode};
     use iotrace_common::{
         io::UNKNOWN,
-        open::NAME_UNREADABLE,
+        open::NO_NAME,
         record::{self, Header, Task as WireTask},
     };
 
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_side_does_not_know_is_none() {
-        let truncate = decoded(&OpenRecord { open_flags: UNKNOWN, state: NAME_UNREADABLE, ..wire() });
+        let truncate = decoded(&OpenRecord { open_flags: UNKNOWN, state: NO_NAME, ..wire() });
         assert_eq!((truncate.length, truncate.absolute(Some(b"/"))), (None, None));
     }
 

@@ -16,6 +16,8 @@ pub struct Plan {
     pub write_sizes: bool,
     /// Of opens, only those count that fail because of the disk.
     pub failed_opens: bool,
+    /// Of opens that succeed, the name that was asked for is told too. (Where names are followed it always is.)
+    pub open_names: bool,
     /// Times do not count: what can be seen when a call ends is not looked at when it begins.
     pub no_latency: bool,
     /// Send each read, write and sync.

@@ -436,6 +436,7 @@ fn config(plan: &Plan, btf: &Btf<'_>, block: &BlockFacts, endings: &Endings, com
         (plan.errnos, config::ERRNOS),
         (plan.write_sizes, config::WRITE_SIZES),
         (plan.failed_opens, config::FAILED_OPENS),
+        (plan.open_names, config::OPEN_NAMES),
         (filters.pids.is_some(), config::FILTER_PID),
         (filters.tids.is_some(), config::FILTER_TID),
         (filters.uids.is_some(), config::FILTER_UID),

@@ -4,7 +4,7 @@ use crate::kernel::{
     attach::{self, Attached, Kernel},
     mechanism::{Mechanism, Subject},
     object::Object,
-    tracer::unfit_for_functions,
+    ways::unfit_for_functions,
 };
 use anyhow::{Result, bail};
 use iotrace_common::layout::{ABSENT, KernelLayout};

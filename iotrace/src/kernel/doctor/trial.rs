@@ -15,8 +15,9 @@ use crate::kernel::{
     object::{Object, Settings},
     preemption,
     program::Refused,
-    tracer::{OBJECT, unfit},
+    tracer::OBJECT,
     wanted,
+    ways::unfit,
 };
 use aya::{maps::MapType, sys::is_map_supported};
 use iotrace_common::config::{self, CommFilter, Config};

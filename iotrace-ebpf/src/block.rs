@@ -43,7 +43,6 @@ fn issued_before(request: Pointer, state: *mut RequestState, issue_ns: u64) -> O
     let started = started_ns(request);
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
     unsafe {
-        // An older begin belongs to a request that was merged into another and never completed.
         if (*state).begin_ns == requests::IDLE || (*state).begin_ns < started {
             return None;
         }
@@ -52,6 +51,15 @@ fn issued_before(request: Pointer, state: *mut RequestState, issue_ns: u64) -> O
         (*state).sector = load(request, offset!(rq_sector));
         Some(before)
     }
+}
+
+/// Whether the request that was at the address before was issued, and its end has not been seen: the kernel ran no program then.
+/// One that was never issued was merged into another.
+#[inline(always)]
+fn never_ended(before: *mut RequestState, started: u64) -> bool {
+    // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+    let (begin_ns, issue_ns) = unsafe { ((*before).begin_ns, (*before).issue_ns) };
+    begin_ns != requests::IDLE && begin_ns < started && issue_ns != 0
 }
 
 /// When the block layer began to account the request, 0 when it does not.
@@ -91,6 +99,9 @@ fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scra
         return false;
     }
     let started = started_ns(request);
+    if entry.is_some_and(|entry| never_ended(entry, started)) {
+        count(loss::UNMATCHED);
+    }
     let begin_ns = if started != 0 { started } else { now() };
     // Histograms are of nobody.
     let task = if enabled!(STREAM_BLOCK) { task::describe() } else { task::nobody() };

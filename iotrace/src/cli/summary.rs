@@ -26,7 +26,7 @@ pub fn footer(losses: &Losses) -> String {
     let lines = [
         (losses.events, "events did not fit into the ring buffer and are missing: try a larger --buffer"),
         (losses.paths + losses.processes, "names did not fit into the ring buffer: shown as ?"),
-        (losses.unmatched, "operations ended whose begin was not seen, and are not counted"),
+        (losses.unmatched, "operations of which only the begin or only the end was seen are not counted"),
         (losses.maps_full, "threads, requests or disks found no room in the kernel's maps, and are not counted"),
         (losses.other_files, "operations found no row of their own: they are under (other files)"),
         (

@@ -135,6 +135,10 @@ pub struct RequestState {
     pub flags: u32,
     /// At issue, when bios are looked at one by one: 1 from the first to the last of `direct_bios`.
     pub inside: u32,
+    /// Bytes that were left when a part of it last completed, that part among them; 0 before.
+    pub left: u32,
+    #[doc(hidden)]
+    pub _pad: u32,
 }
 
 /// A page of a file.

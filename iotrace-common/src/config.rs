@@ -88,6 +88,13 @@ pub const WRITE_SIZES: u64 = 1 << 33;
 /// `Config::flags`: opens that succeed are told with the name that was asked for; those that fail always are.
 pub const OPEN_NAMES: u64 = 1 << 34;
 
+/// Scratch buffers of a CPU, where there is one program at a tracepoint.
+pub const SCRATCHES: u32 = 12;
+/// Further ones for each further program at tracepoints of block requests.
+pub const SCRATCHES_AGAIN: u32 = 3;
+/// Most equal programs at such a tracepoint.
+pub const TURNS: u32 = 3;
+
 /// Settings of one run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]

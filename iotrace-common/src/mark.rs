@@ -17,6 +17,8 @@ pub const CALL: u32 = 0x5a50_0000;
 pub const CALL_NAME: u32 = 0;
 /// Its number for the kernel.
 pub const CALL_NUMBER: u32 = 4;
+/// An immediate that stands for the number of equal programs before this one at its tracepoint.
+pub const TURN: u32 = 0x5a53_0000;
 /// A 64-bit immediate that stands for the array through which a program goes on with another.
 pub const ARRAY: i32 = 0x5a51_0000;
 /// A call of this number stands for `bpf_rdonly_cast`.

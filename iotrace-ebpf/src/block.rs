@@ -2,9 +2,9 @@
 
 use crate::{
     charge, filter, flush,
-    kernel::{Pointer, current, load, now, number, offset, present, read},
+    kernel::{Pointer, current, is_again, load, now, number, offset, present, read},
     latency,
-    maps::{BEGAN, CHARGES, SCRATCH_INSERT, SCRATCH_ISSUE, config, count, enabled},
+    maps::{BEGAN, CHARGES, SCRATCH_INSERT, SCRATCH_ISSUE, config, count, enabled, own},
     process, requests, task, within,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -17,35 +17,41 @@ use iotrace_common::{
 /// A request enters a queue.
 #[inline(always)]
 pub fn inserted(request: Pointer) {
-    begin(request, 0, requests::entry(request), SCRATCH_INSERT);
+    let entry = requests::entry(request);
+    if is_again() && entry.is_some_and(|entry| begun(request, entry)) {
+        return;
+    }
+    begin(request, 0, entry, own(SCRATCH_INSERT));
 }
 
 /// A request is given to the device.
 #[inline(always)]
 pub fn issued(request: Pointer) {
-    let issue_ns = now();
     let entry = requests::entry(request);
+    if is_again() && entry.is_some_and(|entry| begun(request, entry) && was_issued(entry)) {
+        return;
+    }
+    let issue_ns = now();
     let first = match entry.and_then(|entry| issued_before(request, entry, issue_ns)) {
         Some(before) => before == 0,
-        None => begin(request, issue_ns, entry, SCRATCH_ISSUE),
+        None => begin(request, issue_ns, entry, own(SCRATCH_ISSUE)),
     };
     if enabled!(STREAM_BLOCK) && first && !charge::note(request) {
         if let Some(entry) = requests::entry(request) {
             requests::forget(request, entry);
         }
-        count(loss::REQUESTS_FULL);
+        requests::no_room();
     }
 }
 
 /// Notes when a known request is issued, and returns when it was before, 0 for never. `None` when the request is not known.
 #[inline(always)]
 fn issued_before(request: Pointer, state: *mut RequestState, issue_ns: u64) -> Option<u64> {
-    let started = started_ns(request);
+    if !begun(request, state) {
+        return None;
+    }
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
     unsafe {
-        if (*state).begin_ns == requests::IDLE || (*state).begin_ns < started {
-            return None;
-        }
         let before = (*state).issue_ns;
         (*state).issue_ns = issue_ns;
         (*state).sector = load(request, offset!(rq_sector));
@@ -53,13 +59,28 @@ fn issued_before(request: Pointer, state: *mut RequestState, issue_ns: u64) -> O
     }
 }
 
+/// Whether an entry is that of the request at its address, and not of one that stood there before.
+#[inline(always)]
+fn begun(request: Pointer, state: *mut RequestState) -> bool {
+    // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+    let begin_ns = unsafe { (*state).begin_ns };
+    begin_ns != requests::IDLE && begin_ns >= started_ns(request)
+}
+
+/// Whether a known request was given to the device.
+#[inline(always)]
+fn was_issued(state: *mut RequestState) -> bool {
+    // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+    unsafe { (*state).issue_ns != 0 }
+}
+
 /// Whether the request that was at the address before was issued, and its end has not been seen: the kernel ran no program then.
 /// One that was never issued was merged into another.
 #[inline(always)]
 fn never_ended(before: *mut RequestState, started: u64) -> bool {
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
-    let (begin_ns, issue_ns) = unsafe { ((*before).begin_ns, (*before).issue_ns) };
-    begin_ns != requests::IDLE && begin_ns < started && issue_ns != 0
+    let begin_ns = unsafe { (*before).begin_ns };
+    begin_ns != requests::IDLE && begin_ns < started && was_issued(before)
 }
 
 /// When the block layer began to account the request, 0 when it does not.
@@ -105,8 +126,20 @@ fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scra
     let begin_ns = if started != 0 { started } else { now() };
     // Histograms are of nobody.
     let task = if enabled!(STREAM_BLOCK) { task::describe() } else { task::nobody() };
-    let state =
-        RequestState { begin_ns, issue_ns, bytes: 0, sector, task, start_ns, direct, direct_bios, flags, inside: 0 };
+    let state = RequestState {
+        begin_ns,
+        issue_ns,
+        bytes: 0,
+        sector,
+        task,
+        start_ns,
+        direct,
+        direct_bios,
+        flags,
+        inside: 0,
+        left: 0,
+        _pad: 0,
+    };
     requests::remember(request, entry, &state)
 }
 
@@ -132,15 +165,20 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
         return None;
     }
     let Some(state) = requests::find(request) else {
-        if (!filter::by_thread() || enabled!(STREAM_BLOCK)) && missed(request, bytes) {
+        // A program before this one may just have finished it.
+        if !is_again() && (!filter::by_thread() || enabled!(STREAM_BLOCK)) && missed(request, bytes) {
             count(loss::UNMATCHED);
         }
         return None;
     };
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
     unsafe {
+        if is_again() && (*state).left == left {
+            return None;
+        }
         (*state).bytes += bytes as u64;
         if bytes < left {
+            (*state).left = left;
             return None;
         }
         finished(request, &mut *state, cmd_flags, error, end_ns);

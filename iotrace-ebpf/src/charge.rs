@@ -4,7 +4,7 @@ use crate::{
     file::{self, Place},
     flush::{self, FLUSH},
     kernel::{Pointer, new_id, number, offset, present, read},
-    maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, wakeup},
+    maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, own, wakeup},
     requests, sender,
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
@@ -148,7 +148,7 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
             let share = (&raw mut (*charges).shares).cast::<BlockShare>().add(index);
             if (*charges).record.shares <= index as u32 {
                 (*charges).record.shares = index as u32 + 1;
-                fill(share, &load, charged, dirtier, SCRATCH_ISSUE);
+                fill(share, &load, charged, dirtier, own(SCRATCH_ISSUE));
                 return 0;
             }
             if (*share).inode == load.inode as u64
@@ -165,7 +165,7 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
             count(loss::PATHS);
         }
         (*charges).record.shares = 1;
-        fill((&raw mut (*charges).shares).cast::<BlockShare>(), &load, charged, dirtier, SCRATCH_ISSUE);
+        fill((&raw mut (*charges).shares).cast::<BlockShare>(), &load, charged, dirtier, own(SCRATCH_ISSUE));
     }
     0
 }

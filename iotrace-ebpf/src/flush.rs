@@ -4,7 +4,7 @@ use crate::{
     charge::{self, Load},
     filter,
     kernel::{Pointer, current, load, number, offset, present, read},
-    maps::{CHARGES, FLUSHERS, NEW_CHARGES, SCRATCH_FLUSH, config, count},
+    maps::{CHARGES, FLUSHERS, NEW_CHARGES, SCRATCH_FLUSH, config, count, own},
     process, task, within,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -52,10 +52,10 @@ pub extern "C" fn note_asker(bio: u64) -> u64 {
         load.inode = within::synced_or_written();
     }
     load.bytes = 0;
-    let start_ns = process::introduce(pid_tgid, kernel, SCRATCH_FLUSH);
+    let start_ns = process::introduce(pid_tgid, kernel, own(SCRATCH_FLUSH));
     // SAFETY: the map returned a valid pointer; a bio is in one hand at a time.
     unsafe {
-        charge::fill(share, &load, BY_ASKER, None, SCRATCH_FLUSH);
+        charge::fill(share, &load, BY_ASKER, None, own(SCRATCH_FLUSH));
         (*share).flags |= if filter::submitter_wanted(pid_tgid) { SHARE_WANTED } else { 0 };
         (*share).flags |= if kernel { SHARE_KERNEL } else { 0 };
         (*share).start_ns = start_ns;

@@ -1,5 +1,6 @@
 //! All maps. The loader shrinks those that a command does not use.
 
+use crate::kernel::turn;
 use aya_ebpf::{
     Global,
     bindings::{BPF_F_MMAPABLE, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
@@ -12,7 +13,7 @@ pub use iotrace_common::sum::{WHO_CALL, WHO_COMPLETE, WHO_COUNT, WHO_DIRTY, WHO_
 use iotrace_common::{
     block::{BlockShare, Charges, Dirtier, PageKey, RequestState, Sender},
     call::{CallTable, FileCalls},
-    config::{CommFilter, Config},
+    config::{CommFilter, Config, SCRATCHES, SCRATCHES_AGAIN, TURNS},
     copyup::CopyUp,
     errno::ErrnoKey,
     file::{FileKey, SeenFile},
@@ -227,7 +228,7 @@ pub struct Scratch(pub [u8; SCRATCH_LEN]);
 
 /// Scratch buffers: [`SCRATCH_ENTER`] and the others, so that programs that may interrupt each other do not share one.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(12, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SCRATCHES + (TURNS - 1) * SCRATCHES_AGAIN, 0);
 /// Paths, at the begin of a call.
 pub const SCRATCH_ENTER: u32 = 0;
 /// Paths, at the end of a call.
@@ -236,16 +237,23 @@ pub const SCRATCH_EXIT: u32 = 1;
 pub const SCRATCH_OPEN: u32 = 2;
 /// Paths, of what [`WHO_SUBMIT`] and those after it see.
 pub const SCRATCH_OTHER: u32 = 3;
-/// Processes, where a request enters a queue.
-pub const SCRATCH_INSERT: u32 = 7;
-/// Paths and processes, where a request is given to the device.
-pub const SCRATCH_ISSUE: u32 = 8;
 /// Paths and processes of copy-ups.
-pub const SCRATCH_COPY_UP: u32 = 9;
+pub const SCRATCH_COPY_UP: u32 = 7;
 /// Paths and processes, where a task leaves the CPU.
-pub const SCRATCH_SWITCH: u32 = 10;
+pub const SCRATCH_SWITCH: u32 = 8;
+/// Processes, where a request enters a queue.
+pub const SCRATCH_INSERT: u32 = 9;
+/// Paths and processes, where a request is given to the device.
+pub const SCRATCH_ISSUE: u32 = 10;
 /// Paths and processes, where a flush is asked for.
 pub const SCRATCH_FLUSH: u32 = 11;
+
+/// The scratch buffer for one of [`SCRATCH_INSERT`] and those after it: each of equal programs at a tracepoint has its own, as threads
+/// may be in all of them.
+#[inline(always)]
+pub fn own(scratch: u32) -> u32 {
+    scratch + turn() * SCRATCHES_AGAIN
+}
 
 /// Bytes for a record of two names: its head, the longest names, and what the verifier must allow for.
 pub const NAMING_LEN: usize = 12288;

@@ -1,7 +1,7 @@
 //! Requests on their way, by address.
 
 use crate::{
-    kernel::Pointer,
+    kernel::{Pointer, is_again},
     latency::atomic_add,
     maps::{REQUEST_COUNT, REQUESTS, REQUESTS_KEPT, count},
 };
@@ -32,7 +32,7 @@ pub fn remember(request: Pointer, entry: Option<*mut RequestState>, state: &Requ
         return true;
     }
     if REQUESTS.insert(request as u64, state, 0).is_err() {
-        count(loss::REQUESTS_FULL);
+        no_room();
         return false;
     }
     if let Some(entries) = REQUEST_COUNT.get_ptr_mut(0) {
@@ -40,6 +40,15 @@ pub fn remember(request: Pointer, entry: Option<*mut RequestState>, state: &Requ
         unsafe { atomic_add(entries, 1) };
     }
     true
+}
+
+/// Tells that there was no room for a request. A further program at the tracepoint finds none either, and the request's end
+/// is then one of which the begin was not seen.
+#[inline(always)]
+pub fn no_room() {
+    if !is_again() {
+        count(loss::REQUESTS_FULL);
+    }
 }
 
 /// A request is done. A queue's requests stand where they are as long as the queue does, so the entry is kept for the next one:

@@ -3,7 +3,7 @@
 use crate::{
     filter,
     kernel::{Pointer, current, load, number, offset, present, read},
-    maps::{SCRATCH_FLUSH, SENDERS},
+    maps::{SCRATCH_FLUSH, SENDERS, own},
     process, task,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -52,7 +52,7 @@ fn passes_on(bio: Pointer) -> bool {
 pub extern "C" fn note_sender(bio: u64) -> u64 {
     let pid_tgid = bpf_get_current_pid_tgid();
     let kernel = task::is_kernel(current());
-    let start_ns = process::introduce(pid_tgid, kernel, SCRATCH_FLUSH);
+    let start_ns = process::introduce(pid_tgid, kernel, own(SCRATCH_FLUSH));
     let flags =
         if filter::submitter_wanted(pid_tgid) { SHARE_WANTED } else { 0 } | if kernel { SHARE_KERNEL } else { 0 };
     let who = Dirtier { task: task::describe(), start_ns, flags, _pad: 0 };

@@ -190,6 +190,36 @@ fn sums_are_the_disks_statistics_whatever_they_are_of() {
     }
 }
 
+/// On 7.x one of them may lose the processor in a program of the kernel side: the kernel then skips that program for the others.
+#[test]
+fn of_writers_that_take_the_processor_from_each_other_no_request_is_missed() {
+    need!(bpf, loop_devices);
+    const WRITERS: u64 = 6;
+    const WRITES: u64 = 150;
+    let disk = LoopDisk::new(64);
+    let watch = Watch::new(&disk, &["--summary", "-d", "120s", "--by", "process-file"]);
+    let options = |path: &Path| [to(path), format!("count={WRITES}")];
+    let paths: Vec<_> = (0..WRITERS).map(|writer| disk.dir().join(writer.to_string())).collect();
+    let start = |path: &std::path::PathBuf| {
+        let mut dd = Command::new("dd");
+        dd.args(["if=/dev/zero", "bs=4k", "oflag=direct", "status=none"]).args(options(path)).spawn().unwrap()
+    };
+    let writers: Vec<_> = paths.iter().map(start).collect();
+    let pids: Vec<u64> = writers.iter().map(|dd| dd.id().into()).collect();
+    writers.into_iter().for_each(|mut dd| assert!(dd.wait().unwrap().success()));
+    let (run, grown) = watch.end(&disk);
+    let sum = |name: &str| run.rows.iter().map(|row| row[name].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(sum("write_bytes"), grown.write_sectors * 512);
+    assert_eq!(sum("reads"), grown.reads);
+    for (path, pid) in paths.iter().zip(pids) {
+        let ours = run.rows.iter().filter(|row| row["pid"] == pid && is_at(row, path));
+        let (writes, bytes) = ours.fold((0, 0), |(writes, bytes), row| {
+            (writes + row["writes"].as_u64().unwrap(), bytes + row["write_bytes"].as_u64().unwrap())
+        });
+        assert_eq!((writes, bytes), (WRITES, WRITES << 12), "{}: {:#?}", path.display(), run.rows);
+    }
+}
+
 #[test]
 fn journal_and_metadata_have_names() {
     need!(bpf, loop_devices);

@@ -53,6 +53,19 @@ macro_rules! present {
 }
 pub(crate) use present;
 
+/// How many equal programs stand before this one at its tracepoint. Those after the first do only what the kernel has skipped the ones
+/// before them for: see `docs/kernels.md`, Preemption.
+#[inline(always)]
+pub fn turn() -> u32 {
+    constant!(iotrace_common::mark::TURN, 0) as u32
+}
+
+/// Whether there are equal programs before this one.
+#[inline(always)]
+pub fn is_again() -> bool {
+    turn() != 0
+}
+
 /// Loads a member with a plain instruction.
 ///
 /// # Safety

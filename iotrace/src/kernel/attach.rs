@@ -10,7 +10,7 @@ use crate::kernel::{
     object::Object,
     program::{self, Kind, Loaded, Refused},
     sys,
-    wanted::{applies, at_function, bodies, probe_kind},
+    wanted::{applies, at_function, at_tracepoint, bodies, probe_kind},
 };
 use aya_obj::generated::{bpf_cmd, bpf_map_type};
 use std::{
@@ -29,6 +29,8 @@ pub struct Kernel<'a> {
     pub block: &'a BlockFacts,
     /// Functions of the system calls that are traced.
     pub functions: &'a [Function],
+    /// Whether programs at tracepoints can be preempted ([`crate::kernel::preemption::of_tracepoints`]).
+    pub preempted: bool,
 }
 
 /// Attached programs. Dropped, they are detached.
@@ -41,8 +43,8 @@ pub struct Attached {
     /// What holds jumps in their places: the kernel waits for each of them when it is taken away, a tenth of a second on some
     /// kernels (synchronize_rcu_tasks in kernel/trace/ftrace.c).
     slow_links: Vec<OwnedFd>,
-    /// The programs in these places.
-    programs: Vec<Loaded>,
+    /// The programs in these places; together those at one tracepoint, of which each does what was skipped for those before it.
+    programs: Vec<Vec<Loaded>>,
 }
 
 /// The order in which programs are stopped: no call may be seen to begin whose end is not, nor a thread to end in such a call.
@@ -94,12 +96,14 @@ impl Attached {
             Held::Target { body, .. } => Some(body),
             Held::Link(_) | Held::Probes(_) | Held::Stopped(_) => None,
         });
-        self.programs.iter().chain(bodies)
+        self.programs.iter().flatten().chain(bodies)
     }
 
-    /// Runs of programs that the kernel skipped.
+    /// Runs of programs that the kernel skipped. Where several are at one place, what was skipped for all of them is no more than what
+    /// was for one.
     pub fn misses(&self) -> u64 {
-        let programs: u64 = self.programs.iter().map(Loaded::misses).sum();
+        let of_place = |programs: &Vec<Loaded>| programs.iter().map(Loaded::misses).min().unwrap_or_default();
+        let programs: u64 = self.programs.iter().map(of_place).sum();
         let probes = self.held.iter().map(|(_, held)| match held {
             Held::Probes(link) => link::probe_multi_misses(link),
             Held::Link(_) | Held::Target { .. } | Held::Stopped(_) => 0,
@@ -139,19 +143,19 @@ impl Attached {
                 Jump::Function(kind) => {
                     let jump = program::load_jump(name, kind, array.as_fd())?;
                     self.slow_links.push(link::attach(&jump)?);
-                    self.programs.push(jump);
+                    self.programs.push(vec![jump]);
                 }
                 Jump::Quick { program, kind, call } => {
                     let quick = object.load_quick(program, kind, call, array.as_fd())?;
                     self.slow_links.push(link::attach(&quick)?);
-                    self.programs.push(quick);
+                    self.programs.push(vec![quick]);
                 }
                 Jump::Probes { kind, names, at_return } => {
                     let jump = program::load_jump(name, Kind::Probe, array.as_fd())?;
                     for function in names {
                         self.slow_links.push(link::probe(&jump, kind, &function, at_return).map_err(refused)?);
                     }
-                    self.programs.push(jump);
+                    self.programs.push(vec![jump]);
                 }
             }
         }
@@ -199,9 +203,13 @@ pub fn subject(
         match entry.place {
             Place::Tracepoint(name) => {
                 let id = kernel.btf.tracepoint_type_id(name).ok_or_else(|| Refused::no_place(entry.program, name))?;
-                let program = object.load(entry.program, Kind::Tracepoint(id))?;
-                attached.held.push((Stage::of(entry.place), Held::Link(link::attach(&program)?)));
-                attached.programs.push(program);
+                let mut programs = Vec::new();
+                for kind in at_tracepoint(subject, id, kernel) {
+                    let program = object.load(entry.program, kind)?;
+                    attached.held.push((Stage::of(entry.place), Held::Link(link::attach(&program)?)));
+                    programs.push(program);
+                }
+                attached.programs.push(programs);
             }
             Place::Begin(names) if mechanism == Mechanism::Fentry => {
                 let name = names.first().copied().unwrap_or_default();
@@ -240,7 +248,7 @@ fn trampoline(
     let function = kernel.btf.function(function).ok_or_else(|| Refused::no_place(entry.program, function))?;
     let program = object.load(entry.program, kind(function.id))?;
     attached.slow_links.push(link::attach(&program)?);
-    attached.programs.push(program);
+    attached.programs.push(vec![program]);
     Ok(())
 }
 
@@ -279,7 +287,7 @@ fn probes<'a>(
         && let Ok(link) = link::probe_multi(&program, &names, at_return)
     {
         attached.held.push((Stage::of(entry.place), Held::Probes(link)));
-        attached.programs.push(program);
+        attached.programs.push(vec![program]);
         return Ok(());
     }
     let kind = link::probe_type().ok_or_else(|| Refused::no_place(entry.program, "kprobes"))?;

@@ -141,6 +141,13 @@ pub fn put_into_quick(instructions: &mut [bpf_insn], call: Quick, array: i32) {
     }
 }
 
+/// Tells a program how many equal ones stand before it at its tracepoint.
+pub fn put_turn(instructions: &mut [bpf_insn], turn: u16) {
+    for at in instructions.iter_mut().filter(|at| at.code == MOVE && at.imm == mark::TURN as i32) {
+        at.imm = turn.into();
+    }
+}
+
 /// Where in a structure a mark's word is.
 fn place(imm: i32) -> usize {
     (imm as u32 & !HIGH) as usize
@@ -240,6 +247,16 @@ mod tests {
         ];
         put_into_quick(&mut all, Quick { name: 7, number: 18, kind: QuickKind::Write }, 33);
         assert_eq!(all.map(|at| (at.src_reg(), at.imm)), [(0, 0x107), (0, 18), (MAP_FD, 33), (0, 5)]);
+    }
+
+    #[test]
+    fn a_program_knows_how_many_stand_before_it() {
+        for (turn, expected) in [(2, [2, 5]), (0, [0, 5])] {
+            let mut all = [mark::TURN as i32, 5].map(|imm| instruction(MOVE, 1, 0, imm));
+            constants(None).put_into(&mut all);
+            put_turn(&mut all, turn);
+            assert_eq!(all.map(|at| at.imm), expected);
+        }
     }
 
     #[test]

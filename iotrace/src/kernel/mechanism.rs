@@ -1,6 +1,7 @@
 //! Ways into the kernel, as a table: which programs carry which subject, and where they attach.
 
 use crate::kernel::calls::QuickKind;
+use iotrace_common::config::TURNS;
 use std::fmt;
 
 /// A way into the kernel.
@@ -70,8 +71,8 @@ impl Subject {
     ];
 
     /// The ways to it, the best first. `preempted`: programs at tracepoints can be preempted, and then miss what happens meanwhile
-    /// ([`crate::kernel::preemption::of_tracepoints`]); probes cannot. Tracepoints of block requests, and of pages that become dirty,
-    /// are in places where the kernel does not preempt.
+    /// ([`crate::kernel::preemption::of_tracepoints`]); probes cannot. Tracepoints of pages that become dirty and of switches are in
+    /// places where the kernel does not preempt, and those of block requests have several programs ([`Self::turns`]).
     pub fn mechanisms(self, preempted: bool) -> &'static [Mechanism] {
         match self {
             Self::Files | Self::CopyUps => &Mechanism::ALL,
@@ -80,6 +81,12 @@ impl Subject {
             }
             _ => &[Mechanism::Tracepoint],
         }
+    }
+
+    /// How often each program goes to its tracepoint where the kernel preempts programs there: each does what the kernel skipped those
+    /// before it for. Requests end in interrupts, for which the kernel would skip probes while any other one runs.
+    pub fn turns(self) -> u16 {
+        if matches!(self, Self::Block | Self::Flushes) { TURNS as u16 } else { 1 }
     }
 
     /// Members of structures without which programs at probes would see nothing.

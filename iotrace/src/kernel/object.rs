@@ -5,7 +5,7 @@
 
 use crate::kernel::{
     calls::Quick,
-    marks::{Constants, put_into_quick},
+    marks::{Constants, put_into_quick, put_turn},
     program::{Code, Kind, Loaded, Refused},
     sys,
 };
@@ -200,7 +200,8 @@ impl Object {
 
     fn load_now(&self, program: &'static str, kind: Kind) -> Result<Loaded, Refused> {
         let code = self.code.get(program).ok_or_else(|| Refused::absent(program))?;
-        code.load(program, kind, self.btf.as_ref().map(AsFd::as_fd))
+        let turn = if let Kind::Again(_, turn) = kind { turn } else { 0 };
+        code.changed(|all| put_turn(all, turn)).load(program, kind, self.btf.as_ref().map(AsFd::as_fd))
     }
 }
 

@@ -18,6 +18,8 @@ use thiserror::Error;
 pub enum Kind {
     /// A BTF tracepoint: the id of its typedef.
     Tracepoint(u32),
+    /// The same, and how many equal programs stand before it: it does what the kernel skipped those for.
+    Again(u32, u16),
     /// The beginning of a function: its id.
     Fentry(u32),
     /// The end of a function: its id.
@@ -186,7 +188,7 @@ fn attributes(kind: Kind, instructions: &[bpf_insn], license: &CStr, name: &CStr
     use bpf_attach_type::{BPF_TRACE_FENTRY, BPF_TRACE_FEXIT, BPF_TRACE_KPROBE_MULTI, BPF_TRACE_RAW_TP};
     use bpf_prog_type::{BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_TRACING};
     let (program_type, attach_type, id) = match kind {
-        Kind::Tracepoint(id) => (BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP as u32, id),
+        Kind::Tracepoint(id) | Kind::Again(id, _) => (BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP as u32, id),
         Kind::Fentry(id) => (BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY as u32, id),
         Kind::Fexit(id) => (BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT as u32, id),
         Kind::Probe => (BPF_PROG_TYPE_KPROBE, 0, 0),

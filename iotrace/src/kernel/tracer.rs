@@ -30,7 +30,11 @@ use aya::{
     Pod,
     maps::{Array, HashMap, MapData, RingBuf},
 };
-use iotrace_common::{config::CommFilter, file::kind_bit, layout::ABSENT};
+use iotrace_common::{
+    config::{CommFilter, SCRATCHES, SCRATCHES_AGAIN, TURNS},
+    file::kind_bit,
+    layout::ABSENT,
+};
 use nix::time::{ClockId, clock_gettime};
 use std::{os::fd::OwnedFd, path::Path};
 
@@ -136,6 +140,8 @@ impl Tracer {
                 settings = settings.size(map, UNUSED);
             }
         }
+        let preempted = preemption::of_tracepoints(&btf, Path::new("/"));
+        settings = settings.size("SCRATCH", SCRATCHES + if preempted { (TURNS - 1) * SCRATCHES_AGAIN } else { 0 });
         if plan.log_level == 0 {
             settings = settings.size("AYA_LOGS", SMALLEST_RING);
         }
@@ -159,9 +165,8 @@ impl Tracer {
         let mut began = Array::<_, u64>::try_from(object.take_map("BEGAN")?)?;
 
         let functions = if plan.files.any() { ways::call_functions(plan, &btf, &constants) } else { Ok(Vec::new()) };
-        let kernel = Kernel { btf: &btf, block: &block, functions: &[] };
-        let asked_for = plan.mechanism == Some(Mechanism::Tracepoint);
-        let preempted = !asked_for && preemption::of_tracepoints(&btf, Path::new("/"));
+        let kernel = Kernel { btf: &btf, block: &block, functions: &[], preempted };
+        let by_probes = preempted && plan.mechanism != Some(Mechanism::Tracepoint);
         let (mut attached, mut mechanism) = (Attached::default(), Mechanism::Tracepoint);
         let subjects = Subject::ALL.into_iter().filter(|subject| match subject {
             Subject::Files => plan.files.any(),
@@ -183,7 +188,7 @@ impl Tracer {
             Subject::Files => ways.programs(&kernel),
             // Which way is taken is found out by trying.
             Subject::CopyUps => Vec::new(),
-            other => wanted::programs(*other, ways::best(*other, preempted), &kernel),
+            other => wanted::programs(*other, ways::best(*other, by_probes), &kernel),
         }));
         let mut unseen = Vec::new();
         let mut earlier = waits.as_mut();
@@ -198,7 +203,7 @@ impl Tracer {
             } else {
                 let new = match subject {
                     Subject::CopyUps => copyup::attach(&object, plan.mechanism, &layout, &kernel),
-                    _ => ways::other(&object, subject, preempted, &kernel).map_err(Into::into),
+                    _ => ways::other(&object, subject, by_probes, &kernel).map_err(Into::into),
                 };
                 let new = new.with_context(|| format!("cannot trace {subject}"));
                 let optional = matches!(subject, Subject::Uring | Subject::Mmap | Subject::Dirtiers | Subject::Flushes)

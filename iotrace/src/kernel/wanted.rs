@@ -8,6 +8,7 @@ use crate::kernel::{
     object::Wanted,
     program::{self, Kind},
 };
+use std::iter;
 
 /// Whether an entry is used on this kernel.
 pub fn applies(entry: &Entry, kernel: &Kernel<'_>) -> bool {
@@ -34,7 +35,8 @@ pub fn programs(subject: Subject, mechanism: Mechanism, kernel: &Kernel<'_>) -> 
     let used = entries(subject, mechanism).iter().filter(|entry| applies(entry, kernel));
     let of_entry = |entry: &Entry| match (entry.place, mechanism) {
         (Place::Tracepoint(name), _) => {
-            kernel.btf.tracepoint_type_id(name).map(|id| (entry.program, Kind::Tracepoint(id))).into_iter().collect()
+            let id = kernel.btf.tracepoint_type_id(name);
+            id.into_iter().flat_map(|id| at_tracepoint(subject, id, kernel)).map(|kind| (entry.program, kind)).collect()
         }
         (_, Mechanism::Kprobe) => probe_kind().map(|kind| (entry.program, kind)).into_iter().collect(),
         _ => {
@@ -44,6 +46,12 @@ pub fn programs(subject: Subject, mechanism: Mechanism, kernel: &Kernel<'_>) -> 
         }
     };
     used.flat_map(of_entry).collect()
+}
+
+/// What a program of a subject is loaded for at a tracepoint, in this order.
+pub fn at_tracepoint(subject: Subject, id: u32, kernel: &Kernel<'_>) -> impl Iterator<Item = Kind> {
+    let turns = if kernel.preempted { subject.turns() } else { 1 };
+    iter::once(Kind::Tracepoint(id)).chain((1..turns).map(move |turn| Kind::Again(id, turn)))
 }
 
 /// A program that others at functions of one prototype go on with.
@@ -112,7 +120,7 @@ mod tests {
         // The first parameter is the tracepoint's own.
         blob.tracepoint("io_uring_complete", &[int; 8]);
         let btf = blob.btf();
-        let kernel = Kernel { btf: &btf, block: &BlockFacts::from_btf(&btf), functions: &[] };
+        let kernel = Kernel { btf: &btf, block: &BlockFacts::from_btf(&btf), functions: &[], preempted: false };
         let named = |subject| {
             let programs = programs(subject, Mechanism::Tracepoint, &kernel);
             programs.into_iter().map(|(name, kind)| (name, Some(kind))).collect::<Vec<_>>()

@@ -86,19 +86,19 @@ pub(super) fn files(object: &Object, ways: &Ways<'_>, kernel: &Kernel<'_>) -> Re
     bail!("cannot trace {}: {}", Subject::Files, refusals.join("; "))
 }
 
-/// The best mechanism for anything but files.
-pub(super) fn best(subject: Subject, preempted: bool) -> Mechanism {
-    subject.mechanisms(preempted).first().copied().unwrap_or(Mechanism::Tracepoint)
+/// The best mechanism for anything but files. `by_probes`: whether probes are better than tracepoints.
+pub(super) fn best(subject: Subject, by_probes: bool) -> Mechanism {
+    subject.mechanisms(by_probes).first().copied().unwrap_or(Mechanism::Tracepoint)
 }
 
 /// Attaches what traces anything but files: with probes where tracepoints would miss something and probes work, else with tracepoints.
 pub(super) fn other(
     object: &Object,
     subject: Subject,
-    preempted: bool,
+    by_probes: bool,
     kernel: &Kernel<'_>,
 ) -> Result<Attached, Refused> {
-    let best = best(subject, preempted);
+    let best = best(subject, by_probes);
     match attach::subject(object, subject, best, kernel) {
         Err(_) if best != Mechanism::Tracepoint => attach::subject(object, subject, Mechanism::Tracepoint, kernel),
         result => result,

@@ -123,6 +123,7 @@ fn trial(object: &Object, subject: Subject, mechanism: Mechanism, known: &KnownT
         btf: &known.btf,
         block: &BlockFacts::from_btf(&known.btf),
         functions: functions.first().and_then(|all| all.get(..1)).unwrap_or_default(),
+        preempted: preemption::of_tracepoints(&known.btf, Path::new("/")),
     };
     if let Some(refusal) = lacking(subject, &kernel) {
         return Err(refusal);
@@ -186,7 +187,7 @@ mod tests {
         let lacking = |blob: &Blob, subject| {
             let btf = blob.btf();
             let block = BlockFacts::from_btf(&btf);
-            lacking(subject, &Kernel { btf: &btf, block: &block, functions: &[] })
+            lacking(subject, &Kernel { btf: &btf, block: &block, functions: &[], preempted: false })
         };
         let mut blob = Blob::default();
         let int = blob.int("int", 4);

@@ -238,9 +238,7 @@ pub fn sched_switch_state(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     let (preempted, prev) = (ctx.arg::<u64>(0) & 1 != 0, ctx.arg(1));
-    // SAFETY: an argument of the tracepoint.
-    let state = unsafe { kernel::load(prev, offset!(task_state)) };
-    wait::switched(&ctx, preempted, prev, ctx.arg(2), state);
+    wait::switched(&ctx, preempted, prev, ctx.arg(2), wait::state(prev));
     0
 }
 

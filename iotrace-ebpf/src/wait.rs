@@ -25,8 +25,11 @@ use iotrace_common::{
 };
 
 /// TASK_INTERRUPTIBLE and TASK_UNINTERRUPTIBLE of include/linux/sched.h.
-const ASLEEP: u32 = 1 | 2;
+const ASLEEP: u32 = INTERRUPTIBLE | UNINTERRUPTIBLE;
+const INTERRUPTIBLE: u32 = 1;
 const UNINTERRUPTIBLE: u32 = 2;
+/// TASK_WAKING of include/linux/sched.h.
+const WAKING: u32 = 0x200;
 /// PF_IO_WORKER and PF_KTHREAD of include/linux/sched.h: they are in no call.
 const PF_KERNEL: u32 = 0x10 | 0x0020_0000;
 /// Bits of a lock's owner that are no part of its address (kernel/locking/rwsem.c); the first: readers have it.
@@ -39,6 +42,19 @@ pub fn switched(ctx: &impl EbpfContext, preempted: bool, prev: Pointer, next: Po
     began_to_run(next);
     if !preempted && state & ASLEEP != 0 {
         fell_asleep(ctx, prev, state);
+    }
+}
+
+/// The state of a task that leaves the CPU, where the tracepoint does not tell. Another CPU may be about to wake it already
+/// (try_to_wake_up of kernel/sched/core.c): how it fell asleep is then told by what it waits for.
+#[inline(always)]
+pub fn state(prev: Pointer) -> u32 {
+    // SAFETY: an argument of the tracepoint.
+    let state = unsafe { load(prev, offset!(task_state)) };
+    match state {
+        WAKING if waits_for_io(prev) => UNINTERRUPTIBLE,
+        WAKING => INTERRUPTIBLE,
+        _ => state,
     }
 }
 

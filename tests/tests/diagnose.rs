@@ -219,7 +219,7 @@ count(lambda: os.open('log', os.O_WRONLY), errno.EROFS, 5)
 
 #[test]
 fn what_fails_is_told_by_file_and_errno() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     let disk = LoopDisk::new(8);
     let program = ["python3", "-c", FAILING, disk.dir().to_str().unwrap()];
     let run = Iotrace::new("diagnose").json().program(program).run().complete();
@@ -268,7 +268,7 @@ time.sleep(60)
 
 #[test]
 fn deleted_files_that_fill_a_file_system_are_found() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     let disk = LoopDisk::new(64);
     let mut run = Iotrace::new("diagnose").json().args(["-d", "60s", "--disk", disk.name()]).start();
     run.wait_tracing();

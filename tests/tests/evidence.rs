@@ -89,7 +89,7 @@ fn start<const N: usize>(commands: [&str; N], filter: [&str; 2]) -> [Running; N]
 
 #[test]
 fn a_file_and_a_disk_are_as_other_commands_show_them() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     let disk = LoopDisk::new(64);
     let path = disk.dir().join("table");
     // What grows may be a log without end.

@@ -23,7 +23,7 @@ fn j1_a_container_writes_its_log_without_end() {
 
 #[test]
 fn j2_an_agent_syncs_each_line_on_a_full_disk() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     let _alone = alone();
     let agent = agent::play();
     let found = Diagnosis::of(Iotrace::new("diagnose"), &agent.disk, 3);
@@ -105,7 +105,7 @@ fn j4_a_slow_node_is_slow_for_one_of_five_reasons() {
 
 #[test]
 fn j5_a_thread_makes_and_removes_a_thousand_files_for_a_request() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     let _alone = alone();
     let app = words::Words::start();
     let before = app.written_by_the_main_thread();
@@ -194,7 +194,7 @@ fn a_writer_waits_for_its_dirty_pages() {
 
 #[test]
 fn one_waits_for_the_journal_because_another_syncs() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     let _alone = alone();
     let disk = LoopDisk::new(64);
     let (syncers, victim) = held::journal(&disk);
@@ -230,25 +230,25 @@ fn is_found(rule: &str, file: Option<&str>, start: impl FnOnce(&std::path::Path)
 
 #[test]
 fn small_files_are_synced_one_by_one() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     is_found("sync-per-file", None, usual::syncs_files);
 }
 
 #[test]
 fn a_file_is_read_again_and_again() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     is_found("read-again", Some("settings"), usual::reads_again);
 }
 
 #[test]
 fn a_file_is_read_byte_by_byte() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     is_found("one-byte-reads", Some("table"), usual::reads_bytes);
 }
 
 #[test]
 fn a_file_is_read_in_order_around_the_page_cache() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     is_found("missing-read-ahead", Some("table"), usual::reads_around);
 }
 
@@ -297,19 +297,19 @@ fn is_healthy(what: &str, start: impl FnOnce(&std::path::Path) -> scenarios::Pro
 
 #[test]
 fn a_compiler_is_healthy() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, compiler);
     is_healthy("compile", healthy::compile);
 }
 
 #[test]
 fn a_web_server_from_the_page_cache_is_healthy() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     is_healthy("web", healthy::web);
 }
 
 #[test]
 fn a_database_within_its_means_is_healthy() {
-    need!(bpf, loop_devices);
+    need!(bpf, loop_devices, python);
     is_healthy("database", healthy::database);
 }
 

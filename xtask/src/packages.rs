@@ -18,11 +18,12 @@ pub(crate) const TESTS: &[&str] = &[
     "dmsetup",        // devices that stand on others
     "e2fsprogs",      // mkfs.ext4
     "fio",            // I/O whose requests must be charged to it
-    "gcc",            // small workloads that a shell cannot express
+    "gcc",            // a compiler at work, with which nothing is wrong
     "jq",             // the documentation's examples
     "libc6-dev",      // headers for gcc
     "podman",         // more containers
     "postgresql",     // a database, for what blocks it writes
+    "python3",        // programs that do I/O as services do
     "runc",           // starts containers
     "sqlite3",        // another database
     "sysstat",        // iostat, whose figures are compared

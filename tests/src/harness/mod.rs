@@ -32,9 +32,9 @@ pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
 pub use loopdisk::LoopDisk;
 pub use memory::{map_memory, own_memory};
 pub use need::{
-    aio, bpf, btrfs, confidentiality, containers, copy_ups, device_mapper, dm_crypt, fio, io_uring, iostat,
-    kernel_before, loop_devices, md, module_types, note_skip, overlayfs, partitions, peers, podman, postgresql, root,
-    sqlite, tmux, user_mechanism, xfs,
+    aio, bpf, btrfs, compiler, confidentiality, containers, copy_ups, device_mapper, dm_crypt, fio, io_uring, iostat,
+    kernel_before, loop_devices, md, module_types, note_skip, overlayfs, partitions, peers, podman, postgresql, python,
+    root, sqlite, tmux, user_mechanism, xfs,
 };
 pub use overlay::Overlay;
 pub use partition::Partition;

@@ -195,6 +195,22 @@ pub fn fio() -> Result<(), String> {
     program("fio", "--version")
 }
 
+/// Python, in which programs are written that do I/O as services do.
+///
+/// # Errors
+/// The reason why not.
+pub fn python() -> Result<(), String> {
+    program("python3", "--version")
+}
+
+/// A compiler of C.
+///
+/// # Errors
+/// The reason why not.
+pub fn compiler() -> Result<(), String> {
+    program("cc", "--version")
+}
+
 /// The shell of SQLite.
 ///
 /// # Errors

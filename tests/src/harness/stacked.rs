@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -144,5 +145,12 @@ impl Array {
 impl Drop for Array {
     fn drop(&mut self) {
         let _ = fs::write(self.attribute("array_state"), "clear");
+        // The kernel takes its name away when the last one has closed it, a little later (md_free_disk of drivers/md/md.c).
+        for _ in 0..500 {
+            if !Path::new("/sys/block").join(&self.name).exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

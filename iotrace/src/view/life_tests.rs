@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
-use super::*;
-use crate::event::{Comm, file::File, naming::Spot};
+use super::{file::FILE_BYTES, *};
+use crate::event::{Comm, Task, file::File, naming::Spot};
 use iotrace_common::{
-    file::STATE_DELETED,
+    file::{FileKey, STATE_DELETED},
     sum::{Counters, SumKey},
 };
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use super::floor::Floor;
 use super::operation::Operation::{
-    self, Create, DirectRead, Getppid, ManyFiles, NewPage, OpenClose, Pread, Pwrite, WriteFsync,
+    self, Create, DirectRead, Fsync, Getppid, ManyFiles, NewPage, OpenClose, Pread, Pwrite, WriteFsync,
 };
 
 /// What may run beside the load.
@@ -30,16 +30,16 @@ pub(crate) enum What {
 }
 
 const ALL: &[Operation] = &Operation::ALL;
-const FILES: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync, ManyFiles, Create];
-const CALLS: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync];
+const FILES: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync, Fsync, ManyFiles, Create];
+const CALLS: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync, Fsync];
 const DATA: &[Operation] = &[Getppid, Pwrite, Pread, ManyFiles];
 const OPENS: &[Operation] = &[Getppid, OpenClose, Create];
-const SYNCS: &[Operation] = &[Getppid, Pwrite, WriteFsync];
+const SYNCS: &[Operation] = &[Getppid, Pwrite, WriteFsync, Fsync];
 const DISK: &[Operation] = &[Getppid, DirectRead];
 /// Who is charged with requests: a write makes a page dirty, which `fsync` has written.
 const CHARGED: &[Operation] = &[Getppid, Pwrite, WriteFsync, NewPage, DirectRead];
 /// What [`DIAGNOSED_BY`] are about.
-const DIAGNOSE: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync, DirectRead];
+const DIAGNOSE: &[Operation] = &[Getppid, Pwrite, Pread, OpenClose, WriteFsync, Fsync, DirectRead];
 
 /// What is to cost no more than the sum of the commands that it uses.
 pub(crate) const DIAGNOSED: &str = "diagnose";

@@ -2,7 +2,9 @@
 
 use super::contestants::{DIAGNOSED, DIAGNOSED_BY};
 use super::cost::Cost;
-use super::operation::Operation::{self, DirectRead, Getppid, ManyFiles, NewPage, OpenClose, Pwrite, WriteFsync};
+use super::operation::Operation::{
+    self, DirectRead, Fsync, Getppid, ManyFiles, NewPage, OpenClose, Pwrite, WriteFsync,
+};
 use super::report::{code, met, with_noise};
 use super::stats::Spread;
 
@@ -10,6 +12,8 @@ use super::stats::Spread;
 struct Goal {
     measure: &'static str,
     operation: Operation,
+    /// What is measured by itself and added.
+    and: Option<Operation>,
     /// Contestants; the first that was measured counts.
     iotrace: &'static [&'static str],
     /// The peer, or the floor.
@@ -37,6 +41,10 @@ const GOALS: &[Goal] = &[
     goal("open, open+close", OpenClose, &["open"], "opensnoop -F", Some(0.5)),
     goal("open, open+close", OpenClose, &["open"], "bpftrace: line per open", None),
     goal("fsync, write+fsync", WriteFsync, &["fsync"], "fsslower -m 0", Some(0.3)),
+    Goal {
+        and: Some(Fsync),
+        ..goal("fsync, pwrite, and fsync by itself", Pwrite, &["fsync"], "fsslower -m 0", Some(0.3))
+    },
     goal("fsync, write+fsync", WriteFsync, &["fsync"], "bpftrace: histogram of syncs", None),
     goal("events, pwrite", Pwrite, &["events"], "bpftrace: line per write", None),
     goal("events, pwrite", Pwrite, &["events"], "strace -f", None),
@@ -71,7 +79,7 @@ const fn goal(
     beside: &'static str,
     at_most: Option<f64>,
 ) -> Goal {
-    Goal { measure, operation, iotrace, beside, at_most }
+    Goal { measure, operation, and: None, iotrace, beside, at_most }
 }
 
 /// Rows of a table, for what was measured on both sides.
@@ -85,8 +93,7 @@ fn diagnosed(costs: &[Cost], operation: Operation) -> Option<Vec<String>> {
     let of = |name: &str| Some(costs.iter().find(|cost| cost.name == name)?.figure(operation)?.added);
     let ours = of(DIAGNOSED)?;
     let all = DIAGNOSED_BY.iter().map(|name| of(name)).collect::<Option<Vec<Spread>>>()?;
-    let sum = |part: fn(&Spread) -> f64| all.iter().map(part).sum::<f64>();
-    let theirs = Spread { median: sum(|one| one.median), low: sum(|one| one.low), high: sum(|one| one.high) };
+    let theirs: Spread = all.into_iter().sum();
     let noise = costs.iter().find(|cost| cost.name == CONTROL)?.figure(operation)?.added.median.abs() * ERRORS;
     let row = [
         format!("{DIAGNOSED}, {}", operation.name()),
@@ -103,14 +110,21 @@ fn diagnosed(costs: &[Cost], operation: Operation) -> Option<Vec<String>> {
 
 impl Goal {
     fn row(&self, costs: &[Cost]) -> Option<Vec<String>> {
-        let of = |name: &str| costs.iter().find(|cost| cost.name == name)?.figure(self.operation);
-        let ours = self.iotrace.iter().find_map(|name| of(name))?.added;
-        let beside = of(self.beside)?;
-        let theirs = beside.added;
-        let noise = (NOISE * beside.untraced.median).max(theirs.high - theirs.low);
+        let of = |name: &str| {
+            let cost = costs.iter().find(|cost| cost.name == name)?;
+            let figure = cost.figure(self.operation)?;
+            let (untraced, added) = (figure.untraced, figure.added);
+            let Some(and) = self.and else { return Some((untraced, added)) };
+            let figure = cost.figure(and)?;
+            let both = |one: Spread, other: Spread| [one, other].into_iter().sum();
+            Some((both(untraced, figure.untraced), both(added, figure.added)))
+        };
+        let (_, ours) = self.iotrace.iter().find_map(|name| of(name))?;
+        let (untraced, theirs) = of(self.beside)?;
+        let noise = (NOISE * untraced.median).max(theirs.high - theirs.low);
         let ratio = ours.median / theirs.median;
         // What nothing adds is an error that both sides may have.
-        let error = ERRORS * of(CONTROL).map_or(0.0, |control| control.added.median.abs());
+        let error = ERRORS * of(CONTROL).map_or(0.0, |(_, added)| added.median.abs());
         let is_clear = ours.median > error && theirs.median > error;
         let mut row = vec![self.measure.to_owned(), with_noise(ours), code(self.beside), with_noise(theirs)];
         row.extend(match (self.beside, self.at_most) {
@@ -169,6 +183,15 @@ mod tests {
         assert_eq!(of(600.0), ["1.20", "≤ 1", "no"]);
         assert_eq!(of(2.0), ["noise", "≤ 1", "-"]);
         assert!(rows(&[cost(CONTROL, 1.0), cost(DIAGNOSED, 2.0), cost("top", 1.0)]).is_empty());
+    }
+
+    #[test]
+    fn what_is_measured_by_itself_is_added() {
+        let figure = |operation, added| Figure { operation, ..cost("", added).figures[0] };
+        let both =
+            |name, write, sync| Cost { figures: vec![figure(Pwrite, write), figure(Fsync, sync)], ..cost(name, 0.0) };
+        let rows = rows(&[both(CONTROL, 1.0, -1.0), both("fsync", 100.0, 50.0), both("fsslower -m 0", 200.0, 400.0)]);
+        assert_eq!(rows[0][4..], ["0.25", "≤ 0.3", "yes"]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(crate) struct Loops {
     file: File,
     path: CString,
     grows: File,
+    synced: File,
     many: Vec<File>,
     created: PathBuf,
     names: Vec<CString>,
@@ -40,6 +41,8 @@ impl Loops {
         fs::write(&path, [b'x'; BYTES])?;
         let file = File::options().read(true).write(true).open(&path)?;
         let grows = File::create(dir.join("grows.dat"))?;
+        let synced = File::create(dir.join("synced.dat"))?;
+        synced.sync_all()?;
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
         let directory = dir.join("open");
@@ -57,7 +60,7 @@ impl Loops {
         if buffer.is_null() {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
-        Ok(Self { file, path: text(&path)?, grows, many, created, names, disk, buffer })
+        Ok(Self { file, path: text(&path)?, grows, synced, many, created, names, disk, buffer })
     }
 
     /// Does an operation again and again: system calls by libc and `while` by hand. This program is built without
@@ -66,7 +69,7 @@ impl Loops {
         let (fd, path) = (self.file.as_raw_fd(), self.path.as_ptr());
         let disk: RawFd = self.disk.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let bytes = self.buffer.cast();
-        let grows = self.grows.as_raw_fd();
+        let (grows, synced) = (self.grows.as_raw_fd(), self.synced.as_raw_fd());
         let wrote = BYTES as isize;
         let mut done = 0;
         while done < count {
@@ -80,6 +83,7 @@ impl Loops {
                     Operation::Pread => libc::pread(fd, bytes, BYTES, 0) == wrote,
                     Operation::OpenClose => open_close(path, 0),
                     Operation::WriteFsync => libc::pwrite(fd, bytes, BYTES, 0) == wrote && libc::fsync(fd) == 0,
+                    Operation::Fsync => libc::fsync(synced) == 0,
                     Operation::ManyFiles => {
                         libc::pwrite(self.many[next % self.many.len()].as_raw_fd(), bytes, BYTES, 0) == wrote
                     }

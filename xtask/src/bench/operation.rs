@@ -26,6 +26,8 @@ pub(crate) enum Operation {
     OpenClose,
     /// Write at the start of a file, and fsync.
     WriteFsync,
+    /// fsync of a file of which nothing is to be written: what the disk and the journal do is not the same each time.
+    Fsync,
     /// Write at the start of a file, each time of the next of many.
     ManyFiles,
     /// Creation of a file, and close, in a directory that was empty.
@@ -47,12 +49,13 @@ pub(crate) enum Clock {
 
 impl Operation {
     /// In the order of the report.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Getppid,
         Self::Pwrite,
         Self::Pread,
         Self::OpenClose,
         Self::WriteFsync,
+        Self::Fsync,
         Self::ManyFiles,
         Self::Create,
         Self::NewPage,
@@ -67,6 +70,7 @@ impl Operation {
             Self::Pread => "pread",
             Self::OpenClose => "open+close",
             Self::WriteFsync => "write+fsync",
+            Self::Fsync => "fsync",
             Self::ManyFiles => "1,000 files",
             Self::Create => "create",
             Self::NewPage => "new page",

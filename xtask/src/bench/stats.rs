@@ -1,5 +1,7 @@
 //! Medians and quartiles: what a few rounds on a shared machine allow to say.
 
+use std::iter::Sum;
+
 use serde::{Deserialize, Serialize};
 
 /// The middle of some figures, and between which values half of them lie.
@@ -19,6 +21,16 @@ impl Spread {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);
         Self { median: quantile(&figures, 0.5), low: quantile(&figures, 0.25), high: quantile(&figures, 0.75) }
+    }
+}
+
+impl Sum for Spread {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self { median: 0.0, low: 0.0, high: 0.0 }, |sum, one| Self {
+            median: sum.median + one.median,
+            low: sum.low + one.low,
+            high: sum.high + one.high,
+        })
     }
 }
 

@@ -25,12 +25,17 @@ const NEEDED: [&str; 2] = ["bpf", "perfmon"];
 const BPF: u64 = 1 << 39;
 const SYS_PTRACE: u64 = 1 << 19;
 
-/// A run as the user with what is needed.
-fn user(command: &str) -> Iotrace {
+/// Where maps count as locked memory, lets this process and what it starts have enough: what LimitMEMLOCK= of a service and `ulimit -l`
+/// are for.
+fn allow_maps() {
     if kernel_before((5, 11)) {
-        // Maps count as locked memory: what LimitMEMLOCK= of a service and `ulimit -l` are for.
         setrlimit(Resource::RLIMIT_MEMLOCK, libc::RLIM_INFINITY, libc::RLIM_INFINITY).unwrap();
     }
+}
+
+/// A run as the user with what is needed.
+fn user(command: &str) -> Iotrace {
+    allow_maps();
     Iotrace::new(command).user(USER).capabilities(&NEEDED)
 }
 
@@ -334,6 +339,7 @@ fn capabilities_of_the_file_leave_program_its_environment() {
     if let Err(error) = set_capabilities(&copy) {
         skip!(format!("needs capabilities of files: {error}"));
     }
+    allow_maps();
     let user = [format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".into()];
     let run = Command::new("setpriv")
         .args(user)

@@ -62,14 +62,15 @@ fn memlock(counted: bool) -> Memlock {
 ///
 /// Trampolines and probes are put at one function only: there may be sixty, and the kernel takes long to take them away.
 pub fn mechanisms(known: Option<&KnownTypes>) -> Vec<Trial> {
-    let object = object(known).map_err(Refusal::Object);
+    let constants = constants(known);
+    let object = object(&constants).map_err(Refusal::Object);
     let preempted = known.is_some_and(|known| preemption::of_tracepoints(&known.btf, Path::new("/")));
     let pairs = |subject: Subject| subject.mechanisms(preempted).iter().map(move |mechanism| (subject, *mechanism));
     let attempt = |(subject, mechanism): (Subject, Mechanism)| Trial {
         mechanism,
         subject,
         outcome: match (&object, known) {
-            (Ok(object), Some(known)) => trial(object, subject, mechanism, known),
+            (Ok(object), Some(known)) => trial(object, &constants, subject, mechanism, known),
             (Err(refusal), _) => Err(refusal.clone()),
             (Ok(_), None) => Err(Refusal::NoTypes),
         },
@@ -77,9 +78,9 @@ pub fn mechanisms(known: Option<&KnownTypes>) -> Vec<Trial> {
     Subject::ALL.into_iter().flat_map(pairs).map(attempt).collect()
 }
 
-/// The object as [`crate::kernel::tracer::Tracer`] loads it, with all that a program can do switched on, and no process to trace.
-fn object(known: Option<&KnownTypes>) -> Result<Object, Words> {
-    let (calls, compat) = calls::table(FileOps::ALL);
+/// The settings of [`crate::kernel::tracer::Tracer`] with all that a program can do switched on, and no process to trace.
+fn constants(known: Option<&KnownTypes>) -> Constants {
+    let (_, compat) = calls::table(FileOps::ALL);
     let mut flags = config::SUM | config::STREAM_SYNC | config::STREAM_IO | config::STREAM_BLOCK | config::HISTOGRAM;
     flags |= config::FILTER_THREAD
         | config::FILTER_PID
@@ -95,17 +96,28 @@ fn object(known: Option<&KnownTypes>) -> Result<Object, Words> {
     }
     // Without block operations that count, and with an empty map of processes, nothing is recorded while attached.
     let config = Config { flags, self_pid: std::process::id(), kinds: u32::MAX, ..Config::default() };
-    let constants = match known {
+    match known {
         Some(known) => Constants::new(&known.btf, known.layout, config),
         None => Constants::unknown(config),
-    };
+    }
+}
+
+/// The object as it is loaded for tracing.
+fn object(constants: &Constants) -> Result<Object, Words> {
+    let (calls, _) = calls::table(FileOps::ALL);
     let comm = CommFilter { class: [0; 256], star: 0, accept: 0 };
     let settings =
-        Settings::new(&constants).global("CALLS", &calls).global("COMM", &comm).global("AYA_LOG_LEVEL", &0_u8);
+        Settings::new(constants).global("CALLS", &calls).global("COMM", &comm).global("AYA_LOG_LEVEL", &0_u8);
     Object::open(OBJECT, settings).map_err(|error| words(error.as_ref()))
 }
 
-fn trial(object: &Object, subject: Subject, mechanism: Mechanism, known: &KnownTypes) -> Result<(), Refusal> {
+fn trial(
+    object: &Object,
+    constants: &Constants,
+    subject: Subject,
+    mechanism: Mechanism,
+    known: &KnownTypes,
+) -> Result<(), Refusal> {
     let (native, _) = calls::traced(FileOps::ALL);
     let functions = functions::of_calls(&known.btf, &native, &[], |_| true);
     if subject == Subject::Files
@@ -118,7 +130,11 @@ fn trial(object: &Object, subject: Subject, mechanism: Mechanism, known: &KnownT
     {
         return Err(Refusal::Unfit(reason));
     }
-    let functions = functions.unwrap_or_default();
+    let mut functions = functions.unwrap_or_default();
+    // As tracing does.
+    for function in functions.iter_mut().flatten() {
+        function.quick = function.quick.filter(|_| constants.have_typed_files());
+    }
     let kernel = Kernel {
         btf: &known.btf,
         block: &BlockFacts::from_btf(&known.btf),

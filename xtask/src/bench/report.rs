@@ -116,7 +116,8 @@ rounds, and half the distance between the quartiles. Second table: traced divide
 - getppid does next to nothing and is shown by no command: what it pays, every system call of the host pays.
 - pwrite and pread move {BYTES} bytes at the start of one file; `1,000 files` is pwrite to {MANY} open files in turn.
 - open+close opens a file that exists; create makes and closes {CREATED} files, one after the other, in memory (tmpfs).
-- fsync: of a file of which nothing is to be written.
+- fsync: of a file of which nothing is to be written. Where instructions are counted, the file system sends no flushes
+  (`barrier=0`): what they take is not the same each time.
 - new page: 4 KiB at the end of a file, which is emptied after each {PAGES}: a page becomes dirty.
 - direct read: 4 KiB of {}, all time and not only the thread's.
 - `(nothing)` is the control: its distance from 0, or from 1, is noise.

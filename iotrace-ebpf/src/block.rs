@@ -125,6 +125,12 @@ fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scra
     }
     let begin_ns = if started != 0 { started } else { now() };
     // Histograms are of nobody.
+    if !enabled!(STREAM_BLOCK)
+        && let Some(entry) = entry
+    {
+        requests::begin_again(entry, begin_ns, issue_ns, sector, flags);
+        return true;
+    }
     let task = if enabled!(STREAM_BLOCK) { task::describe() } else { task::nobody() };
     let state = RequestState {
         begin_ns,

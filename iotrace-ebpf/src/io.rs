@@ -212,9 +212,10 @@ pub fn end(thread: &Thread, spec: Spec, index: usize, ret: i64, latency_ns: u64)
     }
 }
 
+/// Sends a record of a finished operation.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)] // one call site; a structure for it would only be spilled
-fn send(thread: &Thread, side: &Side, call: u8, op: u8, sync: bool, offset: u64, ret: i64, latency_ns: u64) {
+#[allow(clippy::too_many_arguments)] // a structure for them would only be spilled
+pub fn send(thread: &Thread, side: &Side, call: u8, op: u8, sync: bool, offset: u64, ret: i64, latency_ns: u64) {
     let Some(mut entry) = EVENTS.reserve::<IoRecord>(0) else {
         return count(loss::EVENTS);
     };

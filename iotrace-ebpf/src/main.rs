@@ -49,7 +49,7 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use aya_log_ebpf::debug;
-use iotrace_common::thread::{READ_SIDE, WRITE_SIDE};
+use iotrace_common::io::{OP_READ, OP_SYNC, OP_WRITE};
 
 /// `sys_enter(struct pt_regs *regs, long id)`, where the kernel has `bpf_find_vma`
 #[btf_tracepoint(function = "sys_enter")]
@@ -102,13 +102,19 @@ pub fn call_fexit_numbered(ctx: FExitContext) -> i32 {
 /// As [`call_fentry`], of a call that only reads from its first argument
 #[fentry]
 pub fn call_fentry_read(ctx: FEntryContext) -> i32 {
-    quick::begins::<READ_SIDE>(&ctx, ctx.arg(0))
+    quick::begins::<OP_READ>(&ctx, ctx.arg(0))
 }
 
 /// As [`call_fentry`], of a call that only writes to its first argument
 #[fentry]
 pub fn call_fentry_write(ctx: FEntryContext) -> i32 {
-    quick::begins::<WRITE_SIDE>(&ctx, ctx.arg(0))
+    quick::begins::<OP_WRITE>(&ctx, ctx.arg(0))
+}
+
+/// As [`call_fentry`], of a call that only syncs its first argument
+#[fentry]
+pub fn call_fentry_sync(ctx: FEntryContext) -> i32 {
+    quick::begins::<OP_SYNC>(&ctx, ctx.arg(0))
 }
 
 /// As [`call_fentry`], of a call that has a name
@@ -120,13 +126,19 @@ pub fn call_fentry_named(ctx: FEntryContext) -> i32 {
 /// The end of [`call_fentry_read`]
 #[fexit]
 pub fn call_fexit_read(ctx: FExitContext) -> i32 {
-    quick::ends::<READ_SIDE>(&ctx, ctx.arg(0), ctx.arg(1))
+    quick::ends::<OP_READ>(&ctx, ctx.arg(0), ctx.arg(1))
 }
 
 /// The end of [`call_fentry_write`]
 #[fexit]
 pub fn call_fexit_write(ctx: FExitContext) -> i32 {
-    quick::ends::<WRITE_SIDE>(&ctx, ctx.arg(0), ctx.arg(1))
+    quick::ends::<OP_WRITE>(&ctx, ctx.arg(0), ctx.arg(1))
+}
+
+/// The end of [`call_fentry_sync`]
+#[fexit]
+pub fn call_fexit_sync(ctx: FExitContext) -> i32 {
+    quick::ends::<OP_SYNC>(&ctx, ctx.arg(0), ctx.arg(1))
 }
 
 /// As [`call_fentry`]

@@ -1,13 +1,13 @@
-//! The usual case of a read or write, in as few instructions as it can be done: its file is the one that the thread used last, or one
-//! that it used not long ago, and the operation is only added up. Each such call has programs of its own at its function, in which
-//! its number is a constant. Whatever is not usual goes on with the body for all calls (`calls.rs`), which keeps the same records.
+//! The usual case of a read, write or sync, in as few instructions as it can be done: its file is the one that the thread used last, or
+//! one that it used not long ago, and the operation is only added up; a sync may be told too. Each such call has programs of its own at
+//! its function, in which its number is a constant. Whatever is not usual goes on with the body for all calls (`calls.rs`), which keeps the same records.
 //!
-//! Used where members can be read with plain loads (`bpf_rdonly_cast`), and records are not asked for.
+//! Used where members can be read with plain loads (`bpf_rdonly_cast`), and records of reads and writes are not asked for.
 
 use crate::{
     errno,
     file::copy,
-    filter,
+    filter, io,
     kernel::{Pointer, cast, constant, now, offset, typed},
     maps::{RECENT, STOPPED, SUMS, THREADS, count, enabled},
     sum, task,
@@ -18,7 +18,7 @@ use core::arch::asm;
 use iotrace_common::{
     config::Config,
     file::FileKey,
-    io::{OP_READ, OP_WRITE},
+    io::{OP_READ, OP_SYNC, OP_WRITE, UNKNOWN},
     loss, mark,
     thread::{QUICK, READ_SIDE, Thread, WANTED, WRITE_SIDE},
 };
@@ -33,10 +33,15 @@ macro_rules! call {
     };
 }
 
-/// Beginning of a read or write.
+/// The side of a call on which an operation is.
+const fn side_of(op: u8) -> usize {
+    if op == OP_READ { READ_SIDE } else { WRITE_SIDE }
+}
+
+/// Beginning of an operation.
 #[inline(always)]
-pub fn begins<const INDEX: usize>(ctx: &impl EbpfContext, regs: Pointer) -> i32 {
-    if begin::<INDEX>(regs).is_none() {
+pub fn begins<const OP: u8>(ctx: &impl EbpfContext, regs: Pointer) -> i32 {
+    if begin::<OP>(regs).is_none() {
         go_on(ctx);
     }
     0
@@ -51,10 +56,10 @@ pub fn begins_named(ctx: &impl EbpfContext, regs: Pointer) -> i32 {
     0
 }
 
-/// End of a read or write.
+/// End of an operation.
 #[inline(always)]
-pub fn ends<const INDEX: usize>(ctx: &impl EbpfContext, regs: Pointer, ret: i64) -> i32 {
-    if end::<INDEX>(regs, ret).is_none() {
+pub fn ends<const OP: u8>(ctx: &impl EbpfContext, regs: Pointer, ret: i64) -> i32 {
+    if end::<OP>(regs, ret).is_none() {
         go_on(ctx);
     }
     0
@@ -114,7 +119,7 @@ fn own_process() -> u64 {
 
 /// `None`: not the usual case; what is changed then says only what is true.
 #[inline(always)]
-fn begin<const INDEX: usize>(regs: Pointer) -> Option<()> {
+fn begin<const OP: u8>(regs: Pointer) -> Option<()> {
     if is_stopped() {
         return Some(());
     }
@@ -126,7 +131,7 @@ fn begin<const INDEX: usize>(regs: Pointer) -> Option<()> {
     if thread.call != 0 {
         return None;
     }
-    find::<INDEX>(thread, task, regs)?;
+    find::<OP>(thread, task, regs)?;
     thread.call = call!(mark::CALL_NAME);
     thread.number = call!(mark::CALL_NUMBER);
     thread.begin_ns = now();
@@ -161,8 +166,11 @@ fn begin_named(regs: Pointer) -> Option<()> {
 }
 
 #[inline(always)]
-fn end<const INDEX: usize>(regs: Pointer, ret: i64) -> Option<()> {
+fn end<const OP: u8>(regs: Pointer, ret: i64) -> Option<()> {
     let (thread, latency_ns) = if enabled!(AT_END) {
+        if OP == OP_SYNC && enabled!(STREAM_SYNC) {
+            return None;
+        }
         if is_stopped() {
             return Some(());
         }
@@ -174,7 +182,7 @@ fn end<const INDEX: usize>(regs: Pointer, ret: i64) -> Option<()> {
         if thread.call != 0 {
             return None;
         }
-        find::<INDEX>(thread, task, regs)?;
+        find::<OP>(thread, task, regs)?;
         (thread, 0)
     } else {
         let task = current();
@@ -193,7 +201,11 @@ fn end<const INDEX: usize>(regs: Pointer, ret: i64) -> Option<()> {
     };
     if !enabled!(FILTER_RESULT) || filter::result_wanted(latency_ns, ret < 0) {
         count(loss::SEEN);
-        add::<INDEX>(thread.side[INDEX].sum, ret, latency_ns);
+        let side = &thread.side[side_of(OP)];
+        add::<OP>(side.sum, ret, latency_ns);
+        if OP == OP_SYNC && enabled!(STREAM_SYNC) {
+            io::send(thread, side, call!(mark::CALL_NAME) as u8, OP, false, UNKNOWN, ret, latency_ns);
+        }
     }
     Some(())
 }
@@ -203,7 +215,7 @@ fn end<const INDEX: usize>(regs: Pointer, ret: i64) -> Option<()> {
 /// What tells a file from others is read here one by one, as the compiler must not load ahead what it may not need. A name's hash begins
 /// with the address of its parent (`full_name_hash` of fs/namei.c), so that it is another in another directory.
 #[inline(always)]
-fn find<const INDEX: usize>(thread: &mut Thread, task: Pointer, regs: Pointer) -> Option<()> {
+fn find<const OP: u8>(thread: &mut Thread, task: Pointer, regs: Pointer) -> Option<()> {
     let files = typed!(task, task_files, u64) as Pointer;
     let table = typed!(files, files_fdt, u64) as Pointer;
     if table.is_null() {
@@ -221,10 +233,10 @@ fn find<const INDEX: usize>(thread: &mut Thread, task: Pointer, regs: Pointer) -
     if inode.is_null() {
         return None;
     }
-    let side = &mut thread.side[INDEX];
-    if INDEX == WRITE_SIDE {
+    let side = &mut thread.side[side_of(OP)];
+    if OP != OP_READ {
         let flags = typed!(file, file_flags, u32);
-        if flags & O_DSYNC != 0 {
+        if OP == OP_WRITE && flags & O_DSYNC != 0 {
             return None;
         }
         side.file_flags = flags as u32;
@@ -238,15 +250,15 @@ fn find<const INDEX: usize>(thread: &mut Thread, task: Pointer, regs: Pointer) -
             return None;
         }
     } else {
-        recent::<INDEX>(thread, file, inode)?;
+        recent::<OP>(thread, file, inode)?;
     }
-    let side = &mut thread.side[INDEX];
-    if side.sum == 0 || (INDEX == WRITE_SIDE && side.sync != 0) {
+    let side = &mut thread.side[side_of(OP)];
+    if side.sum == 0 || (OP == OP_WRITE && side.sync != 0) {
         return None;
     }
     side.address = file as u64;
     side.wanted = WANTED;
-    thread.side[if INDEX == READ_SIDE { WRITE_SIDE } else { READ_SIDE }].wanted = 0;
+    thread.side[READ_SIDE + WRITE_SIDE - side_of(OP)].wanted = 0;
     Some(())
 }
 
@@ -273,7 +285,7 @@ fn hash(key: &FileKey) -> u64 {
 
 /// Makes a file that the thread used not long ago its last one.
 #[inline(always)]
-fn recent<const INDEX: usize>(thread: &mut Thread, file: Pointer, inode: Pointer) -> Option<()> {
+fn recent<const OP: u8>(thread: &mut Thread, file: Pointer, inode: Pointer) -> Option<()> {
     let dentry = typed!(file, file_dentry, u64) as Pointer;
     let (ino, name) = (typed!(inode, inode_ino, u64), typed!(dentry, dentry_hash_len, u32));
     let place = sum::recent_place(thread.born_ns, ino, name);
@@ -289,7 +301,7 @@ fn recent<const INDEX: usize>(thread: &mut Thread, file: Pointer, inode: Pointer
     if !is_own || !is_file || !is_same_place(key, sum.unhashed, file, dentry, inode) {
         return None;
     }
-    let side = &mut thread.side[INDEX];
+    let side = &mut thread.side[side_of(OP)];
     copy(key, &mut side.key);
     side.inode = inode as u64;
     side.unhashed = sum.unhashed;
@@ -301,15 +313,21 @@ fn recent<const INDEX: usize>(thread: &mut Thread, file: Pointer, inode: Pointer
 
 /// Adds one finished operation.
 #[inline(always)]
-fn add<const INDEX: usize>(slot: u32, ret: i64, latency_ns: u64) {
+fn add<const OP: u8>(slot: u32, ret: i64, latency_ns: u64) {
     let Some(sum) = SUMS.get_ptr_mut(slot) else { return };
     // SAFETY: the map returned a valid pointer, and only this thread writes there.
     let counters = unsafe { &mut (*sum).counters };
     let bytes = if ret > 0 { ret as u64 } else { 0 };
-    if INDEX == READ_SIDE {
+    if OP == OP_READ {
         counters.reads += 1;
         counters.read_bytes += bytes;
         counters.read_ns += latency_ns;
+    } else if OP == OP_SYNC {
+        counters.syncs += 1;
+        counters.sync_ns += latency_ns;
+        if latency_ns > counters.sync_max_ns {
+            counters.sync_max_ns = latency_ns;
+        }
     } else {
         counters.writes += 1;
         counters.write_bytes += bytes;
@@ -321,7 +339,7 @@ fn add<const INDEX: usize>(slot: u32, ret: i64, latency_ns: u64) {
     if ret < 0 {
         counters.errors += 1;
         if enabled!(ERRNOS) {
-            errno::add(slot, if INDEX == READ_SIDE { OP_READ } else { OP_WRITE }, ret);
+            errno::add(slot, OP, ret);
         }
     }
     if latency_ns > counters.max_ns {

@@ -42,6 +42,19 @@ pub fn remember(request: Pointer, entry: Option<*mut RequestState>, state: &Requ
     true
 }
 
+/// Remembers a request of nobody in the entry of one that was nobody's: what is not set here stays zero.
+#[inline(always)]
+pub fn begin_again(entry: *mut RequestState, begin_ns: u64, issue_ns: u64, sector: u64, flags: u32) {
+    // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
+    let state = unsafe { &mut *entry };
+    state.begin_ns = begin_ns;
+    state.issue_ns = issue_ns;
+    state.bytes = 0;
+    state.sector = sector;
+    state.flags = flags;
+    state.left = 0;
+}
+
 /// Tells that there was no room for a request. A further program at the tracepoint finds none either, and the request's end
 /// is then one of which the begin was not seen.
 #[inline(always)]

@@ -207,6 +207,8 @@ pub fn quick(place: Place, kind: QuickKind) -> Option<&'static str> {
         (QuickKind::Read, true) => Some("call_fexit_read"),
         (QuickKind::Write, false) => Some("call_fentry_write"),
         (QuickKind::Write, true) => Some("call_fexit_write"),
+        (QuickKind::Sync, false) => Some("call_fentry_sync"),
+        (QuickKind::Sync, true) => Some("call_fexit_sync"),
         (QuickKind::Named, false) => Some("call_fentry_named"),
         (QuickKind::Named, true) => None,
     }

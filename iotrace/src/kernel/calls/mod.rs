@@ -177,6 +177,8 @@ pub enum QuickKind {
     Read,
     /// It writes to its first argument, and nothing else.
     Write,
+    /// It syncs its first argument, and nothing else.
+    Sync,
     /// It has a name: its beginning only keeps its arguments.
     Named,
 }
@@ -190,6 +192,7 @@ impl Quick {
         let kind = match (action, read_fd, write_fd, rw_flags) {
             (call::MOVE, 0, NONE, NONE) => QuickKind::Read,
             (call::MOVE, NONE, 0, NONE) => QuickKind::Write,
+            (call::SYNC, NONE, 0, NONE) => QuickKind::Sync,
             (call::OPEN | call::TRUNCATE_NAMED, ..) => QuickKind::Named,
             _ => return None,
         };
@@ -284,6 +287,7 @@ mod tests {
         };
         assert_eq!(of(QuickKind::Read), ["read", "pread64", "readv", "preadv"]);
         assert_eq!(of(QuickKind::Write), ["write", "pwrite64", "writev", "pwritev"]);
+        assert_eq!(of(QuickKind::Sync), ["fsync", "fdatasync", "sync_file_range"]);
         assert_eq!(of(QuickKind::Named).len(), if cfg!(target_arch = "x86_64") { 6 } else { 4 });
     }
 

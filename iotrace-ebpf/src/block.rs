@@ -120,7 +120,7 @@ fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scra
         return false;
     }
     let started = started_ns(request);
-    if entry.is_some_and(|entry| never_ended(entry, started)) {
+    if entry.is_some_and(|entry| never_ended(entry, started)) && is_on_wanted_device(request) {
         count(loss::UNMATCHED);
     }
     let begin_ns = if started != 0 { started } else { now() };
@@ -172,7 +172,11 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
     }
     let Some(state) = requests::find(request) else {
         // A program before this one may just have finished it.
-        if !is_again() && (!filter::by_thread() || enabled!(STREAM_BLOCK)) && missed(request, bytes) {
+        if !is_again()
+            && (!filter::by_thread() || enabled!(STREAM_BLOCK))
+            && missed(request, bytes)
+            && is_on_wanted_device(request)
+        {
             count(loss::UNMATCHED);
         }
         return None;
@@ -272,6 +276,16 @@ fn missed(request: Pointer, bytes: u32) -> bool {
         None => 0,
     };
     began != 0 && (!present!(rq_start) || started_ns(request) >= began)
+}
+
+/// Whether a request is one of a device that counts.
+#[inline(always)]
+fn is_on_wanted_device(request: Pointer) -> bool {
+    if !enabled!(FILTER_DISK) {
+        return true;
+    }
+    let disk = disk(request);
+    filter::device_wanted(disk) || filter::device_wanted(part(request, disk))
 }
 
 /// The whole disk of a request; 0 when it has none (any more).

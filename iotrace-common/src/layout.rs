@@ -168,6 +168,10 @@ layout! {
     regs_parameter0: required ["pt_regs.di", "pt_regs.regs[0]"];
     /// Second.
     regs_parameter1: required ["pt_regs.si", "pt_regs.regs[1]"];
+    /// Third.
+    regs_parameter2: required ["pt_regs.dx", "pt_regs.regs[2]"];
+    /// Fourth.
+    regs_parameter3: required ["pt_regs.cx", "pt_regs.regs[3]"];
     /// `struct pt_regs`: what a function of the kernel returns.
     regs_result: required ["pt_regs.ax", "pt_regs.regs[0]"];
     /// First argument of a 32-bit task's call.
@@ -284,6 +288,10 @@ layout! {
     type_mount: optional ["mount"];
     /// Type of `struct task_struct`.
     type_task: optional ["task_struct"];
+    /// Type of `struct request`.
+    type_request: optional ["request"];
+    /// Type of `struct bio`.
+    type_bio: optional ["bio"];
     /// Number of a type that is two words of 64 bits.
     type_words: optional ["timespec64"];
     /// `struct task_struct` -> `struct cred *`.

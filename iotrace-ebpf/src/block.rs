@@ -203,9 +203,8 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
 /// All of a request has completed.
 #[inline(always)]
 fn finished(request: Pointer, state: &mut RequestState, cmd_flags: u32, error: i32, end_ns: u64) {
-    let disk = disk(request);
-    let part = part(request, disk);
-    if !filter::device_wanted(disk) && !filter::device_wanted(part) {
+    let (disk, part, wanted) = device(request);
+    if !wanted {
         return;
     }
     if state.issue_ns == 0 {
@@ -281,11 +280,15 @@ fn missed(request: Pointer, bytes: u32) -> bool {
 /// Whether a request is one of a device that counts.
 #[inline(always)]
 fn is_on_wanted_device(request: Pointer) -> bool {
-    if !enabled!(FILTER_DISK) {
-        return true;
-    }
+    !enabled!(FILTER_DISK) || device(request).2
+}
+
+/// A request's disk and partition, and whether the filter of devices lets one of them pass.
+#[inline(always)]
+fn device(request: Pointer) -> (u32, u32, bool) {
     let disk = disk(request);
-    filter::device_wanted(disk) || filter::device_wanted(part(request, disk))
+    let part = part(request, disk);
+    (disk, part, filter::device_wanted(disk) || filter::device_wanted(part))
 }
 
 /// The whole disk of a request; 0 when it has none (any more).

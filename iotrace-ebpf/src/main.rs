@@ -7,6 +7,7 @@
 
 mod aio;
 mod block;
+mod block_points;
 mod calls;
 mod charge;
 mod copyup;
@@ -275,50 +276,6 @@ pub fn process_exit(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// `block_rq_insert(struct request *rq)` since 5.11
-#[btf_tracepoint(function = "block_rq_insert")]
-pub fn block_rq_insert(ctx: BtfTracePointContext) -> i32 {
-    block::inserted(ctx.arg(0));
-    0
-}
-
-/// `block_rq_insert(struct request_queue *q, struct request *rq)` until 5.10
-#[btf_tracepoint(function = "block_rq_insert")]
-pub fn block_rq_insert_queue(ctx: BtfTracePointContext) -> i32 {
-    block::inserted(ctx.arg(1));
-    0
-}
-
-/// `block_rq_issue(struct request *rq)` since 5.11
-#[btf_tracepoint(function = "block_rq_issue")]
-pub fn block_rq_issue(ctx: BtfTracePointContext) -> i32 {
-    block::issued(ctx.arg(0));
-    0
-}
-
-/// `block_rq_issue(struct request_queue *q, struct request *rq)` until 5.10
-#[btf_tracepoint(function = "block_rq_issue")]
-pub fn block_rq_issue_queue(ctx: BtfTracePointContext) -> i32 {
-    block::issued(ctx.arg(1));
-    0
-}
-
-/// `block_bio_queue(struct bio *bio)` since 5.11
-#[btf_tracepoint(function = "block_bio_queue")]
-pub fn bio_queued(ctx: BtfTracePointContext) -> i32 {
-    flush::asked(ctx.arg(0));
-    sender::sent(ctx.arg(0));
-    0
-}
-
-/// `block_bio_queue(struct request_queue *q, struct bio *bio)` until 5.10, also where those of requests have lost the queue (5.10.262)
-#[btf_tracepoint(function = "block_bio_queue")]
-pub fn bio_queued_queue(ctx: BtfTracePointContext) -> i32 {
-    flush::asked(ctx.arg(1));
-    sender::sent(ctx.arg(1));
-    0
-}
-
 /// `writeback_dirty_folio(struct folio *folio, struct address_space *mapping)` since 5.18
 #[btf_tracepoint(function = "writeback_dirty_folio")]
 pub fn dirtier_folio(ctx: BtfTracePointContext) -> i32 {
@@ -330,22 +287,6 @@ pub fn dirtier_folio(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "writeback_dirty_page")]
 pub fn dirtier_page(ctx: BtfTracePointContext) -> i32 {
     dirtier::dirtied(ctx.arg(0), ctx.arg(1));
-    0
-}
-
-/// `block_rq_merge(struct request *rq)` since 5.11
-#[btf_tracepoint(function = "block_rq_merge")]
-pub fn block_rq_merge(ctx: BtfTracePointContext) -> i32 {
-    block::merged(ctx.arg(0));
-    0
-}
-
-/// `block_rq_complete(struct request *rq, blk_status_t error, unsigned int nr_bytes)`; `int error` until 5.15
-#[btf_tracepoint(function = "block_rq_complete")]
-pub fn block_rq_complete(ctx: BtfTracePointContext) -> i32 {
-    if block::completed(ctx.arg(0), ctx.arg(1), ctx.arg(2)).is_some() {
-        debug!(&ctx, "request completed: {} bytes", ctx.arg::<u32>(2));
-    }
     0
 }
 

@@ -6,11 +6,11 @@ use crate::kernel::{
     calls::Quick,
     functions::Function,
     link,
-    mechanism::{Entry, Mechanism, Place, Subject, entries, quick},
-    object::Object,
+    mechanism::{Entry, Mechanism, Place, Subject, entries, iterator, quick},
+    object::{Object, Wanted},
     program::{self, Kind, Loaded, Refused},
     sys,
-    wanted::{applies, at_function, at_tracepoint, bodies, probe_kind},
+    wanted::{applies, at_function, at_tracepoint, before_tracepoint, bodies, probe_kind},
 };
 use aya_obj::generated::{bpf_cmd, bpf_map_type};
 use std::{
@@ -203,12 +203,15 @@ pub fn subject(
         match entry.place {
             Place::Tracepoint(name) => {
                 let id = kernel.btf.tracepoint_type_id(name).ok_or_else(|| Refused::no_place(entry.program, name))?;
-                let mut programs = Vec::new();
-                for kind in at_tracepoint(subject, id, kernel) {
-                    let program = object.load(entry.program, kind)?;
-                    attached.held.push((Stage::of(entry.place), Held::Link(link::attach(&program)?)));
+                let before = before_tracepoint(entry, subject, kernel);
+                let before = before.and_then(|wanted| probe_iterator(object, wanted, name));
+                let (mut links, mut programs): (Vec<_>, Vec<_>) = before.into_iter().unzip();
+                for (program, kind) in at_tracepoint(entry, subject, id, kernel, !programs.is_empty()) {
+                    let program = object.load(program, kind)?;
+                    links.push(link::attach(&program)?);
                     programs.push(program);
                 }
+                attached.held.extend(links.into_iter().map(|link| (Stage::of(entry.place), Held::Link(link))));
                 attached.programs.push(programs);
             }
             Place::Begin(names) if mechanism == Mechanism::Fentry => {
@@ -234,6 +237,13 @@ pub fn subject(
         }
     }
     Ok(attached)
+}
+
+/// Puts a probe at what calls the programs of a tracepoint. Where the kernel does not let it be there, programs at the tracepoint must do.
+fn probe_iterator(object: &Object, (program, kind): Wanted, tracepoint: &str) -> Option<(OwnedFd, Loaded)> {
+    let program = object.load(program, kind).ok()?;
+    let link = link::probe_multi(&program, &[&iterator(tracepoint)], false).ok()?;
+    Some((link, program))
 }
 
 /// Puts a program at one function.

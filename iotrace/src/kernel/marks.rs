@@ -168,6 +168,8 @@ fn cast(btf: &Btf<'_>, layout: &KernelLayout) -> Option<u32> {
         layout.type_vfsmount,
         layout.type_mount,
         layout.type_task,
+        layout.type_request,
+        layout.type_bio,
         layout.type_words,
         layout.task_cred,
         layout.cred_uid,

@@ -83,8 +83,9 @@ impl Subject {
         }
     }
 
-    /// How often each program goes to its tracepoint where the kernel preempts programs there: each does what the kernel skipped those
-    /// before it for. Requests end in interrupts, for which the kernel would skip probes while any other one runs.
+    /// How many equal programs there are for a tracepoint where the kernel preempts programs there: each does what the kernel skipped
+    /// those before it for. The first is a probe where it can be ([`before_tracepoint`]). It alone would not do: requests end in
+    /// interrupts, and for those the kernel skips probes while any other one runs.
     pub fn turns(self) -> u16 {
         if matches!(self, Self::Block | Self::Flushes) { TURNS as u16 } else { 1 }
     }
@@ -212,6 +213,24 @@ pub fn quick(place: Place, kind: QuickKind) -> Option<&'static str> {
         (QuickKind::Named, false) => Some("call_fentry_named"),
         (QuickKind::Named, true) => None,
     }
+}
+
+/// The program that does the same as one at a tracepoint, in a probe at what calls the tracepoint's programs ([`iterator`]).
+pub fn before_tracepoint(program: &str) -> Option<&'static str> {
+    match program {
+        "block_rq_insert" => Some("block_rq_insert_probe"),
+        "block_rq_issue" => Some("block_rq_issue_probe"),
+        "block_rq_merge" => Some("block_rq_merge_probe"),
+        "block_rq_complete" => Some("block_rq_complete_probe"),
+        "bio_queued" => Some("bio_queued_probe"),
+        _ => None,
+    }
+}
+
+/// The function that calls the programs of a tracepoint where it has more than one (include/linux/tracepoint.h, `DEFINE_TRACE_FN`; with
+/// one, the kernel calls that directly).
+pub fn iterator(tracepoint: &str) -> String {
+    format!("__traceiter_{tracepoint}")
 }
 
 const fn at(program: &'static str, place: Place) -> Entry {

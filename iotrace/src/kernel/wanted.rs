@@ -4,11 +4,10 @@ use crate::kernel::{
     attach::Kernel,
     functions::Function,
     link,
-    mechanism::{Entry, Mechanism, Place, Subject, When, entries},
+    mechanism::{self, Entry, Mechanism, Place, Subject, When, entries},
     object::Wanted,
     program::{self, Kind},
 };
-use std::iter;
 
 /// Whether an entry is used on this kernel.
 pub fn applies(entry: &Entry, kernel: &Kernel<'_>) -> bool {
@@ -36,7 +35,9 @@ pub fn programs(subject: Subject, mechanism: Mechanism, kernel: &Kernel<'_>) -> 
     let of_entry = |entry: &Entry| match (entry.place, mechanism) {
         (Place::Tracepoint(name), _) => {
             let id = kernel.btf.tracepoint_type_id(name);
-            id.into_iter().flat_map(|id| at_tracepoint(subject, id, kernel)).map(|kind| (entry.program, kind)).collect()
+            let probe = before_tracepoint(entry, subject, kernel);
+            let behind = id.into_iter().flat_map(|id| at_tracepoint(entry, subject, id, kernel, probe.is_some()));
+            probe.into_iter().chain(behind).collect()
         }
         (_, Mechanism::Kprobe) => probe_kind().map(|kind| (entry.program, kind)).into_iter().collect(),
         _ => {
@@ -48,10 +49,18 @@ pub fn programs(subject: Subject, mechanism: Mechanism, kernel: &Kernel<'_>) -> 
     used.flat_map(of_entry).collect()
 }
 
-/// What a program of a subject is loaded for at a tracepoint, in this order.
-pub fn at_tracepoint(subject: Subject, id: u32, kernel: &Kernel<'_>) -> impl Iterator<Item = Kind> {
+/// What stands before the programs at a tracepoint, where those can be preempted.
+pub fn before_tracepoint(entry: &Entry, subject: Subject, kernel: &Kernel<'_>) -> Option<Wanted> {
+    let several = kernel.preempted && subject.turns() > 1;
+    let program = mechanism::before_tracepoint(entry.program).filter(|_| several && link::has_probe_multi())?;
+    Some((program, Kind::ProbeMulti))
+}
+
+/// What is loaded for a tracepoint, in this order. `again`: behind a program that has done it already, unless the kernel skipped that.
+pub fn at_tracepoint(entry: &Entry, subject: Subject, id: u32, kernel: &Kernel<'_>, again: bool) -> Vec<Wanted> {
     let turns = if kernel.preempted { subject.turns() } else { 1 };
-    iter::once(Kind::Tracepoint(id)).chain((1..turns).map(move |turn| Kind::Again(id, turn)))
+    let kind = |turn| if turn == 0 { Kind::Tracepoint(id) } else { Kind::Again(id, turn) };
+    (u16::from(again)..turns).map(|turn| (entry.program, kind(turn))).collect()
 }
 
 /// A program that others at functions of one prototype go on with.
@@ -129,5 +138,23 @@ mod tests {
         assert_eq!(named(Subject::Files), [("sys_exit", kind("sys_exit"))]);
         assert_eq!(named(Subject::Uring), [("io_uring_complete", kind("io_uring_complete"))]);
         assert_eq!(named(Subject::Mmap), []);
+    }
+
+    #[test]
+    fn where_programs_are_preempted_equal_ones_stand_behind_the_first() {
+        let mut blob = Blob::default();
+        let int = blob.int("int", 4);
+        blob.tracepoint("block_rq_merge", &[int; 2]);
+        let btf = blob.btf();
+        let id = btf.tracepoint_type_id("block_rq_merge").unwrap_or_default();
+        let entry = Entry { program: "block_rq_merge", place: Place::Tracepoint("block_rq_merge"), when: When::Always };
+        let kinds = |preempted, again| {
+            let kernel = Kernel { btf: &btf, block: &BlockFacts::from_btf(&btf), functions: &[], preempted };
+            let wanted = at_tracepoint(&entry, Subject::Block, id, &kernel, again);
+            wanted.into_iter().map(|(_, kind)| kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(false, false), [Kind::Tracepoint(id)]);
+        assert_eq!(kinds(true, false), [Kind::Tracepoint(id), Kind::Again(id, 1), Kind::Again(id, 2)]);
+        assert_eq!(kinds(true, true), [Kind::Again(id, 1), Kind::Again(id, 2)]);
     }
 }

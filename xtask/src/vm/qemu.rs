@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Instant;
-use std::{fs, thread};
+use std::{fs, io, thread};
 
 use anyhow::{Context, Result};
+use nix::sys::{prctl, signal::Signal};
 
 use super::console::{Console, Event};
 use super::image::Image;
@@ -47,7 +49,7 @@ fn run(job: &Job, kernel: &Kernel, image: &Image, initrd: &Path, log: &Path) -> 
     let began = Instant::now();
     let mut file = fs::File::create(log).with_context(|| format!("create {}", log.display()))?;
     let mut command = command(job, kernel, image, initrd);
-    let mut machine = Machine(command.spawn().with_context(|| format!("start of {:?}", command.get_program()))?);
+    let mut machine = Machine::start(&mut command)?;
     let output = machine.0.stdout.take().context("console")?;
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
@@ -125,6 +127,16 @@ fn command(job: &Job, kernel: &Kernel, image: &Image, initrd: &Path) -> Command 
 
 /// A running machine. Dropped, it ends.
 pub(super) struct Machine(pub(super) Child);
+
+impl Machine {
+    /// Starts one. It ends with the thread that started it, however that ends.
+    pub(super) fn start(command: &mut Command) -> Result<Self> {
+        // SAFETY: one system call, between fork and exec.
+        unsafe { command.pre_exec(|| prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)) };
+        let child = command.spawn().with_context(|| format!("start of {:?}", command.get_program()))?;
+        Ok(Self(child))
+    }
+}
 
 impl Drop for Machine {
     fn drop(&mut self) {

@@ -53,7 +53,7 @@ pub(crate) fn run(workspace: &Workspace, guest: &Guest, mut on_line: impl FnMut(
     let image = image(workspace, guest)?;
     let initrd = initrd::build(workspace, kernel, &image)?;
     let mut command = command(kernel, &image, &initrd, guest.instructions);
-    let mut machine = Machine(command.spawn().with_context(|| format!("start of {:?}", command.get_program()))?);
+    let mut machine = Machine::start(&mut command)?;
     let mut ended = None;
     for line in BufReader::new(machine.0.stdout.take().context("console")?).split(b'\n') {
         let line = String::from_utf8_lossy(&line.context("console")?).trim_end_matches('\r').to_owned();

@@ -183,14 +183,15 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
     };
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
     unsafe {
-        if is_again() && (*state).left == left {
+        if bytes < left {
+            // Unless a program before this one has added this part.
+            if !is_again() || (*state).left != left {
+                (*state).bytes += bytes as u64;
+                (*state).left = left;
+            }
             return None;
         }
         (*state).bytes += bytes as u64;
-        if bytes < left {
-            (*state).left = left;
-            return None;
-        }
         finished(request, &mut *state, cmd_flags, error, end_ns);
     }
     requests::forget(request, state);

@@ -27,7 +27,7 @@ use iotrace_common::{
 /// TASK_INTERRUPTIBLE and TASK_UNINTERRUPTIBLE of include/linux/sched.h.
 const ASLEEP: u32 = INTERRUPTIBLE | UNINTERRUPTIBLE;
 const INTERRUPTIBLE: u32 = 1;
-const UNINTERRUPTIBLE: u32 = 2;
+const UNINTERRUPTIBLE: u32 = INTERRUPTIBLE << 1;
 /// TASK_WAKING of include/linux/sched.h.
 const WAKING: u32 = 0x200;
 /// PF_IO_WORKER and PF_KTHREAD of include/linux/sched.h: they are in no call.
@@ -50,12 +50,10 @@ pub fn switched(ctx: &impl EbpfContext, preempted: bool, prev: Pointer, next: Po
 #[inline(always)]
 pub fn state(prev: Pointer) -> u32 {
     // SAFETY: an argument of the tracepoint.
-    let state = unsafe { load(prev, offset!(task_state)) };
-    match state {
-        WAKING if waits_for_io(prev) => UNINTERRUPTIBLE,
-        WAKING => INTERRUPTIBLE,
-        _ => state,
-    }
+    let state: u32 = unsafe { load(prev, offset!(task_state)) };
+    // Without a branch for each: the verifier would go through all that follows once more for it.
+    let state = if state & WAKING != 0 { INTERRUPTIBLE << waits_for_io(prev) as u32 } else { state };
+    state & ASLEEP
 }
 
 /// A task runs again: its wait, if it was in one, is over.

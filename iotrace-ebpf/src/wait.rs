@@ -16,6 +16,7 @@ use aya_ebpf::{
     cty::c_void,
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated},
 };
+use core::arch::asm;
 use iotrace_common::{
     call::{self, NONE},
     file::kind_bit,
@@ -51,9 +52,11 @@ pub fn switched(ctx: &impl EbpfContext, preempted: bool, prev: Pointer, next: Po
 pub fn state(prev: Pointer) -> u32 {
     // SAFETY: an argument of the tracepoint.
     let state: u32 = unsafe { load(prev, offset!(task_state)) };
-    // Without a branch for each: the verifier would go through all that follows once more for it.
-    let state = if state & WAKING != 0 { INTERRUPTIBLE << waits_for_io(prev) as u32 } else { state };
-    state & ASLEEP
+    let mut asleep = if state & WAKING != 0 { INTERRUPTIBLE << waits_for_io(prev) as u32 } else { state } as u64;
+    // The verifier shall know the same of both, or it goes through all that follows for each.
+    // SAFETY: a mask of one register.
+    unsafe { asm!("{0} &= 3", inout(reg) asleep) };
+    asleep as u32
 }
 
 /// A task runs again: its wait, if it was in one, is over.

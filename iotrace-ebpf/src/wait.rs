@@ -16,7 +16,6 @@ use aya_ebpf::{
     cty::c_void,
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated},
 };
-use core::arch::asm;
 use iotrace_common::{
     call::{self, NONE},
     file::kind_bit,
@@ -28,7 +27,7 @@ use iotrace_common::{
 /// TASK_INTERRUPTIBLE and TASK_UNINTERRUPTIBLE of include/linux/sched.h.
 const ASLEEP: u32 = INTERRUPTIBLE | UNINTERRUPTIBLE;
 const INTERRUPTIBLE: u32 = 1;
-const UNINTERRUPTIBLE: u32 = INTERRUPTIBLE << 1;
+const UNINTERRUPTIBLE: u32 = 2;
 /// TASK_WAKING of include/linux/sched.h.
 const WAKING: u32 = 0x200;
 /// PF_IO_WORKER and PF_KTHREAD of include/linux/sched.h: they are in no call.
@@ -51,12 +50,12 @@ pub fn switched(ctx: &impl EbpfContext, preempted: bool, prev: Pointer, next: Po
 #[inline(always)]
 pub fn state(prev: Pointer) -> u32 {
     // SAFETY: an argument of the tracepoint.
-    let state: u32 = unsafe { load(prev, offset!(task_state)) };
-    let mut asleep = if state & WAKING != 0 { INTERRUPTIBLE << waits_for_io(prev) as u32 } else { state } as u64;
-    // The verifier shall know the same of both, or it goes through all that follows for each.
-    // SAFETY: a mask of one register.
-    unsafe { asm!("{0} &= 3", inout(reg) asleep) };
-    asleep as u32
+    let state = unsafe { load(prev, offset!(task_state)) };
+    match state {
+        WAKING if waits_for_io(prev) => UNINTERRUPTIBLE,
+        WAKING => INTERRUPTIBLE,
+        _ => state,
+    }
 }
 
 /// A task runs again: its wait, if it was in one, is over.

@@ -232,15 +232,14 @@ fn stack(ctx: &impl EbpfContext) -> u64 {
     let mut key: u64 = 0xcbf2_9ce4_8422_2325;
     for frame in 0..FRAMES {
         // SAFETY: inside of the buffer.
-        unsafe {
-            let frame_at = (&raw mut (*stack).0).cast::<u64>().add(frame);
-            if (frame * 8) as i64 >= length as i64 {
-                frame_at.write_volatile(0);
-            } else {
-                key = (key ^ frame_at.read_volatile()).wrapping_mul(PRIME);
-                key ^= key >> 32;
-            }
+        let address = unsafe { (&raw const (*stack).0).cast::<u64>().add(frame).read_volatile() };
+        // The kernel clears what it does not fill (kernel/bpf/stackmap.c, 5.10 to 7.2). The length that it returns would do too,
+        // but then the verifier knows another one after each number of rounds, and goes through all the rest for each.
+        if address == 0 {
+            break;
         }
+        key = (key ^ address).wrapping_mul(PRIME);
+        key ^= key >> 32;
     }
     if STACKS.get_ptr(key).is_none() {
         // SAFETY: written above.

@@ -14,8 +14,8 @@ use crate::workspace::Workspace;
 
 const INIT: &str = include_str!("guest/initrd.sh");
 
-/// Packs it, and says where it is.
-pub(crate) fn build(workspace: &Workspace, kernel: &Kernel, image: &Image) -> Result<PathBuf> {
+/// Packs it, and says where it is. `job`: what the first process of the root image is told, as lines of the shell.
+pub(crate) fn build(workspace: &Workspace, kernel: &Kernel, image: &Image, job: &str) -> Result<PathBuf> {
     let shell = &workspace.shell;
     let stage = tempfile::tempdir().context("temporary directory")?;
     let root = stage.path();
@@ -25,6 +25,7 @@ pub(crate) fn build(workspace: &Workspace, kernel: &Kernel, image: &Image) -> Re
     fs::copy(&image.busybox, root.join("bin/busybox")).context("busybox")?;
     fs::write(root.join("init"), INIT).context("init")?;
     fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755)).context("init")?;
+    fs::write(root.join("job"), job).context("job")?;
 
     // A distribution puts the configuration beside the kernel; iotrace reads it where debugfs is closed.
     let config = kernel.image.with_file_name(format!("config-{}", kernel.name));

@@ -51,7 +51,7 @@ pub(crate) fn run(workspace: &Workspace, guest: &Guest, mut on_line: impl FnMut(
     }
     let kernel = kernels.first().context("no kernel")?;
     let image = image(workspace, guest)?;
-    let initrd = initrd::build(workspace, kernel, &image)?;
+    let initrd = initrd::build(workspace, kernel, &image, "")?;
     let mut command = command(kernel, &image, &initrd, guest.instructions);
     let mut machine = Machine::start(&mut command)?;
     let mut ended = None;

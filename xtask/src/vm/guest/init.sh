@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # First process on the root image: runs what it is told and ends the machine. What it reports begins with @@ on a line of its own
-# (xtask/src/vm/console.rs). From the kernel's command line: MODE, SLOWDOWN, and the rest, which are lists.
+# (xtask/src/vm/console.rs). From /guest/job: MODE, SLOWDOWN, and the rest, which are lists.
 bb=/bin/busybox
 export PATH=/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8
 $bb mount -t proc proc /proc
@@ -20,6 +20,7 @@ $bb mkdir -p /usr/local/bin
 $bb --install -s /usr/local/bin
 export PATH=$PATH:/usr/local/bin
 
+. /guest/job
 # The tests' limits on time are for a real machine; an emulated one is several times slower.
 export IOTRACE_BIN=/guest/iotrace IOTRACE_SKIPS=/run/skips IOTRACE_TEST_SLOWDOWN="$SLOWDOWN" RUST_BACKTRACE=0
 mode=$MODE
@@ -43,7 +44,6 @@ for name in $(echo "$FIRST" | $bb tr , ' '); do
     first="$first --skip $name"
 done
 ran=,
-unset MODE MECHANISMS FILTERS EXCEPT ONCE EACH FIRST SLOWDOWN
 
 seconds() { $bb cut -d . -f 1 /proc/uptime; }
 

@@ -15,5 +15,6 @@ if [ -e /config ]; then
     $bb mkdir -p /root/boot
     $bb cp /config "/root/boot/config-$($bb uname -r)"
 fi
+$bb cp /job /root/guest/job
 $bb mount --move /dev /root/dev
 exec $bb switch_root /root /guest/init

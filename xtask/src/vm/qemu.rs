@@ -105,12 +105,7 @@ fn command(job: &Job, kernel: &Kernel, image: &Image, initrd: &Path) -> Command 
         let disk = disk.display().to_string().replace(',', ",,");
         command.args(["-drive", &format!("file={disk},if=virtio,format=raw,readonly=on")]);
     }
-    // What makes an emulated machine slow and no test is about: a clock that is a device, as x86 does not trust the TSC of this
-    // processor, and grace periods that are waited for each time that a program is detached.
-    let mut words = format!(
-        "console={} panic=-1 quiet loglevel=1 mitigations=off tsc=reliable rcupdate.rcu_expedited=1",
-        job.arch.console()
-    );
+    let mut words = format!("console={} panic=-1 quiet loglevel=1 mitigations=off", job.arch.console());
     words.extend(job.append.iter().flat_map(|word| [" ", word]));
     command.args(["-append", &words]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());

@@ -2,8 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on must stop, loudly
 
 use iotrace_tests::{harness::*, need};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use serde_json::{Value, json};
-use std::process::Child;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Child,
+};
 
 /// Containers of containerd with their scripts, for [`while_they_run`].
 fn started(containers: Vec<(Container<'_>, String)>, go: &str) -> Vec<Child> {
@@ -24,7 +29,7 @@ fn host_paths_are_where_the_bytes_are() {
     ];
     let containers = scripts.map(|(id, script)| (containerd.container("default", id), script.to_owned()));
     while_they_run(
-        containerd.iotrace("events"),
+        containerd.iotrace("events").args(["--op", "write,read"]),
         |go| started(containers.into(), go),
         |rows| {
             let read = |path: Option<&str>| std::fs::read_to_string(path.unwrap()).unwrap();
@@ -59,7 +64,7 @@ fn bind_mounts_and_volumes_have_host_paths() {
     container = container.options(["--mount", "type=tmpfs,src=tmpfs,dst=/own,options=rw"]);
     let script = "for i in plain volume memory own; do echo $i > /$i/file; done".to_owned();
     while_they_run(
-        containerd.iotrace("events"),
+        containerd.iotrace("events").args(["--op", "write,read"]),
         |go| started(vec![(container, script)], go),
         |rows| {
             for (path, there, name) in [
@@ -75,6 +80,61 @@ fn bind_mounts_and_volumes_have_host_paths() {
         },
     );
     drop(tmpfs);
+}
+
+#[test]
+fn what_is_known_by_its_pages_alone_has_the_containers_path_too() {
+    need!(bpf, containers, loop_devices);
+    let (disk, volume) = (LoopDisk::new(256), tempfile::tempdir().unwrap());
+    let containerd = Containerd::start_on(disk.dir(), &["default"], &[]);
+    // In the image, the program is on the disk alone: what is executed has to be brought in by page faults.
+    let programs = find(disk.dir(), "busybox");
+    assert!(!programs.is_empty());
+    for program in &programs {
+        evict(program);
+    }
+    let volume = volume.path().canonicalize().unwrap();
+    let mount = format!("type=bind,src={},dst=/volume,options=rbind:rw", volume.display());
+    let containers = ["web", "db"].map(|id| {
+        let write = |path: &str| format!("echo of {id} | dd of={path} conv=fsync 2>/dev/null");
+        let container = containerd.container("default", id).options(["--mount", &mount]);
+        (container, format!("{}; {}", write("/data/log"), write(&format!("/volume/{id}"))))
+    });
+    while_they_run(
+        containerd.iotrace("events").args(["--op", "block,mmap"]),
+        |go| started(containers.into(), go),
+        |rows| {
+            let written = rows.iter().filter(|row| row["type"] == "block" && row["op"] == "write");
+            let files: Vec<Value> = written.flat_map(|row| row["files"].as_array().unwrap().clone()).collect();
+            let files: Vec<Value> = files.into_iter().filter(|file| !file["container"]["name"].is_null()).collect();
+            let read = |path: Option<&str>| std::fs::read_to_string(path.unwrap()).unwrap();
+            let logs = hosts(&files, "/data/log");
+            for id in ["web", "db"] {
+                assert_eq!(read(logs[id].0), format!("of {id}\n"));
+                let path = format!("/volume/{id}");
+                let file = volume.join(id);
+                assert_eq!(hosts(&files, &path)[id].0, file.to_str());
+            }
+            let faults: Vec<Value> = rows.iter().filter(|row| row["type"] == "mmap_read").cloned().collect();
+            let programs: Vec<Option<&str>> = programs.iter().map(|path| path.to_str()).collect();
+            let faults = hosts(&faults, "/bin/busybox");
+            assert!(!faults.is_empty());
+            assert!(faults.values().all(|(host, _)| programs.contains(host)), "{faults:?}");
+        },
+    );
+}
+
+/// All files of a name below a directory.
+fn find(directory: &Path, name: &str) -> Vec<PathBuf> {
+    let found = std::process::Command::new("find").arg(directory).args(["-type", "f", "-name", name]).output().unwrap();
+    String::from_utf8(found.stdout).unwrap().lines().map(|line| Path::new(line).canonicalize().unwrap()).collect()
+}
+
+/// Takes a file out of memory.
+fn evict(path: &Path) {
+    let file = File::open(path).unwrap();
+    file.sync_all().unwrap();
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn podmans_containers_have_names_images_pods_and_host_paths() {
         let db = "echo of db > /data/log; echo of db >> /etc/from-image";
         vec![podman.start("web", &options, &format!("{web}{WAIT}")), podman.start("db", &go, &format!("{db}{WAIT}"))]
     };
-    while_they_run(podman.iotrace("events"), start, |rows| {
+    while_they_run(podman.iotrace("events").args(["--op", "write,read"]), start, |rows| {
         let container = |path: &str, name: &str| {
             let row = rows.iter().find(|row| row["path"] == path && row["container"]["name"] == name);
             let mut container = row.unwrap_or_else(|| panic!("nothing of {name} in {path}"))["container"].clone();

@@ -5,6 +5,7 @@ use crate::{
         Exit, Misused,
         block_lines::{block_line, block_sum_line, charged, charges, passes},
         command::{Command, Interval, Setup, World},
+        host::locate_sums,
         lines::{UNKNOWN, name_cell, path_cell, timestamp},
         options::{Common, Timing, block_op},
         run::run,
@@ -251,6 +252,7 @@ impl Command for Blocks<'_> {
         rows.truncate(printed);
         if world.form.json {
             let ts = timestamp(&mut world.clock, interval.end_ns);
+            locate_sums(&mut rows, &mut world.names);
             for row in &rows {
                 block_sum_line(row, &ts, world, out)?;
             }

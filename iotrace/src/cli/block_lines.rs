@@ -1,7 +1,11 @@
 //! Block requests to JSON lines.
 
 use crate::{
-    cli::{command::World, lines::timestamp},
+    cli::{
+        command::World,
+        host::locate_charges,
+        lines::{stored, timestamp},
+    },
     event::block::Block,
     kernel::block::BlockOp,
     output::{
@@ -33,7 +37,6 @@ pub fn charged(block: &Block, world: &mut World) -> Option<(Vec<Charge>, usize)>
 fn cause(charge: &Charge) -> Cause<'_> {
     let task = charge.payer.as_ref().map(|payer| &payer.agent.task);
     let comm = task.map(|task| task.comm.bytes());
-    let path = charge.path.as_deref();
     Cause {
         owner: Owner {
             pid: task.map(|task| task.pid),
@@ -45,8 +48,7 @@ fn cause(charge: &Charge) -> Cause<'_> {
         },
         charged_by: charge.payer.as_ref().map(|payer| payer.by).map(ChargedBy::name),
         what: charge.what.map(What::name),
-        path: path.map(Text),
-        path_bytes: exact(path),
+        stored: stored(charge.path.as_deref(), charge.host.as_deref()),
         fs: charge.file.as_ref().map(|file| file.file.fs.as_str()),
         ino: charge.inode.filter(|_| charge.what == Some(What::File)).map(|inode| inode.ino),
     }
@@ -58,7 +60,8 @@ fn cause(charge: &Charge) -> Cause<'_> {
 ///
 /// See [`append`].
 pub fn block_line(block: &Block, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
-    let Some((charges, first)) = charged(block, world) else { return Ok(()) };
+    let Some((mut charges, first)) = charged(block, world) else { return Ok(()) };
+    locate_charges(&mut charges, &mut world.names);
     let disk = world.names.disks.of(block.disk);
     let op = world.block.operation(block.cmd_flags);
     let error = world.block.errno(block.error);
@@ -108,7 +111,7 @@ pub fn block_sum_line(row: &Row, ts: &str, world: &mut World, out: &mut Vec<u8>)
 pub fn block_sum<'a>(row: &'a Row, ts: &'a str, world: &mut World) -> BlockSumLine<'a> {
     let disk = row.disk.and_then(|disk| world.names.disks.of(disk));
     let totals = &row.totals;
-    let (comm, path) = (row.comm.as_ref().map(|comm| comm.bytes()), row.path.as_deref());
+    let comm = row.comm.as_ref().map(|comm| comm.bytes());
     BlockSumLine {
         kind: "block_summary",
         ts,
@@ -123,8 +126,7 @@ pub fn block_sum<'a>(row: &'a Row, ts: &'a str, world: &mut World) -> BlockSumLi
         dev: row.disk.map(dev_text),
         disk: disk.map(|disk| disk.disk.clone()),
         what: row.what.map(What::name),
-        path: path.map(Text),
-        path_bytes: exact(path),
+        stored: stored(row.path.as_deref(), row.host.as_deref()),
         fs: row.file.as_ref().map(|file| file.file.fs.as_str()),
         requests: totals.requests(),
         reads: totals.reads,

@@ -5,6 +5,7 @@ use crate::{
         Exit, Misused,
         block_lines::charges,
         command::{Command, Interval, Setup, World},
+        host::locate_sums,
         lines::timestamp,
         options::{Common, Timing},
         run::run,
@@ -120,7 +121,10 @@ impl Command for Disks {
         let selection = &world.selection;
         let wanted =
             |row: &block::Row| selection.path(row.path.as_deref()) && selection.process(row.process.as_deref());
-        let causes = disk::causes(self.sums.take(Sort::Device), wanted);
+        let mut causes = disk::causes(self.sums.take(Sort::Device), wanted);
+        if world.form.json {
+            locate_sums(causes.values_mut().flatten().map(|cause| &mut cause.row), &mut world.names);
+        }
         let Look { rows, interval_ns, end_ns } = self.collector.look(histograms.read()?, causes)?;
         let interval = Interval { end_ns, ..interval };
         if world.form.json {

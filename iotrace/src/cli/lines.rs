@@ -10,7 +10,9 @@ use crate::{
     },
     output::{
         Clock, OpenFlags, errno_name, escape,
-        json::{Dev, FsyncLine, Head, HostPlace, IoLine, Mode, OpenLine, Owner, Place, Text, TopLine, append, exact},
+        json::{
+            Dev, FsyncLine, Head, HostPlace, IoLine, Mode, OpenLine, Owner, Place, Stored, Text, TopLine, append, exact,
+        },
     },
     resolve::{
         Free, HostPath,
@@ -78,6 +80,17 @@ pub(super) fn place<'a>(
     }
 }
 
+/// A file whose bytes are on a disk. `path`: what stands in its place where it is none.
+pub(super) fn stored<'a>(path: Option<&'a [u8]>, host: Option<&'a HostPath>) -> Stored<'a> {
+    let host_path = host.map(|host| host.path.as_slice());
+    Stored {
+        path: path.map(Text),
+        path_bytes: exact(path),
+        host_path: host_path.map(Text),
+        host_path_bytes: exact(host_path),
+    }
+}
+
 fn host_place<'a>(host: Option<&'a HostPath>, free: Option<&'a Free>) -> HostPlace<'a> {
     let path = host.map(|host| host.path.as_slice());
     let mount = free.map(|free| free.mount.as_slice());
@@ -126,7 +139,11 @@ fn whole_disk(file: Option<&FileInfo>) -> Option<&str> {
 ///
 /// See [`append`].
 pub fn io_line(io: &Io, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
-    let file = world.names.file(io.file).cloned();
+    let mut file = world.names.file(io.file).cloned();
+    if io.operation.is_mapped() {
+        let process = world.names.process(io.task.pid, None);
+        file = file.map(|file| world.names.as_seen(file, process.as_deref()));
+    }
     let path = file.as_ref().and_then(|file| file.file.path.as_deref());
     let Some(process) = selected(world, &io.task, path) else { return Ok(()) };
     let writes = matches!(io.operation, Operation::Write | Operation::Allocate | Operation::Truncate);

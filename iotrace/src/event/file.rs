@@ -19,7 +19,8 @@ pub struct File {
     pub path: Option<Vec<u8>>,
     /// The front of the path is missing.
     pub cut: bool,
-    /// The path begins at the root of the file's own file system: where that is mounted is not known.
+    /// The mount that it was reached through is not known: the path begins at the root of the file's own file system, until
+    /// [`Self::place_below`] puts it where that is mounted.
     pub inside_fs: bool,
 }
 
@@ -36,7 +37,6 @@ impl File {
 
     /// Puts the path below the place where its file system is mounted; marks it as cut where no such place is known.
     pub fn place_below(&mut self, place: impl FnOnce(&[u8]) -> Option<Vec<u8>>) {
-        self.inside_fs = false;
         let Some(inside) = self.path.take().filter(|path| path.starts_with(b"/")) else { return };
         self.path = Some(place(&inside).unwrap_or_else(|| {
             self.cut = true;

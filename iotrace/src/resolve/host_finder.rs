@@ -1,14 +1,13 @@
 //! The way from a path in some mount namespace to one in iotrace's own. Reads files: for the reader's thread.
 
 use super::{
-    Runtimes,
+    Runtimes, from_proc,
     host_paths::Free,
     mount_table::{MountTable, below, join},
     overlay::{Found, Layers},
     volume::volume,
 };
 use nix::sys::statvfs::statvfs;
-use procfs::process::Process;
 use std::{
     collections::HashMap,
     ffi::OsStr,
@@ -21,6 +20,8 @@ use std::{
 
 /// Most mount tables remembered; when it is reached, all are forgotten.
 const TABLES_MAX: usize = 1024;
+/// Most processes of a control group that are asked for their mounts.
+const MEMBERS: usize = 8;
 /// How long a mount table is good.
 const AGAIN: Duration = Duration::from_secs(1);
 /// `/proc` counts the start of a process in ticks of so many nanoseconds.
@@ -74,11 +75,18 @@ pub(super) struct Question {
     pub(super) kind: u32,
 }
 
+/// A mount table, and when it was read.
+#[derive(Debug)]
+struct Known {
+    asked: Instant,
+    mounts: MountTable,
+}
+
 /// Mount tables, and where relative layers of overlays count from.
 #[derive(Debug)]
 pub(super) struct Finder {
     own: Option<(Instant, MountTable)>,
-    tables: HashMap<Who, (Instant, MountTable)>,
+    tables: HashMap<Who, Known>,
     bases: Vec<PathBuf>,
 }
 
@@ -93,7 +101,7 @@ impl Finder {
     /// container in a copy of the host's mounts.
     pub(super) fn remember(&mut self, who: &Who, pid: u32, start_ns: u64) -> bool {
         self.read(who, pid, start_ns);
-        self.tables.get(who).is_some_and(|(_, table)| !self.has_our_root(table))
+        self.tables.get(who).is_some_and(|known| !self.has_our_root(&known.mounts))
     }
 
     /// Where a file lies; `None` when it is not known, or no path leads there.
@@ -114,7 +122,7 @@ impl Finder {
             mount.and_then(|mount| Some((Layers::of(mount, &self.bases), mount.inside(&file.path)?)))
         };
         let (own, theirs) = (self.own.as_ref(), self.tables.get(&file.who));
-        let theirs = theirs.and_then(|(_, table)| of(table));
+        let theirs = theirs.and_then(|known| of(&known.mounts));
         let (layers, inside) = theirs.or_else(|| own.and_then(|(_, table)| of(table)))?;
         // Another namespace's names may lead to other files here.
         let seen = own.is_some_and(|(_, own)| own.any_place(file.dev).is_some());
@@ -122,19 +130,28 @@ impl Finder {
         Some(HostPath { volume: None, path, size: None, lower: true, mount: None })
     }
 
+    /// The path under which a process of a container sees a file, from its path on the host; `None` where the container's mounts are
+    /// not known, or do not show it.
+    pub(super) fn find_inside(&mut self, who: &Who, pid: u32, start_ns: u64, dev: u32, path: &[u8]) -> Option<Vec<u8>> {
+        let inside = self.own().covering(path).filter(|mount| mount.dev == dev).and_then(|mount| mount.inside(path));
+        // A container's first process begins with the mounts that it was started from.
+        if self.tables.get(who).is_none_or(|known| self.has_our_root(&known.mounts)) {
+            self.read(who, pid, start_ns);
+        }
+        let known = self.tables.get(who).filter(|known| !self.has_our_root(&known.mounts))?;
+        let mounted = inside.and_then(|inside| known.mounts.place_of(dev, &inside));
+        mounted.or_else(|| in_overlay(&known.mounts, path, &self.bases))
+    }
+
     /// The path under which a process sees a file of an overlay's upper directory, from its path on the host.
     pub(super) fn find_above(&mut self, who: &Who, pid: u32, start_ns: u64, path: &[u8]) -> Option<Vec<u8>> {
         if !self.tables.contains_key(who) {
             self.read(who, pid, start_ns);
         }
-        let theirs = self.tables.get(who).map(|(_, table)| table);
+        let theirs = self.tables.get(who).map(|known| &known.mounts);
         // One that is gone, and was in no container, most likely had the mounts that are here.
         let ours = self.own.as_ref().filter(|_| matches!(who, Who::Process(..)));
-        let table = theirs.or_else(|| ours.map(|(_, table)| table))?;
-        table.overlays().find_map(|mount| {
-            let inside = Layers::of(mount, &self.bases).inside_upper(path)?.to_vec();
-            Some(join(&mount.place, below(&inside, &mount.root)?))
-        })
+        in_overlay(theirs.or_else(|| ours.map(|(_, table)| table))?, path, &self.bases)
     }
 
     fn place(&mut self, file: &Question) -> Option<Found> {
@@ -145,17 +162,17 @@ impl Finder {
             return same(file.path.clone());
         }
         let fresh = |asked: &Instant| asked.elapsed() < AGAIN;
-        if !self.tables.get(&file.who).is_some_and(|(asked, _)| fresh(asked)) {
+        if !self.tables.get(&file.who).is_some_and(|known| fresh(&known.asked)) {
             self.read(&file.who, file.pid, file.start_ns);
         }
         let covered = |finder: &Self| {
-            let (_, table) = finder.tables.get(&file.who)?;
-            table.covering(&file.path).filter(|mount| mount.dev == file.dev).map(|mount| mount.id)
+            let known = finder.tables.get(&file.who)?;
+            known.mounts.covering(&file.path).filter(|mount| mount.dev == file.dev).map(|mount| mount.id)
         };
         // A container's first process begins with the mounts that it was started from, then has a copy of them, and changes its root
         // last: a table that was read before that leads nowhere.
         let started = |finder: &Self| {
-            file.contained && finder.tables.get(&file.who).is_some_and(|(_, table)| finder.has_our_root(table))
+            file.contained && finder.tables.get(&file.who).is_some_and(|known| finder.has_our_root(&known.mounts))
         };
         if covered(self).is_none() || started(self) {
             self.read(&file.who, file.pid, file.start_ns);
@@ -163,7 +180,7 @@ impl Finder {
         if self.has_our_mounts(&file.who) {
             return same(file.path.clone()).filter(|_| !file.contained);
         }
-        let (_, table) = self.tables.get(&file.who)?;
+        let table = &self.tables.get(&file.who)?.mounts;
         let (_, own) = self.own.as_ref()?;
         let mount = table.covering(&file.path).filter(|mount| mount.dev == file.dev)?;
         let inside = mount.inside(&file.path)?;
@@ -218,7 +235,7 @@ impl Finder {
 
     /// Whether a table is that of iotrace's own mount namespace.
     fn has_our_mounts(&self, who: &Who) -> bool {
-        let root = self.tables.get(who).and_then(|(_, table)| table.root());
+        let root = self.tables.get(who).and_then(|known| known.mounts.root());
         root.zip(self.own.as_ref()).is_some_and(|(root, (_, own))| own.has(root))
     }
 
@@ -228,21 +245,55 @@ impl Finder {
         table.root().zip(ours).is_none_or(|(root, ours)| root.shows_the_same(ours))
     }
 
-    /// Reads a process's mount table; what was known stays when the process is gone.
+    /// Reads a process's mount table; of a container whose process is gone, that of another one in it. What was known stays when
+    /// there is none.
     fn read(&mut self, who: &Who, pid: u32, start_ns: u64) {
-        self.own();
-        let table = fs::read(format!("/proc/{pid}/mountinfo")).map(|text| MountTable::parse(&text));
-        let started =
-            i32::try_from(pid).ok().and_then(|pid| Process::new(pid).ok()?.stat().ok()).map(|stat| stat.starttime);
-        let began = started.map(|ticks| ticks * (1_000_000_000 / procfs::ticks_per_second()));
-        let same = began.is_some_and(|began| began.abs_diff(start_ns) <= TICK_NS);
-        if let Some(table) = table.ok().filter(|_| same) {
+        let own = self.own();
+        let mounts = mounts_of(pid, start_ns).or_else(|| match who {
+            Who::Group(group) => members(own, group).into_iter().find_map(|pid| mounts_in(pid, group)),
+            Who::Process(..) => None,
+        });
+        if let Some(mounts) = mounts {
             if self.tables.len() >= TABLES_MAX {
                 self.tables.clear();
             }
-            self.tables.insert(who.clone(), (Instant::now(), table));
+            self.tables.insert(who.clone(), Known { asked: Instant::now(), mounts });
         }
     }
+}
+
+/// Processes that are in a control group now, by its path; a few where there are many.
+fn members(own: &MountTable, group: &str) -> Vec<u32> {
+    let procs = own.control_groups().filter_map(|mount| {
+        let directory = join(&mount.place, below(group.as_bytes(), &mount.root)?);
+        fs::read_to_string(Path::new(OsStr::from_bytes(&directory)).join("cgroup.procs")).ok()
+    });
+    procs.flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).take(MEMBERS).collect::<Vec<_>>()).collect()
+}
+
+/// The mount table of a process, by its number and start; `None` when it is gone.
+fn mounts_of(pid: u32, start_ns: u64) -> Option<MountTable> {
+    let text = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
+    let began = from_proc(pid)?.start_ns;
+    (began.abs_diff(start_ns) <= TICK_NS).then(|| MountTable::parse(&text))
+}
+
+/// The mount table of a process that is in a control group.
+fn mounts_in(pid: u32, group: &str) -> Option<MountTable> {
+    let start_ns = from_proc(pid)?.start_ns;
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let is_in = groups.lines().any(|line| line.splitn(3, ':').nth(2) == Some(group));
+    mounts_of(pid, start_ns).filter(|_| is_in)
+}
+
+/// Where an overlay of a mount table shows a file of one of its layers.
+fn in_overlay(table: &MountTable, path: &[u8], bases: &[PathBuf]) -> Option<Vec<u8>> {
+    table.overlays().find_map(|mount| {
+        let layers = Layers::of(mount, bases);
+        let place = join(&mount.place, below(layers.inside(path)?, &mount.root)?);
+        // Another mount may hide it there.
+        table.covering(&place).is_some_and(|shown| shown.id == mount.id).then_some(place)
+    })
 }
 
 fn inode(path: &[u8]) -> Result<u64, ErrorKind> {

@@ -8,10 +8,15 @@ fn question(path: &Path) -> Question {
     let path = path.as_os_str().as_bytes().to_vec();
     let table = MountTable::parse(&fs::read("/proc/self/mountinfo").unwrap());
     let dev = table.covering(&path).unwrap().dev;
-    let own = crate::resolve::from_proc(std::process::id()).unwrap();
+    let own = from_proc(std::process::id()).unwrap();
     let who = Who::Process(own.pid, own.start_ns);
     let (pid, start_ns) = (own.pid, own.start_ns);
     Question { who, contained: false, pid, start_ns, path, dev, ino: found.ino(), kind: libc::S_IFREG }
+}
+
+/// A table that was read just now.
+fn known(mounts: MountTable) -> Known {
+    Known { asked: Instant::now(), mounts }
 }
 
 /// A question by a process that is gone.
@@ -76,10 +81,69 @@ fn a_containers_table_from_before_its_root_was_changed_is_read_again() {
         [(Mount { id: u64::MAX, ..root.clone() }, true), (Mount { root: b"/of/it".to_vec(), ..root }, false)]
     {
         let before = MountTable::of(vec![root.clone()]);
-        finder.tables.insert(contained.who.clone(), (Instant::now(), before));
+        finder.tables.insert(contained.who.clone(), known(before));
         finder.find(&contained);
-        assert_eq!(finder.tables[&contained.who].1.root() != Some(&root), again, "{root:?}");
+        assert_eq!(finder.tables[&contained.who].mounts.root() != Some(&root), again, "{root:?}");
     }
+}
+
+#[test]
+fn where_a_process_is_gone_another_of_its_container_lends_its_mounts() {
+    let own = from_proc(std::process::id()).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let place = root.path().as_os_str().as_bytes();
+    let group = root.path().join(own.cgroup.trim_start_matches('/'));
+    fs::create_dir_all(&group).unwrap();
+    for (pid, read) in [(u32::MAX, false), (own.pid, true)] {
+        fs::write(group.join("cgroup.procs"), format!("{pid}\n")).unwrap();
+        let mut finder = Finder::default();
+        let mount = Mount { root: b"/".to_vec(), place: place.to_vec(), fs: b"cgroup2".to_vec(), ..Mount::default() };
+        finder.own = Some((Instant::now(), MountTable::of(vec![mount])));
+        let who = Who::Group(own.cgroup.clone());
+        finder.read(&who, u32::MAX, 1);
+        assert_eq!(finder.tables.contains_key(&who), read);
+        finder.read(&Who::Group("/another".into()), u32::MAX, 1);
+        assert_eq!(finder.tables.len(), usize::from(read));
+    }
+}
+
+#[test]
+fn a_file_of_the_host_is_seen_where_a_container_has_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().canonicalize().unwrap().join(name);
+    for name in ["upper", "lower", "volume"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("lower", at("link")).unwrap();
+    let mut finder = Finder::default();
+    let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+    let volume = bytes(&at("volume"));
+    let mount = finder.own().covering(&volume).unwrap().clone();
+    let options = format!("rw,lowerdir={},upperdir={}", at("link").display(), at("upper").display());
+    let overlay = Mount {
+        id: 1,
+        dev: 99,
+        root: b"/".to_vec(),
+        place: b"/".to_vec(),
+        fs: b"overlay".to_vec(),
+        options: options.into(),
+    };
+    let bind = Mount { id: 2, root: mount.inside(&volume).unwrap(), place: b"/data".to_vec(), ..mount.clone() };
+    let who = Who::Group("/a/container".into());
+    finder.tables.insert(who.clone(), known(MountTable::of(vec![overlay, bind])));
+    for (file, seen) in [
+        ("upper/etc/x", Some("/etc/x")),
+        ("lower/etc/y (deleted)", Some("/etc/y (deleted)")),
+        ("volume/d/z", Some("/data/d/z")),
+        ("lower/data/hidden", None),
+        ("elsewhere", None),
+    ] {
+        let found = finder.find_inside(&who, u32::MAX, 1, mount.dev, &bytes(&at(file)));
+        assert_eq!(found.as_deref(), seen.map(str::as_bytes), "{file}");
+    }
+    let host = finder.own().clone();
+    finder.tables.insert(who.clone(), known(host));
+    assert_eq!(finder.find_inside(&who, u32::MAX, 1, mount.dev, &volume), None, "it has the host's mounts still");
 }
 
 #[test]
@@ -88,7 +152,7 @@ fn a_number_of_a_mount_that_was_used_before_makes_no_mount_the_hosts() {
     let root = finder.own().root().unwrap().clone();
     let who = Who::Process(1, 1);
     for (root, ours) in [(root.clone(), true), (Mount { dev: root.dev + 1, ..root }, false)] {
-        finder.tables.insert(who.clone(), (Instant::now(), MountTable::of(vec![root])));
+        finder.tables.insert(who.clone(), known(MountTable::of(vec![root])));
         assert_eq!(finder.has_our_mounts(&who), ours);
     }
 }

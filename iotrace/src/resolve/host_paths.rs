@@ -1,12 +1,12 @@
 //! Where files lie on the host, as iotrace's own mount namespace shows it: asked only for what is printed.
 
 use super::{
-    Resident,
     host_finder::{Finder, HostPath, Question, Who},
     names::{FileInfo, ProcessInfo},
     numbers::NumberMap,
     reader::{Answer, Reader},
 };
+use crate::event::file::File;
 use iotrace_common::file::STATE_DELETED;
 use std::{
     collections::HashMap,
@@ -34,6 +34,10 @@ pub(super) struct HostPaths {
     finder: Arc<Mutex<Finder>>,
     tables: HashMap<String, Table>,
     files: NumberMap<u64, Asked<Arc<HostPath>>>,
+    /// Files whose paths are the host's, as the containers with these control groups see them.
+    seen: HashMap<String, NumberMap<u64, Asked<Arc<FileInfo>>>>,
+    /// How many these are.
+    seen_files: usize,
     /// By device, and the mount that files are seen through.
     free: NumberMap<(u32, Option<u64>), Asked<Arc<Free>>>,
 }
@@ -68,7 +72,7 @@ impl HostPaths {
     /// Has the mount table of a container's process remembered, since the process may be gone when it is needed.
     pub(super) fn remember(&mut self, process: &ProcessInfo, now: Instant) {
         let (Who::Group(group), pid, start_ns) = user(process) else { return };
-        if process.resident.as_ref().is_none_or(Resident::is_service) {
+        if !is_contained(process) {
             return;
         }
         let known = self.tables.get(&group);
@@ -86,11 +90,43 @@ impl HostPaths {
         self.tables.insert(group, Table { own, asked: now, tries: tries + 1 });
     }
 
-    /// Where a file lies that a process uses. `writes`: it may just have been copied up. Waits a little for the answer.
+    /// A file as a process sees it, whose path is the host's. Waits a little for the answer.
+    pub(super) fn as_seen(&mut self, file: Arc<FileInfo>, process: &ProcessInfo, now: Instant) -> Arc<FileInfo> {
+        if !file.file.inside_fs || file.file.cut || !is_contained(process) {
+            return file;
+        }
+        let group = process.process.cgroup.as_str();
+        if let Some((asked, answer)) = self.seen.get(group).and_then(|files| files.get(&file.file.id))
+            && (now.duration_since(*asked) < AGAIN || answer.now().is_some_and(Option::is_some))
+        {
+            return answer.get().cloned().flatten().unwrap_or(file);
+        }
+        let answer = self.ask_as_seen(file.clone(), process);
+        if self.seen_files >= self.most {
+            self.seen.clear();
+            self.seen_files = 0;
+        }
+        let files = self.seen.entry(group.to_owned()).or_default();
+        self.seen_files += usize::from(files.insert(file.file.id, (now, answer.clone())).is_none());
+        answer.get().cloned().flatten().unwrap_or(file)
+    }
+
+    fn ask_as_seen(&mut self, file: Arc<FileInfo>, process: &ProcessInfo) -> Answer<Option<Arc<FileInfo>>> {
+        let (finder, (who, pid, start_ns)) = (self.finder.clone(), user(process));
+        self.reader.ask(move || {
+            let on_host = file.file.path.clone()?;
+            let path = lock(&finder).find_inside(&who, pid, start_ns, file.file.key.dev, &on_host)?;
+            let seen = File { path: Some(path), ..file.file.clone() };
+            Some(Arc::new(FileInfo { file: seen, disk: file.disk.clone(), on_host: Some(on_host) }))
+        })
+    }
+
+    /// Where a file lies that a process uses; where nobody is known, only of a file whose path is the host's. `writes`: it may just have
+    /// been copied up. Waits a little for the answer.
     pub(super) fn find(
         &mut self,
         file: &FileInfo,
-        process: &ProcessInfo,
+        process: Option<&ProcessInfo>,
         writes: bool,
         now: Instant,
     ) -> Option<Arc<HostPath>> {
@@ -114,7 +150,7 @@ impl HostPaths {
     /// Where a file that was copied up lies in the layer that it comes from. Waits likewise; it is asked once for each copy-up, so
     /// nothing is remembered.
     pub(super) fn find_below(&mut self, file: &FileInfo, process: &ProcessInfo) -> Option<HostPath> {
-        let question = question(file, process)?;
+        let question = question(file, Some(process))?;
         let finder = self.finder.clone();
         let answer = self.reader.ask(move || lock(&finder).find_below(&question));
         answer.get().cloned().flatten()
@@ -151,14 +187,23 @@ fn lock(finder: &Mutex<Finder>) -> std::sync::MutexGuard<'_, Finder> {
 }
 
 /// What to ask for a file; `None` where it is none that lies somewhere.
-fn question(file: &FileInfo, process: &ProcessInfo) -> Option<Question> {
+fn question(file: &FileInfo, process: Option<&ProcessInfo>) -> Option<Question> {
     let key = &file.file.key;
     // What was done by name has no inode.
     let known = key.mode() != 0 && key.state & STATE_DELETED == 0;
-    let path = file.file.path.clone().filter(|path| known && path.starts_with(b"/"))?;
-    let (who, pid, start_ns) = user(process);
-    let contained = matches!(who, Who::Group(_)) && process.resident.as_ref().is_some_and(|found| !found.is_service());
+    let path = file.on_host.as_ref().or(file.file.path.as_ref());
+    let path = path.filter(|path| known && path.starts_with(b"/"))?.clone();
+    // The host's own path needs nobody's mounts.
+    let nobody = (Who::Process(0, 0), 0, 0);
+    let user_of = process.filter(|_| !file.file.inside_fs);
+    let (who, pid, start_ns) = if file.file.inside_fs { nobody } else { user(process?) };
+    let contained = user_of.is_some_and(is_contained);
     Some(Question { who, contained, pid, start_ns, path, dev: key.dev, ino: key.ino, kind: key.mode() })
+}
+
+/// Whether it is in a container, so that its mounts are not iotrace's own.
+fn is_contained(process: &ProcessInfo) -> bool {
+    process.is_inside() && process.resident.as_ref().is_some_and(|found| !found.is_service())
 }
 
 /// Whose mounts count: those of a container or service are the same for all its processes.

@@ -54,6 +54,12 @@ impl MountTable {
         self.mounts.iter().filter(|mount| mount.fs == b"overlay")
     }
 
+    /// The hierarchies in which the path of a control group may be: v2, and that of the memory controller of v1.
+    pub(super) fn control_groups(&self) -> impl Iterator<Item = &Mount> {
+        let of_memory = |mount: &Mount| mount.options.split(|byte| *byte == b',').any(|option| option == b"memory");
+        self.mounts.iter().filter(move |mount| mount.fs == b"cgroup2" || mount.fs == b"cgroup" && of_memory(mount))
+    }
+
     /// Any place of a file system.
     pub(super) fn any_place(&self, dev: u32) -> Option<Vec<u8>> {
         self.mounts.iter().find(|mount| mount.dev == dev).map(|mount| mount.place.clone())

@@ -37,6 +37,8 @@ pub struct FileInfo {
     pub file: File,
     /// The block device it is on.
     pub disk: Option<Arc<Disk>>,
+    /// Where it lies on the host, if that is how it was found and its path is a container's.
+    pub on_host: Option<Vec<u8>>,
 }
 
 /// A process, with what user space found.
@@ -131,7 +133,7 @@ impl Names {
             self.bytes = bytes_of(&file) + self.files.values().map(|known| bytes_of(&known.file)).sum::<usize>();
         }
         let disk = self.disk(file.key.dev);
-        if let Some(before) = self.files.insert(file.id, Arc::new(FileInfo { file, disk })) {
+        if let Some(before) = self.files.insert(file.id, Arc::new(FileInfo { file, disk, on_host: None })) {
             self.bytes -= bytes_of(&before.file);
         }
     }
@@ -151,9 +153,7 @@ impl Names {
         let resident = served.or_else(|| self.containers.find(cgroup, Instant::now()));
         let (pid, start_ns) = (process.pid, process.start_ns);
         let known = Arc::new(ProcessInfo { process, resident, role });
-        if self.wants_host_paths {
-            self.host_paths.remember(&known, Instant::now());
-        }
+        self.host_paths.remember(&known, Instant::now());
         let before = self.processes.insert(pid, known);
         if let Some(before) = before.filter(|before| before.process.start_ns != start_ns) {
             self.former.insert((pid, before.process.start_ns), before);
@@ -195,8 +195,18 @@ impl Names {
         self.processes.get(&pid).cloned()
     }
 
-    /// Where a file lies on the host that a process uses; `writes`: it did so by writing. Waits a little for the answer.
-    pub fn host_path(&mut self, file: &FileInfo, process: &ProcessInfo, writes: bool) -> Option<Arc<HostPath>> {
+    /// A file as a process sees it. Where only the inode was known, the path is the host's: a process in a container sees another.
+    /// Waits a little for that.
+    pub fn as_seen(&mut self, file: Arc<FileInfo>, process: Option<&ProcessInfo>) -> Arc<FileInfo> {
+        match process {
+            Some(process) => self.host_paths.as_seen(file, process, self.now.0),
+            None => file,
+        }
+    }
+
+    /// Where a file lies on the host that a process uses; `writes`: it did so by writing. Waits a little for the answer. Where nobody
+    /// is known, that of a file whose path is the host's.
+    pub fn host_path(&mut self, file: &FileInfo, process: Option<&ProcessInfo>, writes: bool) -> Option<Arc<HostPath>> {
         self.host_paths.find(file, process, writes, self.now.0)
     }
 

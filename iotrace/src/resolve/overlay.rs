@@ -88,9 +88,14 @@ impl Layers {
 }
 
 impl Layers {
-    /// The path inside the overlay of a file in the upper directory.
-    pub(super) fn inside_upper<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        below(path, self.upper.as_ref()?.as_os_str().as_bytes())
+    /// The path inside the overlay of a file in one of its layers, by its path without symbolic links.
+    pub(super) fn inside<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let upper = self.upper.iter().find_map(|layer| below(path, layer.as_os_str().as_bytes()));
+        // podman and Docker name lower layers by links.
+        upper.or_else(|| {
+            let real = self.lower.iter().map(|layer| layer.canonicalize().unwrap_or_else(|_| layer.clone()));
+            real.into_iter().find_map(|layer| below(path, layer.as_os_str().as_bytes()))
+        })
     }
 
     /// The file in the first lower layer that has it, by its path inside the overlay and its type.

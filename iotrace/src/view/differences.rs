@@ -139,8 +139,8 @@ impl Differences {
             // Kept here, because the list of names forgets.
             let found = keep(&mut self.files, &mut self.kept, self.room, slot, sum.file, names);
             let no_room = found.is_none();
-            let file = found.flatten();
             let process = names.process(sum.pid, Some(sum.process_start_ns));
+            let file = found.flatten().map(|file| names.as_seen(file, process.as_deref()));
             if file.is_none() && sum.file != 0 && selection.path.is_some() {
                 // Its record may still come.
                 continue;

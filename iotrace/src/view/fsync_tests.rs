@@ -56,7 +56,7 @@ fn delta(id: u64, counters: Counters) -> Delta {
         process: None,
         process_start_ns: 1,
         inode: file.as_ref().map(|file| (file.key.dev, file.key.ino)),
-        file: file.map(|file| Arc::new(FileInfo { file, disk: None })),
+        file: file.map(|file| Arc::new(FileInfo { file, disk: None, on_host: None })),
         everything: false,
         counters,
     }

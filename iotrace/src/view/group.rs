@@ -16,6 +16,8 @@ pub(super) struct Key {
     tid: Option<u32>,
     dev: Option<u32>,
     path: Option<Vec<u8>>,
+    // What two containers see under one path may be two files of one file system.
+    on_host: Option<Vec<u8>>,
     // A file whose path is not known is at least told apart by its inode.
     ino: Option<u64>,
     everything: bool,
@@ -47,6 +49,7 @@ impl Key {
             dev: dev(delta, by),
             ino: inode(delta, by).filter(|_| path.is_none()),
             everything: by.of_file() && delta.everything,
+            on_host: delta.file.as_ref().and_then(|file| file.on_host.clone()).filter(|_| by.of_file()),
             path,
         }
     }

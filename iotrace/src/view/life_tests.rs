@@ -16,7 +16,7 @@ fn file(path: &str, ino: u64, generation: u32) -> Arc<FileInfo> {
     let parent = directory(path);
     let key = FileKey { ino, generation, parent, dev: 1, state: libc::S_IFREG, ..FileKey::default() };
     let file = File { id: ino, key, fs: "ext4".into(), path: Some(path.into()), cut: false, inside_fs: false };
-    Arc::new(FileInfo { file, disk: None })
+    Arc::new(FileInfo { file, disk: None, on_host: None })
 }
 
 /// The address of a path's directory.

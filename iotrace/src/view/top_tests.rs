@@ -32,7 +32,7 @@ fn delta(pid: u32, tid: u32, path: Option<&str>, ino: u64, counters: Counters) -
         comm: comm(&format!("t{tid}")),
         process: None,
         process_start_ns: pid.into(),
-        file: Some(Arc::new(FileInfo { file, disk: Some(Arc::new(disk)) })),
+        file: Some(Arc::new(FileInfo { file, disk: Some(Arc::new(disk)), on_host: None })),
         inode: Some((VDA1, ino)),
         everything: false,
         counters,
@@ -132,7 +132,7 @@ fn partitions_of_a_disk_merge_and_disks_do_not() {
     let other = Disk { name: "vdb".into(), disk: "vdb".into(), whole: VDB };
     for (disk, dev, reads) in [(whole, 254 << 20, vec![3]), (other, VDB, vec![2, 1])] {
         let file = both[1].file.as_ref().unwrap().file.clone();
-        both[1].file = Some(Arc::new(FileInfo { file, disk: Some(Arc::new(disk)) }));
+        both[1].file = Some(Arc::new(FileInfo { file, disk: Some(Arc::new(disk)), on_host: None }));
         both[1].inode = Some((dev, 2));
         let rows = rows(&both, None, By::Disk, Sort::Reads);
         assert_eq!(rows.iter().map(|row| row.counters.reads).collect::<Vec<_>>(), reads);

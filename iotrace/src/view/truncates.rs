@@ -97,7 +97,7 @@ fn named(base: &FileInfo, path: Option<Vec<u8>>) -> FileInfo {
     let mut file = base.file.clone();
     file.key = FileKey { dev: file.key.dev, ..FileKey::default() };
     file.path = path;
-    FileInfo { file, disk: base.disk.clone() }
+    FileInfo { file, disk: base.disk.clone(), on_host: None }
 }
 
 #[cfg(test)]

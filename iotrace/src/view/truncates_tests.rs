@@ -34,7 +34,7 @@ fn process(pid: u32) -> Option<Arc<ProcessInfo>> {
 fn base() -> FileInfo {
     let disk = Disk { name: "nvme0n1p2".into(), disk: "nvme0n1".into(), whole: 259 << 20 };
     let root = File { key: FileKey { dev: ROOT, ino: 2, ..FileKey::default() }, ..file(1, Some("/")) };
-    FileInfo { file: root, disk: Some(Arc::new(disk)) }
+    FileInfo { file: root, disk: Some(Arc::new(disk)), on_host: None }
 }
 
 fn add(truncates: &mut Truncates, pid: u32, path: &str, result: Result<u64, i32>) {
@@ -50,7 +50,7 @@ fn read(pid: u32, id: u64, path: &str) -> Delta {
         comm: Comm::default(),
         process: process(pid),
         process_start_ns: pid.into(),
-        file: Some(Arc::new(FileInfo { file: file(id, Some(path)), disk: None })),
+        file: Some(Arc::new(FileInfo { file: file(id, Some(path)), disk: None, on_host: None })),
         inode: Some((VDA1, 1000 + id)),
         everything: false,
         counters: reads(1, 1, 1),

@@ -46,7 +46,7 @@ pub const WAIT: &str = "; echo done; while [ ! -e /go/on ]; do usleep 10000; don
 /// Runs containers that end with [`WAIT`], and looks at what they did before it. `start` is given the directory for `/go`.
 pub fn while_they_run(iotrace: Iotrace, start: impl FnOnce(&str) -> Vec<Child>, look: impl Fn(&[Value])) {
     let go = tempfile::tempdir().unwrap();
-    let mut run = iotrace.args(["--op", "write,read"]).start();
+    let mut run = iotrace.start();
     run.wait_tracing();
     let mut started = start(go.path().to_str().unwrap());
     for child in &mut started {

@@ -5,7 +5,7 @@ use crate::{
         block_lines::{charges, passes},
         command::World,
         disk::{Collector, Look},
-        host::locate,
+        host::{locate, locate_sums},
         options::Filters,
     },
     event::block::Block,
@@ -81,7 +81,8 @@ impl Blocks {
         facts.blocks.sort_by_key(|row| std::cmp::Reverse(row.totals.bytes()));
         facts.reads = self.reads.drain().map(|(key, (reads, _))| (key, reads)).collect();
         let Look { rows, interval_ns, .. } = self.disks.look(histograms.read()?, disk::causes(by_device, |_| true))?;
-        for row in rows.into_iter().filter(|row| !row.is_idle()) {
+        for mut row in rows.into_iter().filter(|row| !row.is_idle()) {
+            locate_sums(row.causes.iter_mut().map(|cause| &mut cause.row), &mut world.names);
             let of = |op| {
                 let is = |requests: &&_| {
                     let requests: &&crate::view::latency::Row = requests;

@@ -51,7 +51,7 @@ impl Sizing {
         let (look, _) = look(&mut self.recent, sums, world, false)?;
         for delta in look.calls.iter().filter(|delta| delta.counters.bytes() >= BUSY_BYTES) {
             let (Some(inode), Some(file), Some(process)) = (delta.inode, &delta.file, &delta.process) else { continue };
-            let host = world.names.host_path(file, process, delta.counters.writes != 0);
+            let host = world.names.host_path(file, Some(process), delta.counters.writes != 0);
             let Some(size) = host.and_then(|host| host.size) else { continue };
             let full = self.files.len() >= MEASURED_MAX;
             match self.files.entry(inode) {

@@ -1,6 +1,7 @@
 //! Who keeps a disk busy: lines below its row, and JSON.
 
 use crate::{
+    cli::lines::stored,
     output::{
         escape,
         json::{DiskCause, Owner, Text, exact},
@@ -29,7 +30,7 @@ pub(super) fn line(cause: &Cause, width: Option<usize>) -> String {
 /// The same for machines.
 pub(super) fn json(cause: &Cause) -> DiskCause<'_> {
     let (row, totals) = (&cause.row, &cause.row.totals);
-    let (comm, path) = (row.comm.as_ref().map(|comm| comm.bytes()), row.path.as_deref());
+    let comm = row.comm.as_ref().map(|comm| comm.bytes());
     DiskCause {
         owner: Owner {
             pid: row.pid,
@@ -40,8 +41,7 @@ pub(super) fn json(cause: &Cause) -> DiskCause<'_> {
             role: row.process.as_ref().and_then(|process| process.role),
         },
         what: row.what.map(What::name),
-        path: path.map(Text),
-        path_bytes: exact(path),
+        stored: stored(row.path.as_deref(), row.host.as_deref()),
         requests: totals.requests(),
         bytes: totals.bytes(),
         queue_ns: totals.queue_ns,

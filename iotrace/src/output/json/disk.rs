@@ -1,6 +1,6 @@
 //! Rows of `disk`.
 
-use super::{Distribution, Owner, Text};
+use super::{Distribution, Owner, Stored, Text};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -74,11 +74,9 @@ pub struct DiskCause<'a> {
     pub owner: Owner<'a>,
     /// `file`, `metadata`, `journal`, `swap`, ...; `null` where it is not known.
     pub what: Option<&'static str>,
-    /// The file, or `[metadata]` and its like.
-    pub path: Option<Text<'a>>,
-    /// Exact bytes of `path` in base64, where it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path_bytes: Option<String>,
+    /// Which file.
+    #[serde(flatten)]
+    pub stored: Stored<'a>,
     /// Requests of all kinds.
     pub requests: u64,
     /// Bytes of all requests.

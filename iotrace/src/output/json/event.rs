@@ -211,6 +211,21 @@ pub struct BlockLine<'a> {
     pub files: Vec<BlockFile<'a>>,
 }
 
+/// A file whose bytes are on a disk, or what else they are of.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Stored<'a> {
+    /// The file, or `[metadata]` and its like.
+    pub path: Option<Text<'a>>,
+    /// Exact bytes of `path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_bytes: Option<String>,
+    /// Where the file lies on the host; `null` where that is not known, or it is none.
+    pub host_path: Option<Text<'a>>,
+    /// Exact bytes of `host_path` in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_path_bytes: Option<String>,
+}
+
 /// Whose bytes of a block request, and of which file.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Cause<'a> {
@@ -221,11 +236,9 @@ pub struct Cause<'a> {
     pub charged_by: Option<&'static str>,
     /// `file`, `metadata`, `journal`, `swap`, `device`, `discard`, `zeroes`; `null` where it is not known, or there are no bytes.
     pub what: Option<&'static str>,
-    /// The file, or `[metadata]` and its like.
-    pub path: Option<Text<'a>>,
-    /// Exact bytes of `path` in base64, where it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path_bytes: Option<String>,
+    /// Which file.
+    #[serde(flatten)]
+    pub stored: Stored<'a>,
     /// File system type.
     pub fs: Option<&'a str>,
     /// Inode number.

@@ -13,7 +13,7 @@ mod wait;
 
 pub use copyup::{CopyUpLine, CopyUpSumLine};
 pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
-pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, NamingLine, OpenLine, Place};
+pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, NamingLine, OpenLine, Place, Stored};
 pub use finding::{EvidenceLine, FailureLine, FindingLine, SizeBucket, WriteSizesLine};
 pub use life::{LifeEndLine, LifeLine};
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, LatencyOwner, Owner, TopLine};

@@ -1,6 +1,6 @@
 //! Rows of tables.
 
-use super::{Place, Text};
+use super::{Place, Stored, Text};
 use crate::resolve::Container;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -215,11 +215,9 @@ pub struct BlockSumLine<'a> {
     pub disk: Option<String>,
     /// `file`, `metadata`, `journal`, `swap`, `device`, `discard`, `zeroes`; `null` where it is not known, or the row is of all.
     pub what: Option<&'static str>,
-    /// The file, or `[metadata]` and its like.
-    pub path: Option<Text<'a>>,
-    /// Exact bytes of `path` in base64, where it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path_bytes: Option<String>,
+    /// Which file.
+    #[serde(flatten)]
+    pub stored: Stored<'a>,
     /// File system type.
     pub fs: Option<&'a str>,
     /// Requests of all kinds.

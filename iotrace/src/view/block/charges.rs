@@ -6,7 +6,10 @@ use crate::{
         block::{BlockFacts, BlockOp},
         endings::{Ending, Endings},
     },
-    resolve::names::{FileInfo, Names, ProcessInfo},
+    resolve::{
+        HostPath,
+        names::{FileInfo, Names, ProcessInfo},
+    },
 };
 use std::sync::Arc;
 
@@ -107,8 +110,10 @@ pub struct Charge {
     pub what: Option<What>,
     /// The file, or what stands in its place.
     pub path: Option<Vec<u8>>,
-    /// What is known of the file.
+    /// What is known of the file, as the payer sees it.
     pub file: Option<Arc<FileInfo>>,
+    /// Where the file lies on the host; looked up only for what is printed.
+    pub host: Option<Arc<HostPath>>,
     /// The inode.
     pub inode: Option<Inode>,
     /// Who; `None` when nobody is known.
@@ -157,15 +162,16 @@ impl Charger<'_> {
 
     fn charge(&mut self, block: &Block, share: &Share) -> Charge {
         let what = self.what(block, share);
-        let file = self.names.file(share.file).cloned();
+        let payer = self.payer(block, share, what);
+        let process = payer.as_ref().and_then(|payer| payer.process.as_deref());
+        let file = self.names.file(share.file).cloned().map(|file| self.names.as_seen(file, process));
         let path = match what {
             Some(What::Device) => self.device_path(share.inode.map_or(block.part, |inode| inode.dev)),
             Some(what) => what.label().map(Into::into).or_else(|| file.as_ref()?.file.path.clone()),
             None => None,
         };
-        let payer = self.payer(block, share, what);
         let wanted = payer.as_ref().map_or(block.issuer.wanted, |payer| payer.agent.wanted);
-        Charge { bytes: share.bytes, what, path, file, inode: share.inode, payer, wanted }
+        Charge { bytes: share.bytes, what, path, file, host: None, inode: share.inode, payer, wanted }
     }
 
     fn what(&mut self, block: &Block, share: &Share) -> Option<What> {

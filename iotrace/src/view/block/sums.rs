@@ -5,7 +5,7 @@ use crate::{
     event::{Comm, block::Block},
     kernel::block::BlockOp,
     resolve::{
-        Container,
+        Container, HostPath,
         names::{FileInfo, ProcessInfo},
     },
 };
@@ -141,6 +141,8 @@ pub struct Row {
     pub path: Option<Vec<u8>>,
     /// What is known of the file.
     pub file: Option<Arc<FileInfo>>,
+    /// Where it lies on the host; looked up only for what is printed.
+    pub host: Option<Arc<HostPath>>,
     /// What was done.
     pub totals: Totals,
 }
@@ -159,6 +161,7 @@ struct Key {
     process: Option<(u32, u64)>,
     what: Option<What>,
     path: Option<Vec<u8>>,
+    on_host: Option<Vec<u8>>,
     container: Option<String>,
 }
 
@@ -228,6 +231,7 @@ impl Sums {
                 what: key.what,
                 path: key.path.clone(),
                 file: charge.file.clone().filter(|_| key.path.is_some()),
+                host: None,
                 totals: Totals::default(),
             }
         })
@@ -236,13 +240,15 @@ impl Sums {
     fn key(&self, block: &Block, charge: &Charge) -> Key {
         let process = charge.payer.as_ref().map(|payer| (payer.agent.task.pid, payer.agent.start_ns));
         let container = || charge.process().and_then(|process| process.container()).map(|found| found.id.clone());
+        let on_host = || charge.file.as_ref().and_then(|file| file.on_host.clone());
         let none = Key::default();
         match self.by {
             By::ProcessFile => {
-                Key { disk: Some(block.disk), process, what: charge.what, path: charge.path.clone(), ..none }
+                let (what, path) = (charge.what, charge.path.clone());
+                Key { disk: Some(block.disk), process, what, path, on_host: on_host(), ..none }
             }
             By::Process => Key { process, ..none },
-            By::File => Key { what: charge.what, path: charge.path.clone(), ..none },
+            By::File => Key { what: charge.what, path: charge.path.clone(), on_host: on_host(), ..none },
             By::Container => Key { container: container(), ..none },
             By::Disk => Key { disk: Some(block.disk), ..none },
         }

@@ -18,7 +18,7 @@ use crate::{
         tracer::{Tracer, monotonic_ns},
         waits::Waits,
     },
-    output::{Clock, Sink, SinkError, json::append},
+    output::{Clock, Flow, Sink, SinkError, json::append},
     resolve::{names::Names, pipeline},
 };
 use anyhow::{Context, Result, bail};
@@ -28,7 +28,6 @@ use std::{
     io,
     os::fd::AsFd,
     process::ExitStatus,
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -173,10 +172,10 @@ impl<'a> Session<'a> {
         }
         self.tracer.detach();
         // A pipe that nobody reads does not keep iotrace from ending on a signal; one that is read slowly gets everything.
-        let (written, came) = (self.sink.written(), signals.came);
+        let (flow, came) = (self.sink.flow(), signals.came);
         let losses = tokio::select! {
             losses = self.finish() => losses?,
-            () = standstill(&written), if came => bail!("nobody reads the output: its end is missing"),
+            () = standstill(&flow), if came => bail!("nobody reads the output: its end is missing"),
             () = signals.any() => bail!("interrupted: the end of the output is missing"),
         };
         Ok((status, losses))
@@ -393,13 +392,13 @@ fn follow_families(tracer: &mut Tracer, filters: &Filters) -> Result<()> {
     }
 }
 
-/// Until nothing was written for a while.
-async fn standstill(written: &AtomicU64) {
-    let mut before = written.load(Ordering::Relaxed);
+/// Until nothing was written for a while of what waits to be. That there is nothing to write yet, as it is being computed, is none.
+async fn standstill(flow: &Flow) {
+    let mut before = flow.behind();
     loop {
         tokio::time::sleep(GRACE).await;
-        let now = written.load(Ordering::Relaxed);
-        if now == before {
+        let now = flow.behind();
+        if now.is_some() && now == before {
             return;
         }
         before = now;

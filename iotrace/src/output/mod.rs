@@ -17,7 +17,7 @@ pub use errno::errno_name;
 pub use flags::{OpenFlags, open_flags};
 pub use heatmap::{Ink, heatmap};
 pub use histogram::{Bars, histogram};
-pub use sink::{Sink, SinkError};
+pub use sink::{Flow, Sink, SinkError};
 pub use table::{Align, Column, Table, select};
 pub use text::{escape, lossy, shorten_front};
 pub use time::{Clock, Stamp};

@@ -46,7 +46,24 @@ pub struct Sink {
     done: oneshot::Receiver<Result<(), SinkError>>,
     /// Why the thread ended, once it is known.
     failed: Option<SinkError>,
-    written: Arc<AtomicU64>,
+    flow: Arc<Flow>,
+}
+
+/// How far the output has come, in bytes.
+#[derive(Debug, Default)]
+pub struct Flow {
+    handed: AtomicU64,
+    /// In small steps, also while a buffer is being written.
+    written: AtomicU64,
+}
+
+impl Flow {
+    /// How many bytes are written while others wait to be; `None` when none wait.
+    #[must_use]
+    pub fn behind(&self) -> Option<u64> {
+        let written = self.written.load(Ordering::Relaxed);
+        (written < self.handed.load(Ordering::Relaxed)).then_some(written)
+    }
 }
 
 impl Sink {
@@ -77,7 +94,7 @@ impl Sink {
         let (queue, _) = mpsc::channel(1);
         let (_, spare) = mpsc::channel(1);
         let (_, done) = oneshot::channel();
-        Self { queue, spare, done, failed: Some(SinkError::Closed), written: Arc::default() }
+        Self { queue, spare, done, failed: Some(SinkError::Closed), flow: Arc::default() }
     }
 
     /// Starts the thread that writes to `file`; `to` is its name in messages.
@@ -86,15 +103,15 @@ impl Sink {
         let (used, spare) = mpsc::channel(QUEUE);
         let (end, done) = oneshot::channel();
         let name = to.clone();
-        let written = Arc::new(AtomicU64::new(0));
-        let progress = written.clone();
+        let flow = Arc::new(Flow::default());
+        let progress = flow.clone();
         let run = move || {
             // Writing to what is open needs no rights.
             let mut outcome = access::give_up_all().map_err(io::Error::other);
             while outcome.is_ok()
                 && let Some(mut data) = waiting.blocking_recv()
             {
-                outcome = write_all(&mut file, &data, &progress);
+                outcome = write_all(&mut file, &data, &progress.written);
                 if outcome.is_err() {
                     break;
                 }
@@ -109,13 +126,13 @@ impl Sink {
             let _ = end.send(outcome.map_err(|error| failed(&name, &error)));
         };
         thread::Builder::new().name("iotrace-write".into()).spawn(run).map_err(|error| failed(&to, &error))?;
-        Ok(Self { queue, spare, done, failed: None, written })
+        Ok(Self { queue, spare, done, failed: None, flow })
     }
 
-    /// The bytes written so far, also while they are being written.
+    /// How far it has come, now and later.
     #[must_use]
-    pub fn written(&self) -> Arc<AtomicU64> {
-        self.written.clone()
+    pub fn flow(&self) -> Arc<Flow> {
+        self.flow.clone()
     }
 
     /// An empty buffer to fill and [`Sink::send`], with the capacity of one that was written before.
@@ -144,7 +161,9 @@ impl Sink {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        let length = data.len() as u64;
         if self.queue.send(data).await.is_ok() {
+            self.flow.handed.fetch_add(length, Ordering::Relaxed);
             return Ok(());
         }
         let error = ended((&mut self.done).await).err().unwrap_or(SinkError::Closed);

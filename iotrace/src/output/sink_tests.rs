@@ -98,6 +98,25 @@ fn a_pipe_that_nobody_reads_holds_up_only_send() {
 }
 
 #[test]
+fn only_what_waits_to_be_written_is_behind() {
+    let (mut sink, mut reader) = piped();
+    let flow = sink.flow();
+    run(async {
+        assert_eq!(flow.behind(), None);
+        sink.send(vec![b'x'; 1 << 17]).await.unwrap();
+        let mut half = vec![0; 1 << 16];
+        // The rest fills the pipe, which has room for as much.
+        reader.read_exact(&mut half).unwrap();
+        sink.send(b"more".to_vec()).await.unwrap();
+        assert_eq!(flow.behind().map(|written| written <= 1 << 17), Some(true));
+        let mut rest = vec![0; (1 << 16) + 4];
+        reader.read_exact(&mut rest).unwrap();
+        sink.finish().await.unwrap();
+    });
+    assert_eq!(flow.behind(), None);
+}
+
+#[test]
 fn a_pipe_set_to_nonblocking_loses_nothing() {
     let (reader, writer) = nix::unistd::pipe().unwrap();
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();

@@ -115,7 +115,7 @@ impl Plan {
             _ => Place::Here,
         };
         let (rounds, limit, slices, starts) = match (place, args.quick) {
-            (Place::Here, false) => (9, 300, 40, 11),
+            (Place::Here, false) => (9, 420, 16, 11),
             (Place::Here, true) => (2, 100, 16, 3),
             (Place::Vm, false) => (4, 480, 16, 5),
             (Place::Vm, true) => (2, 180, 8, 2),

@@ -2,8 +2,8 @@
 
 use crate::{
     file,
-    kernel::read_user,
-    maps::{PENDING, WHO_CALL, count, enabled},
+    kernel::{exhausted, read_user, unknown_zero},
+    maps::{NEW_PENDING, PENDING, WHO_CALL, count, enabled},
     pending,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -51,6 +51,13 @@ fn key(iocb: u64) -> PendingKey {
     PendingKey { a: iocb, b: AIO | bpf_get_current_pid_tgid() >> 32 }
 }
 
+/// The number of the first request: zero, which the verifier does not know.
+#[inline(always)]
+fn first() -> u64 {
+    // SAFETY: the map returned a valid pointer. AIO writes zero alone there.
+    NEW_PENDING.get_ptr_mut(WHO_CALL).map_or(0, |spare| unsafe { unknown_zero(&raw mut (*spare).request) as u64 })
+}
+
 /// `io_submit(ctx, nr, iocbpp)` begins: its requests may be finished before it ends.
 ///
 /// This and the others are global functions that take numbers only, so that the verifier looks at each once. They return nothing of
@@ -58,8 +65,8 @@ fn key(iocb: u64) -> PendingKey {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn aio_submit(number: u64, array: u64) -> u64 {
-    let mut index = 0;
-    while index < BATCH {
+    let mut index = first();
+    while index < BATCH && !exhausted() {
         if index >= number || submit_one(array, index) == 0 {
             return 0;
         }
@@ -76,8 +83,8 @@ pub extern "C" fn aio_submitted(number: u64, array: u64, ret: i64) -> u64 {
     if taken > BATCH {
         count(loss::UNMATCHED);
     }
-    let mut index = 0;
-    while index < BATCH {
+    let mut index = first();
+    while index < BATCH && !exhausted() {
         if index >= number || withdraw_one(array, index, taken) == 0 {
             return 0;
         }
@@ -91,8 +98,8 @@ pub extern "C" fn aio_submitted(number: u64, array: u64, ret: i64) -> u64 {
 #[inline(never)]
 pub extern "C" fn aio_reaped(events: u64, ret: i64) -> u64 {
     let number = if ret > 0 { ret as u64 } else { 0 };
-    let mut index = 0;
-    while index < BATCH {
+    let mut index = first();
+    while index < BATCH && !exhausted() {
         if index >= number {
             return 0;
         }

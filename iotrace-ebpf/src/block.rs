@@ -2,7 +2,7 @@
 
 use crate::{
     charge, filter, flush,
-    kernel::{Pointer, current, is_again, load, now, number, offset, present, read},
+    kernel::{Pointer, copy, current, is_again, load, now, number, offset, present, read},
     latency,
     maps::{BEGAN, CHARGES, SCRATCH_INSERT, SCRATCH_ISSUE, config, count, enabled, own},
     process, requests, task, within,
@@ -236,7 +236,7 @@ fn finished(request: Pointer, state: &mut RequestState, cmd_flags: u32, error: i
         (*record).begin_ns = state.begin_ns;
         (*record).queue_ns = queue_ns;
         (*record).device_ns = device_ns;
-        (*record).task = state.task;
+        copy(&raw const state.task, &raw mut (*record).task);
         (*record).start_ns = state.start_ns;
         (*record).sector = state.sector;
         (*record).bytes = state.bytes;

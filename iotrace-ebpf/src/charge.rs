@@ -3,7 +3,7 @@
 use crate::{
     file::{self, Place},
     flush::{self, FLUSH},
-    kernel::{Pointer, new_id, number, offset, present, read},
+    kernel::{Pointer, copy, exhausted, new_id, number, offset, present, read, unknown_zero},
     maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, own, wakeup},
     requests, sender,
 };
@@ -83,11 +83,12 @@ pub extern "C" fn charge_request(request: u64) -> u64 {
         return flush::charge_flush(request);
     }
     let writes = flags & WRITES;
+    let Some(charges) = CHARGES.get_ptr_mut(request) else { return 0 };
+    // SAFETY: the map returned a valid pointer; the time is not known before the request has ended.
+    let mut round = unsafe { unknown_zero(&raw mut (*charges).record.device_ns) };
     let mut bio: u64 = read(request as Pointer, offset!(rq_bio));
-    for _ in 0..BIOS {
-        if bio == 0 {
-            break;
-        }
+    while bio != 0 && round < BIOS as usize && !exhausted() {
+        round += 1;
         charge_bio(request, bio, writes);
         bio = read(bio as Pointer, offset!(bio_next));
     }
@@ -191,7 +192,7 @@ pub unsafe fn fill(share: *mut BlockShare, load: &Load, charged: u32, dirtier: O
         if let Some(dirtier) = dirtier {
             (*share).flags |= (*dirtier).flags;
             (*share).start_ns = (*dirtier).start_ns;
-            (*share).task = (*dirtier).task;
+            copy(&raw const (*dirtier).task, &raw mut (*share).task);
         }
         if (*share).mode == file::S_IFBLK {
             (*share).dev = read(load.inode, offset!(inode_device));

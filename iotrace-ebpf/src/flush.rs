@@ -3,7 +3,7 @@
 use crate::{
     charge::{self, Load},
     filter,
-    kernel::{Pointer, current, load, number, offset, present, read},
+    kernel::{Pointer, copy, current, exhausted, load, number, offset, present, read, unknown_zero},
     maps::{CHARGES, FLUSHERS, NEW_CHARGES, SCRATCH_FLUSH, config, count, own},
     process, task, within,
 };
@@ -17,7 +17,7 @@ use iotrace_common::{
 /// REQ_OP_FLUSH of include/linux/blk_types.h, the same in all versions.
 pub const FLUSH: u32 = 2;
 /// Most requests that wait for one flush and are looked at.
-const WAITING: u32 = 64;
+const WAITING: usize = 64;
 /// `struct list_head`: two pointers.
 const LIST: usize = 16;
 
@@ -90,10 +90,11 @@ pub extern "C" fn charge_flush(request: u64) -> u64 {
     if entry == head {
         return unknown(request);
     }
-    for _ in 0..WAITING {
-        if entry == 0 || entry == head {
-            break;
-        }
+    let Some(charges) = CHARGES.get_ptr_mut(request) else { return 0 };
+    // SAFETY: the map returned a valid pointer; the time is not known before the request has ended.
+    let mut round = unsafe { unknown_zero(&raw mut (*charges).record.device_ns) };
+    while round < WAITING && entry != 0 && entry != head && !exhausted() {
+        round += 1;
         let waiting = entry.wrapping_sub(offset!(rq_flush_list) as u64);
         // Its first bio is gone when the data are written; the last is the same, as nothing is merged with it.
         charge_asker(request, read(waiting as Pointer, offset!(rq_last_bio)));
@@ -125,7 +126,7 @@ pub extern "C" fn charge_asker(request: u64, bio: u64) -> u64 {
         for index in 0..SHARES {
             if (*charges).record.shares <= index as u32 {
                 (*charges).record.shares = index as u32 + 1;
-                *shares.add(index) = *asker;
+                copy(asker, shares.add(index));
                 return 0;
             }
             let share = shares.add(index);
@@ -138,7 +139,7 @@ pub extern "C" fn charge_asker(request: u64, bio: u64) -> u64 {
             count(loss::PATHS);
         }
         (*charges).record.shares = 1;
-        *shares = *asker;
+        copy(asker, shares);
     }
     0
 }

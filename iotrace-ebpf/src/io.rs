@@ -4,7 +4,7 @@ use crate::{
     calls::{Spec, member},
     file::{self, Place},
     filter,
-    kernel::{Pointer, offset, read, read_user, view},
+    kernel::{Pointer, offset, read, read_user, view, zeroed},
     maps::{EVENTS, SCRATCH_ENTER, WHO_CALL, config, count, enabled, wakeup},
     sum, task,
 };
@@ -38,11 +38,18 @@ pub fn begin(thread: &mut Thread, index: usize, file: Pointer, place: Place) {
     if last.known != 0 && !file.is_null() && place.is_still(&last.key, last.inode) {
         return under_way(last, index, file);
     }
-    let key = if file.is_null() { FileKey::default() } else { place.key() };
+    let key = if file.is_null() { no_key() } else { place.key() };
     // Kind 0 is "no file".
     if config!(kinds) & kind_bit(key.mode()) != 0 && filter::device_wanted(key.dev) {
         begin_at(thread, index, file, key, place);
     }
+}
+
+/// The identity of no file.
+#[inline(always)]
+fn no_key() -> FileKey {
+    // SAFETY: zeros are a value of it.
+    unsafe { zeroed() }
 }
 
 /// A sync of everything begins: it has no file, but always counts.
@@ -50,7 +57,8 @@ pub fn begin(thread: &mut Thread, index: usize, file: Pointer, place: Place) {
 pub fn begin_all(thread: &mut Thread) {
     if !enabled!(FILTER_DISK) {
         let nowhere = Place { mnt: core::ptr::null(), dentry: core::ptr::null(), inode: core::ptr::null() };
-        let key = FileKey { state: STATE_EVERYTHING, ..FileKey::default() };
+        let mut key = no_key();
+        key.state = STATE_EVERYTHING;
         begin_at(thread, WRITE_SIDE, core::ptr::null(), key, nowhere);
     }
 }

@@ -5,6 +5,7 @@
 use crate::{
     calls::{Spec, argument, member},
     file::{self, AT_FDCWD, Place},
+    kernel::zero,
     maps::{EVENTS, NAMING_LEN, SCRATCH_EXIT, SCRATCH_NAMING, count, wakeup},
     task,
 };
@@ -63,7 +64,7 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
             (*record).other = self::spot(from, argument(thread, name + step), directory_of(thread, directory));
             second = (*record).other.length as usize;
         } else {
-            (*record).other = NameSpot { base: 0, directory: 0, length: 0, state: 0 };
+            zero(&raw mut (*record).other);
         }
         count(loss::SEEN);
         // The verifier must see the bounds here.

@@ -3,13 +3,13 @@
 use crate::{
     file::{self, Place},
     filter,
-    kernel::{Pointer, now, offset, read},
+    kernel::{Pointer, now, offset, read, zero},
     maps::{EVENTS, NEW_PENDING, PENDING, config, count, enabled, scratch_of, wakeup},
     sum, task,
 };
 use aya_ebpf::helpers::generated;
 use iotrace_common::{
-    file::{FileKey, kind_bit},
+    file::kind_bit,
     io::{IO_SYNC, IoRecord, OP_SYNC, OP_WRITE, UNKNOWN},
     loss,
     pending::{AMBIGUOUS, Pending, PendingKey, SYNC_FILE, SYNC_REQUESTED},
@@ -32,12 +32,13 @@ pub fn new(pid_tgid: u64, who: u32) -> Option<&'static mut Pending> {
         (*pending).process_start_ns = (*thread).process_start_ns;
         (*pending).task = task::describe();
         (*pending).request = 0;
-        (*pending).offset = UNKNOWN;
-        (*pending).requested = UNKNOWN;
-        (*pending).key = FileKey { ino: 0, mnt: 0, parent: 0, name: 0, dev: 0, generation: 0, state: 0, _pad: 0 };
-        (*pending).file = 0;
-        (*pending).file_flags = 0;
-        (*pending).flags = 0;
+        // Volatile for the same reason as `zero`.
+        (&raw mut (*pending).offset).write_volatile(UNKNOWN);
+        (&raw mut (*pending).requested).write_volatile(UNKNOWN);
+        zero(&raw mut (*pending).key);
+        (&raw mut (*pending).file).write_volatile(0);
+        (&raw mut (*pending).file_flags).write_volatile(0);
+        (&raw mut (*pending).flags).write_volatile(0);
         Some(&mut *pending)
     }
 }

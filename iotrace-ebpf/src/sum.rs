@@ -2,6 +2,7 @@
 
 use crate::{
     errno, file,
+    kernel::{copy, zero},
     maps::{CPU_SUMS, FREE_SUMS, OTHER_SUMS, RECENT, RECENT_BITS, SUM_INDEX, SUMS, count, enabled},
     write_sizes::count_write,
 };
@@ -10,7 +11,7 @@ use iotrace_common::{
     io::{OP_ALLOCATE, OP_MMAP_READ, OP_MMAP_WRITE, OP_READ, OP_SYNC, OP_TRUNCATE, OP_WRITE},
     loss,
     record::Task,
-    sum::{Counters, FreeSlots, Sum, SumKey},
+    sum::{FreeSlots, Sum, SumKey},
     thread::{Side, Thread},
 };
 
@@ -46,12 +47,12 @@ pub fn slot(owner: &Owner<'_>, file: &FileKey, way: u32, who: u32) -> u32 {
     }
     // SAFETY: the slot was free, so who asks alone has it.
     unsafe {
-        (*sum).counters = Counters::default();
+        zero(&raw mut (*sum).counters);
         (*sum).file = owner.file;
         (*sum).process_start_ns = owner.process_start_ns;
         (*sum).pid = owner.task.pid;
         (*sum).uid = owner.task.uid;
-        (*sum).comm = owner.task.comm;
+        copy(&raw const owner.task.comm, &raw mut (*sum).comm);
         (*sum).key = key;
     }
     slot

@@ -1,7 +1,7 @@
 //! Who: the thread's own record, and its process.
 
 use crate::{
-    kernel::{Pointer, cast, current, load, now, offset, present, read, typed},
+    kernel::{Pointer, cast, current, load, now, offset, present, read, typed, zeroed},
     maps::{NEW_THREAD, PLACE_OWNERS, PLACES, THREADS, count, enabled},
     process,
     registers::Registers,
@@ -181,17 +181,11 @@ pub fn uid() -> u32 {
     bpf_get_current_uid_gid() as u32
 }
 
-/// Nobody. Word by word: bpf-linker leaves even the smallest memset a call, and that is a loop over bytes.
+/// Nobody.
 #[inline(always)]
 pub fn nobody() -> Task {
-    let mut task = MaybeUninit::<Task>::uninit();
-    let words = task.as_mut_ptr().cast::<u32>();
-    for word in 0..size_of::<Task>() / size_of::<u32>() {
-        // SAFETY: inside of `task`; volatile, or the compiler makes a memset of it.
-        unsafe { words.add(word).write_volatile(0) }
-    }
     // SAFETY: zeros are a value of it.
-    unsafe { task.assume_init() }
+    unsafe { zeroed() }
 }
 
 /// Name of the current thread. As words: bytes would be moved one by one.

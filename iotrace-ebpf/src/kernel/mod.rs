@@ -2,10 +2,12 @@
 
 mod rounds;
 mod view;
+mod words;
 
 pub use self::rounds::{exhausted, unknown_zero};
 pub use self::view::cast;
 pub(crate) use self::view::{View, fetch, view};
+pub use self::words::{copy, zero, zeroed};
 
 use aya_ebpf::{cty::c_void, helpers::generated};
 use core::mem::{MaybeUninit, size_of};

@@ -1,6 +1,6 @@
 //! The kernel's functions that are called when a bio is done: they say what kind of I/O it was.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::collections::HashMap;
 
 /// What a bio was for, by the function at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,18 +57,10 @@ const NAMES: &[(&str, Ending)] = &[
 pub struct Endings(HashMap<u64, Ending>);
 
 impl Endings {
-    /// Of the running kernel, its modules included.
-    pub fn read() -> Self {
-        Self::at(Path::new("/proc/kallsyms"))
-    }
-
-    fn at(symbols: &Path) -> Self {
-        Self::parse(&fs::read(symbols).unwrap_or_default())
-    }
-
-    /// Lines of `address type name`, and a tab and a module behind it. dm-clone has a function of the name that the one of device-mapper
+    /// Lines of `/proc/kallsyms`: `address type name`, and a tab and a module behind it. dm-clone has a function of the name that the one of device-mapper
     /// has, which is called by that one and is at the end of no bio.
-    fn parse(symbols: &[u8]) -> Self {
+    #[must_use]
+    pub fn parse(symbols: &[u8]) -> Self {
         let names: HashMap<&[u8], Ending> = NAMES.iter().map(|(name, ending)| (name.as_bytes(), *ending)).collect();
         let symbol = |line: &[u8]| {
             let mut words = line.split(|byte| byte.is_ascii_whitespace());
@@ -119,6 +111,6 @@ mod tests {
         let endings = Endings::parse(SYMBOLS);
         assert_eq!(endings.address(Ending::Swap), 0);
         assert_eq!(endings.of(0), None);
-        assert_eq!(Endings::at(Path::new("/nowhere")), Endings::default());
+        assert_eq!(Endings::parse(b""), Endings::default());
     }
 }

@@ -14,6 +14,7 @@ pub mod endings;
 pub mod errnos;
 pub mod functions;
 pub mod histograms;
+pub mod kallsyms;
 pub mod layout;
 pub mod link;
 pub mod log;

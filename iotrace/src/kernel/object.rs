@@ -31,9 +31,8 @@ use std::{
 pub type Wanted = (&'static str, Kind);
 
 /// Values that the loader gives to the object before it is loaded.
+#[derive(Default)]
 pub struct Settings<'a> {
-    /// What its marks stand for.
-    pub constants: &'a Constants,
     /// Bytes of its read-only variables.
     pub globals: HashMap<&'a str, (&'a [u8], bool)>,
     /// Entries of maps that shall not have the size written in the object.
@@ -41,11 +40,6 @@ pub struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// With these constants, and nothing else yet.
-    pub fn new(constants: &'a Constants) -> Self {
-        Self { constants, globals: HashMap::new(), sizes: HashMap::new() }
-    }
-
     /// Sets a read-only variable, which the object must have.
     pub fn global<T: bytemuck::Pod>(mut self, name: &'a str, value: &'a T) -> Self {
         self.globals.insert(name, (bytemuck::bytes_of(value), true));
@@ -61,6 +55,7 @@ impl<'a> Settings<'a> {
 
 /// An object whose maps exist and whose programs can be loaded.
 pub struct Object {
+    parsed: aya_obj::Object,
     code: HashMap<String, Code>,
     maps: HashMap<String, MapData>,
     /// The maps once more: programs refer to them by these, whoever has taken them.
@@ -71,7 +66,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// Makes the maps.
+    /// Makes the maps. Programs can be loaded once [`Self::put`] has said what their marks stand for.
     ///
     /// # Errors
     ///
@@ -109,13 +104,19 @@ impl Object {
         object.relocate_maps(known, &sections).context("the object refers to a map that it does not have")?;
         object.relocate_calls(&sections).context("the object calls a function that it does not have")?;
         object.sanitize_functions(features);
-        object.functions.values_mut().for_each(|function| settings.constants.put_into(&mut function.instructions));
+        let code = HashMap::new();
+        Ok(Self { parsed: object, code, maps, _referred: referred, btf, ahead: Mutex::default() })
+    }
+
+    /// Says what the marks in programs stand for, once.
+    pub fn put(&mut self, constants: &Constants) {
+        let object = &mut self.parsed;
+        object.functions.values_mut().for_each(|function| constants.put_into(&mut function.instructions));
         let code = object.programs.iter().filter_map(|(name, program)| {
             let function = object.functions.get(&program.function_key())?;
             Some((name.clone(), Code::new(name, &program.license, function)))
         });
-        let code = code.collect();
-        Ok(Self { code, maps, _referred: referred, btf, ahead: Mutex::default() })
+        self.code = code.collect();
     }
 
     /// Takes a map out of the object.

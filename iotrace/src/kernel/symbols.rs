@@ -1,11 +1,7 @@
 //! Where the kernel's functions are that say what a thread waits for.
 
 use crate::kernel::reasons::{self, Clue, Reason};
-use std::{
-    collections::{HashMap, HashSet},
-    fs,
-    path::Path,
-};
+use std::collections::{HashMap, HashSet};
 
 /// Addresses of these functions in the running kernel. Empty where the kernel does not tell addresses (`kptr_restrict`).
 #[derive(Clone, Debug, Default)]
@@ -15,14 +11,9 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// Of the running kernel, its modules included.
+    /// Lines of `/proc/kallsyms`: `address type name`, and a tab and a module behind it.
     #[must_use]
-    pub fn read() -> Self {
-        Self::parse(&fs::read(Path::new("/proc/kallsyms")).unwrap_or_default())
-    }
-
-    /// Lines of `address type name`, and a tab and a module behind it.
-    fn parse(symbols: &[u8]) -> Self {
+    pub fn parse(symbols: &[u8]) -> Self {
         let known: HashMap<&[u8], _> =
             reasons::names().filter_map(|name| Some((name.as_bytes(), reasons::clue(name)?))).collect();
         let mut begins = Vec::new();

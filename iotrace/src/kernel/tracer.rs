@@ -11,6 +11,7 @@ use crate::kernel::{
     endings::Endings,
     errnos::Errnos,
     histograms::Histograms,
+    kallsyms,
     layout::kernel_layout,
     log::KernelLog,
     losses::{LossReader, Losses},
@@ -91,19 +92,18 @@ impl Tracer {
     /// When capabilities are missing, the kernel has no BTF or lacks a structure member, or refuses a program.
     pub fn start(plan: &Plan) -> Result<(Self, RingBuf<MapData>)> {
         raise_memlock();
+        let (mut endings, symbols) = kallsyms::read(plan.stream_block, plan.waits);
         let btf = Btf::from_sys_fs()?;
         let layout = kernel_layout(&btf, Path::new(btf::SYS_FS))?;
         let block = BlockFacts::from_btf(&btf);
-        let endings = if plan.stream_block { Endings::read() } else { Endings::default() };
         // Waits alone need to know every call, and count none.
         let called = if plan.waits && !plan.files.any() { FileOps::ALL } else { plan.files };
         let (calls, compat) = calls::table(called);
         let file_calls = calls::file_calls();
-        let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
         let comm = plan.filters.comm.as_deref().copied().unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
 
         let shares = budget::divide(plan, histogram_entries(Path::new("/sys/block")));
-        let mut settings = Settings::new(&constants)
+        let mut settings = Settings::default()
             .global("CALLS", &calls)
             .global("FILE_CALLS", &file_calls)
             .global("COMM", &comm)
@@ -146,13 +146,16 @@ impl Tracer {
             settings = settings.size("AYA_LOGS", SMALLEST_RING);
         }
         let mut object = Object::open(OBJECT, settings)?;
+        let endings = endings.get().clone();
+        let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
+        object.put(&constants);
 
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
         let sums = if plan.sum { Some(Sums::new(&mut object, &shares)?) } else { None };
         let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
         let write_sizes = if plan.write_sizes { Some(SizesOfWrites::new(&mut object)?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
-        let mut waits = if plan.waits { Some(Waits::new(&mut object)?) } else { None };
+        let mut waits = if plan.waits { Some(Waits::new(&mut object, symbols)?) } else { None };
         let losses = LossReader::new(&mut object)?;
         fill(&mut object, "IGNORED", Some(&plan.filters.ignored))?;
         fill(&mut object, "TIDS", plan.filters.tids.as_deref())?;

@@ -2,7 +2,9 @@
 
 use crate::{
     event::{Comm, file::File},
-    kernel::{object::Object, plan::KernelFilters, reasons::Reason, symbols::Symbols, tracer::monotonic_ns},
+    kernel::{
+        kallsyms::Coming, object::Object, plan::KernelFilters, reasons::Reason, symbols::Symbols, tracer::monotonic_ns,
+    },
     resolve::{
         blocked::{Still, blocked},
         thread_exists,
@@ -49,7 +51,7 @@ pub struct Waits {
     waiting: BpfMap<MapData, u32, WaitState>,
     sums: BpfMap<MapData, WaitKey, WaitSum>,
     stacks: BpfMap<MapData, u64, Stack>,
-    symbols: Symbols,
+    symbols: Coming<Symbols>,
     verdicts: HashMap<u64, Verdict>,
     /// Waits that had begun before tracing did, by [`WaitKey::stack`] less one.
     earlier: Vec<Verdict>,
@@ -62,18 +64,18 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// Takes the maps out of the object.
+    /// Takes the maps out of the object. `symbols`: the kernel's functions.
     ///
     /// # Errors
     ///
     /// When the object lacks one.
-    pub fn new(object: &mut Object) -> Result<Self> {
+    pub fn new(object: &mut Object, symbols: Coming<Symbols>) -> Result<Self> {
         let mut take = |name| object.take_map(name);
         Ok(Self {
             waiting: BpfMap::try_from(take("WAITING")?)?,
             sums: BpfMap::try_from(take("WAITS")?)?,
             stacks: BpfMap::try_from(take("STACKS")?)?,
-            symbols: Symbols::read(),
+            symbols,
             verdicts: HashMap::new(),
             earlier: Vec::new(),
             files: Vec::new(),
@@ -85,7 +87,7 @@ impl Waits {
     /// Whether the kernel did not tell where its functions are, when it is asked first: then only its mark for I/O and the file say
     /// what is waited for.
     pub fn hides_stacks(&mut self) -> bool {
-        self.symbols.is_empty() && !std::mem::replace(&mut self.told, true)
+        self.symbols.get().is_empty() && !std::mem::replace(&mut self.told, true)
     }
 
     /// Numbers of the files that threads wait on now.
@@ -210,7 +212,7 @@ impl Waits {
             return *known;
         }
         let stack = self.stacks.get(&key.stack, 0).ok()?;
-        let verdict = self.symbols.verdict(&stack.0);
+        let verdict = self.symbols.get().verdict(&stack.0);
         self.verdicts.insert(key.stack, verdict);
         verdict
     }

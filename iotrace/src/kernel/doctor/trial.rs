@@ -106,9 +106,10 @@ fn constants(known: Option<&KnownTypes>) -> Constants {
 fn object(constants: &Constants) -> Result<Object, Words> {
     let (calls, _) = calls::table(FileOps::ALL);
     let comm = CommFilter { class: [0; 256], star: 0, accept: 0 };
-    let settings =
-        Settings::new(constants).global("CALLS", &calls).global("COMM", &comm).global("AYA_LOG_LEVEL", &0_u8);
-    Object::open(OBJECT, settings).map_err(|error| words(error.as_ref()))
+    let settings = Settings::default().global("CALLS", &calls).global("COMM", &comm).global("AYA_LOG_LEVEL", &0_u8);
+    let mut object = Object::open(OBJECT, settings).map_err(|error| words(error.as_ref()))?;
+    object.put(constants);
+    Ok(object)
 }
 
 fn trial(

@@ -31,6 +31,8 @@ const CONTROL: &str = "(nothing)";
 const NOISE: f64 = 0.02;
 /// There is a ratio only of what is so many times as much as the control's distance from zero.
 const ERRORS: f64 = 3.0;
+/// Rounds from which a spread is known.
+const ENOUGH: usize = 3;
 
 const GOALS: &[Goal] = &[
     goal("top without latency, pwrite", Pwrite, NO_LATENCY, "filetop", Some(0.4)),
@@ -82,14 +84,15 @@ const fn goal(
     Goal { measure, operation, and: None, iotrace, beside, at_most }
 }
 
-/// Rows of a table, for what was measured on both sides.
-pub(super) fn rows(costs: &[Cost]) -> Vec<Vec<String>> {
-    let diagnosed = Operation::ALL.into_iter().filter_map(|operation| diagnosed(costs, operation));
-    GOALS.iter().filter_map(|goal| goal.row(costs)).chain(diagnosed).collect()
+/// Rows of a table, for what was measured on both sides. `timed`: of fewer rounds than some nothing is known then.
+pub(super) fn rows(costs: &[Cost], timed: bool) -> Vec<Vec<String>> {
+    let enough = !timed || costs.iter().all(|cost| cost.skipped.is_some() || cost.rounds >= ENOUGH);
+    let diagnosed = Operation::ALL.into_iter().filter_map(|operation| diagnosed(costs, operation, enough));
+    GOALS.iter().filter_map(|goal| goal.row(costs, enough)).chain(diagnosed).collect()
 }
 
 /// `diagnose` beside the commands that it uses, what they add together.
-fn diagnosed(costs: &[Cost], operation: Operation) -> Option<Vec<String>> {
+fn diagnosed(costs: &[Cost], operation: Operation, enough: bool) -> Option<Vec<String>> {
     let of = |name: &str| Some(costs.iter().find(|cost| cost.name == name)?.figure(operation)?.added);
     let ours = of(DIAGNOSED)?;
     let all = DIAGNOSED_BY.iter().map(|name| of(name)).collect::<Option<Vec<Spread>>>()?;
@@ -101,7 +104,7 @@ fn diagnosed(costs: &[Cost], operation: Operation) -> Option<Vec<String>> {
         "its commands together".to_owned(),
         with_noise(theirs),
     ];
-    let is_clear = ours.median > noise && theirs.median > noise;
+    let is_clear = enough && ours.median > noise && theirs.median > noise;
     let ratio = ours.median / theirs.median;
     let (ratio, met) =
         if is_clear { (format!("{ratio:.2}"), met(ratio <= 1.0)) } else { ("noise".to_owned(), "-".to_owned()) };
@@ -109,7 +112,7 @@ fn diagnosed(costs: &[Cost], operation: Operation) -> Option<Vec<String>> {
 }
 
 impl Goal {
-    fn row(&self, costs: &[Cost]) -> Option<Vec<String>> {
+    fn row(&self, costs: &[Cost], enough: bool) -> Option<Vec<String>> {
         let of = |name: &str| {
             let cost = costs.iter().find(|cost| cost.name == name)?;
             let figure = cost.figure(self.operation)?;
@@ -125,11 +128,11 @@ impl Goal {
         let ratio = ours.median / theirs.median;
         // What nothing adds is an error that both sides may have.
         let error = ERRORS * of(CONTROL).map_or(0.0, |(_, added)| added.median.abs());
-        let is_clear = ours.median > error && theirs.median > error;
+        let is_clear = enough && ours.median > error && theirs.median > error;
         let mut row = vec![self.measure.to_owned(), with_noise(ours), code(self.beside), with_noise(theirs)];
         row.extend(match (self.beside, self.at_most) {
             // A ratio to nothing says nothing: what is added should be within the noise.
-            (CONTROL, _) => ["-".to_owned(), "noise".to_owned(), met((ours.median - theirs.median).abs() <= noise)],
+            (CONTROL, _) if enough => ["-".to_owned(), "noise".to_owned(), met((ours.median - theirs.median).abs() <= noise)],
             _ if !is_clear => {
                 ["noise".to_owned(), self.at_most.map_or("-".to_owned(), |goal| format!("≤ {goal}")), "-".to_owned()]
             }
@@ -155,15 +158,26 @@ mod tests {
             mechanism: None,
             skipped: None,
             figures: vec![figure],
-            rounds: 1,
+            rounds: ENOUGH,
             lossy: 0,
             disturbed: 0,
         }
     }
 
     fn last(control: f64, ours: f64, theirs: f64) -> Vec<String> {
-        let rows = rows(&[cost(CONTROL, control), cost("open", ours), cost("opensnoop -F", theirs)]);
+        let rows = rows(&[cost(CONTROL, control), cost("open", ours), cost("opensnoop -F", theirs)], true);
         rows[0][4..].to_vec()
+    }
+
+    #[test]
+    fn a_round_or_two_of_time_say_nothing() {
+        let all = |rounds| ["open", "opensnoop -F", CONTROL].map(|name| Cost { rounds, ..cost(name, 1000.0 / 3.1) });
+        let clear = |rounds, timed| {
+            let mut all = all(rounds);
+            all[2] = Cost { rounds, ..cost(CONTROL, 1.0) };
+            rows(&all, timed)[0][4] != "noise"
+        };
+        assert_eq!([clear(2, true), clear(3, true), clear(1, false)], [false, true, true]);
     }
 
     #[test]
@@ -177,12 +191,12 @@ mod tests {
         let parts = DIAGNOSED_BY.map(|name| cost(name, 100.0));
         let of = |added| {
             let all = [cost(CONTROL, 1.0), cost(DIAGNOSED, added)].into_iter().chain(parts.clone()).collect::<Vec<_>>();
-            rows(&all).pop().unwrap_or_default()[4..].to_vec()
+            rows(&all, true).pop().unwrap_or_default()[4..].to_vec()
         };
         assert_eq!(of(400.0), ["0.80", "≤ 1", "yes"]);
         assert_eq!(of(600.0), ["1.20", "≤ 1", "no"]);
         assert_eq!(of(2.0), ["noise", "≤ 1", "-"]);
-        assert!(rows(&[cost(CONTROL, 1.0), cost(DIAGNOSED, 2.0), cost("top", 1.0)]).is_empty());
+        assert!(rows(&[cost(CONTROL, 1.0), cost(DIAGNOSED, 2.0), cost("top", 1.0)], true).is_empty());
     }
 
     #[test]
@@ -190,7 +204,7 @@ mod tests {
         let figure = |operation, added| Figure { operation, ..cost("", added).figures[0] };
         let both =
             |name, write, sync| Cost { figures: vec![figure(Pwrite, write), figure(Fsync, sync)], ..cost(name, 0.0) };
-        let rows = rows(&[both(CONTROL, 1.0, -1.0), both("fsync", 100.0, 50.0), both("fsslower -m 0", 200.0, 400.0)]);
+        let rows = rows(&[both(CONTROL, 1.0, -1.0), both("fsync", 100.0, 50.0), both("fsslower -m 0", 200.0, 400.0)], true);
         assert_eq!(rows[0][4..], ["0.25", "≤ 0.3", "yes"]);
     }
 

@@ -76,12 +76,12 @@ Load average {around}{before:.1} before, {after:.1} after.",
 }
 
 fn goals(costs: &[Cost], unit: &str) -> Section {
-    let rows = goals::rows(costs);
+    let rows = goals::rows(costs, unit == "ns");
     let adds = format!("adds, {unit}");
     let header = ["measure", &adds, "beside", &adds, "ratio", "goal", "met"];
     let tables = if rows.is_empty() { Vec::new() } else { vec![table(&header, &rows)] };
     let text = "What iotrace adds to an operation, divided by what a peer, or a pair of empty programs, adds to the same operation in
-the same run. The figures are those of the tables below."
+the same run. The figures are those of the tables below. Where time is measured, fewer than three rounds are called noise."
         .to_owned();
     Section { title: "Beside peers and the floor", text, tables }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     file,
-    kernel::{exhausted, read_user, unknown_zero},
+    kernel::{read_user, rounds},
     maps::{NEW_PENDING, PENDING, WHO_CALL, count, enabled},
     pending,
 };
@@ -51,11 +51,12 @@ fn key(iocb: u64) -> PendingKey {
     PendingKey { a: iocb, b: AIO | bpf_get_current_pid_tgid() >> 32 }
 }
 
-/// The number of the first request: zero, which the verifier does not know.
+/// The first requests of a call, until one cannot be read.
 #[inline(always)]
-fn first() -> u64 {
+fn each_of(number: u64, mut look: impl FnMut(u64) -> bool) {
+    let Some(spare) = NEW_PENDING.get_ptr_mut(WHO_CALL) else { return };
     // SAFETY: the map returned a valid pointer. AIO writes zero alone there.
-    NEW_PENDING.get_ptr_mut(WHO_CALL).map_or(0, |spare| unsafe { unknown_zero(&raw mut (*spare).request) as u64 })
+    unsafe { rounds(BATCH as usize, &raw mut (*spare).request, |index| (index as u64) < number && look(index as u64)) };
 }
 
 /// `io_submit(ctx, nr, iocbpp)` begins: its requests may be finished before it ends.
@@ -65,13 +66,7 @@ fn first() -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn aio_submit(number: u64, array: u64) -> u64 {
-    let mut index = first();
-    while index < BATCH && !exhausted() {
-        if index >= number || submit_one(array, index) == 0 {
-            return 0;
-        }
-        index += 1;
-    }
+    each_of(number, |index| submit_one(array, index) != 0);
     0
 }
 
@@ -83,13 +78,7 @@ pub extern "C" fn aio_submitted(number: u64, array: u64, ret: i64) -> u64 {
     if taken > BATCH {
         count(loss::UNMATCHED);
     }
-    let mut index = first();
-    while index < BATCH && !exhausted() {
-        if index >= number || withdraw_one(array, index, taken) == 0 {
-            return 0;
-        }
-        index += 1;
-    }
+    each_of(number, |index| withdraw_one(array, index, taken) != 0);
     0
 }
 
@@ -98,15 +87,13 @@ pub extern "C" fn aio_submitted(number: u64, array: u64, ret: i64) -> u64 {
 #[inline(never)]
 pub extern "C" fn aio_reaped(events: u64, ret: i64) -> u64 {
     let number = if ret > 0 { ret as u64 } else { 0 };
-    let mut index = first();
-    while index < BATCH && !exhausted() {
-        if index >= number {
-            return 0;
-        }
-        finish_one(events, index);
-        index += 1;
+    if number > BATCH {
+        count(loss::UNMATCHED);
     }
-    count(loss::UNMATCHED);
+    each_of(number, |index| {
+        finish_one(events, index);
+        true
+    });
     0
 }
 

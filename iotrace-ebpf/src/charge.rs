@@ -3,7 +3,7 @@
 use crate::{
     file::{self, Place},
     flush::{self, FLUSH},
-    kernel::{Pointer, copy, exhausted, new_id, number, offset, present, read, unknown_zero},
+    kernel::{Pointer, copy, new_id, number, offset, present, read, rounds},
     maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, own, wakeup},
     requests, sender,
 };
@@ -84,14 +84,17 @@ pub extern "C" fn charge_request(request: u64) -> u64 {
     }
     let writes = flags & WRITES;
     let Some(charges) = CHARGES.get_ptr_mut(request) else { return 0 };
-    // SAFETY: the map returned a valid pointer; the time is not known before the request has ended.
-    let mut round = unsafe { unknown_zero(&raw mut (*charges).record.device_ns) };
     let mut bio: u64 = read(request as Pointer, offset!(rq_bio));
-    while bio != 0 && round < BIOS as usize && !exhausted() {
-        round += 1;
+    let each = |_| {
+        if bio == 0 {
+            return false;
+        }
         charge_bio(request, bio, writes);
         bio = read(bio as Pointer, offset!(bio_next));
-    }
+        true
+    };
+    // SAFETY: the map returned a valid pointer; the time is not known before the request has ended.
+    unsafe { rounds(BIOS as usize, &raw mut (*charges).record.device_ns, each) };
     0
 }
 

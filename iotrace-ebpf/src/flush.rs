@@ -3,7 +3,7 @@
 use crate::{
     charge::{self, Load},
     filter,
-    kernel::{Pointer, copy, current, exhausted, load, number, offset, present, read, unknown_zero},
+    kernel::{Pointer, copy, current, load, number, offset, present, read, rounds},
     maps::{CHARGES, FLUSHERS, NEW_CHARGES, SCRATCH_FLUSH, config, count, own},
     process, task, within,
 };
@@ -91,15 +91,18 @@ pub extern "C" fn charge_flush(request: u64) -> u64 {
         return unknown(request);
     }
     let Some(charges) = CHARGES.get_ptr_mut(request) else { return 0 };
-    // SAFETY: the map returned a valid pointer; the time is not known before the request has ended.
-    let mut round = unsafe { unknown_zero(&raw mut (*charges).record.device_ns) };
-    while round < WAITING && entry != 0 && entry != head && !exhausted() {
-        round += 1;
+    let each = |_| {
+        if entry == 0 || entry == head {
+            return false;
+        }
         let waiting = entry.wrapping_sub(offset!(rq_flush_list) as u64);
         // Its first bio is gone when the data are written; the last is the same, as nothing is merged with it.
         charge_asker(request, read(waiting as Pointer, offset!(rq_last_bio)));
         entry = read(entry as Pointer, 0);
-    }
+        true
+    };
+    // SAFETY: the map returned a valid pointer; the time is not known before the request has ended.
+    unsafe { rounds(WAITING, &raw mut (*charges).record.device_ns, each) };
     0
 }
 

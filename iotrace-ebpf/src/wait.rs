@@ -4,8 +4,8 @@ use crate::{
     calls::{self, Spec, member},
     file::{self, Place},
     filter,
-    kernel::{Pointer, exhausted, load, now, offset, present, read, unknown_zero},
-    maps::{BEGAN, SCRATCH_SWITCH, STACK, STACKS, WAITING, WAITS, config, count, enabled},
+    kernel::{Pointer, load, now, offset, present, read, rounds},
+    maps::{BEGAN, SCRATCH, SCRATCH_SWITCH, STACK, STACKS, WAITING, WAITS, config, count, enabled},
     process,
     registers::Registers,
     task,
@@ -16,7 +16,6 @@ use aya_ebpf::{
     cty::c_void,
     helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated},
 };
-use core::arch::asm;
 use iotrace_common::{
     call::{self, NONE},
     file::kind_bit,
@@ -224,32 +223,28 @@ fn stack(ctx: &impl EbpfContext) -> u64 {
     /// A prime of 64 bits (FNV).
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let Some(stack) = STACK.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's own buffer, which is filled below; programs of this tracepoint do not interrupt each other.
-    let mut frame = unsafe { unknown_zero((&raw mut (*stack).0).cast()) };
-    // SAFETY: likewise, and of that length.
+    let Some(spare) = SCRATCH.get_ptr_mut(SCRATCH_SWITCH) else { return 0 };
+    // SAFETY: this CPU's own buffer of that length; programs of this tracepoint do not interrupt each other.
     let length =
         unsafe { generated::bpf_get_stack(ctx.as_ptr(), stack.cast::<c_void>(), size_of::<Stack>() as u32, 0) };
     if length <= 0 {
         return 0;
     }
     let mut key: u64 = 0xcbf2_9ce4_8422_2325;
-    while !exhausted() {
-        // SAFETY: does nothing; the compiler keeps the number in a register, whose bound the verifier sees below.
-        unsafe { asm!("/* {0} */", inout(reg) frame) };
-        if frame >= FRAMES {
-            break;
-        }
+    let each = |frame| {
         // SAFETY: inside of the buffer.
         let address = unsafe { (&raw const (*stack).0).cast::<u64>().add(frame).read_volatile() };
         // The kernel clears what it does not fill (kernel/bpf/stackmap.c, 5.10 to 7.2). The length that it returns would do too,
         // but then the verifier knows another one after each number of rounds, and goes through all the rest for each.
         if address == 0 {
-            break;
+            return false;
         }
         key = (key ^ address).wrapping_mul(PRIME);
         key ^= key >> 32;
-        frame += 1;
-    }
+        true
+    };
+    // SAFETY: the map returned a valid pointer to this CPU's value, in which nothing is kept.
+    unsafe { rounds(FRAMES, spare.cast(), each) };
     if STACKS.get_ptr(key).is_none() {
         // SAFETY: written above.
         let whole: &Stack = unsafe { &*stack };

@@ -4,7 +4,7 @@ mod rounds;
 mod view;
 mod words;
 
-pub use self::rounds::{exhausted, unknown_zero};
+pub use self::rounds::{exhausted, rounds, unknown_zero};
 pub use self::view::cast;
 pub(crate) use self::view::{View, fetch, view};
 pub use self::words::{copy, zero, zeroed};

@@ -39,3 +39,30 @@ pub unsafe fn unknown_zero(spare: *mut u64) -> usize {
         spare.read_volatile() as usize
     }
 }
+
+/// Calls with the numbers below `most`, until it is told to stop. Where the kernel ends loops by itself, the verifier looks at a few
+/// rounds, else at all. `spare`: as for [`unknown_zero`].
+///
+/// # Safety
+///
+/// `spare` must be valid for a write.
+#[inline(always)]
+pub unsafe fn rounds(most: usize, spare: *mut u64, mut each: impl FnMut(usize) -> bool) {
+    if enabled!(MAY_GOTO) {
+        // SAFETY: the caller's promise.
+        let mut number = unsafe { unknown_zero(spare) };
+        while !exhausted() {
+            // SAFETY: does nothing; the compiler keeps the number in one register, whose bound the verifier sees below.
+            unsafe { asm!("/* {0} */", inout(reg) number) };
+            if number >= most || !each(number) {
+                return;
+            }
+            number += 1;
+        }
+        return;
+    }
+    let mut number = 0;
+    while number < most && each(number) {
+        number += 1;
+    }
+}

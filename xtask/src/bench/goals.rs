@@ -132,7 +132,9 @@ impl Goal {
         let mut row = vec![self.measure.to_owned(), with_noise(ours), code(self.beside), with_noise(theirs)];
         row.extend(match (self.beside, self.at_most) {
             // A ratio to nothing says nothing: what is added should be within the noise.
-            (CONTROL, _) if enough => ["-".to_owned(), "noise".to_owned(), met((ours.median - theirs.median).abs() <= noise)],
+            (CONTROL, _) if enough => {
+                ["-".to_owned(), "noise".to_owned(), met((ours.median - theirs.median).abs() <= noise)]
+            }
             _ if !is_clear => {
                 ["noise".to_owned(), self.at_most.map_or("-".to_owned(), |goal| format!("≤ {goal}")), "-".to_owned()]
             }
@@ -204,7 +206,8 @@ mod tests {
         let figure = |operation, added| Figure { operation, ..cost("", added).figures[0] };
         let both =
             |name, write, sync| Cost { figures: vec![figure(Pwrite, write), figure(Fsync, sync)], ..cost(name, 0.0) };
-        let rows = rows(&[both(CONTROL, 1.0, -1.0), both("fsync", 100.0, 50.0), both("fsslower -m 0", 200.0, 400.0)], true);
+        let rows =
+            rows(&[both(CONTROL, 1.0, -1.0), both("fsync", 100.0, 50.0), both("fsslower -m 0", 200.0, 400.0)], true);
         assert_eq!(rows[0][4..], ["0.25", "≤ 0.3", "yes"]);
     }
 

@@ -50,11 +50,11 @@ fn sum(rows: &[Value], op: &str) -> (u64, u64) {
 /// Fails unless the lines are the disk's statistics, and the files of each line have its bytes.
 #[track_caller]
 pub fn assert_whole(rows: &[Value], grown: BlockStat) {
-    assert_eq!(sum(rows, "read"), (grown.reads, grown.read_sectors * 512));
-    assert_eq!(sum(rows, "discard"), (grown.discards, grown.discard_sectors * 512));
-    assert_eq!(sum(rows, "flush"), (grown.flushes, 0));
+    assert_eq!(sum(rows, "read"), (grown.reads, grown.read_sectors * 512), "read: {grown:?}");
+    assert_eq!(sum(rows, "discard"), (grown.discards, grown.discard_sectors * 512), "discarded: {grown:?}");
+    assert_eq!(sum(rows, "flush"), (grown.flushes, 0), "flushes: {grown:?}");
     let (writes, bytes) = sum(rows, "write");
-    assert_eq!(bytes, grown.write_sectors * 512);
+    assert_eq!(bytes, grown.write_sectors * 512, "written: {grown:?}");
     // The statistics count a request that only flushes as a write of nothing, and the flush that the device gets besides.
     assert!(writes <= grown.writes && grown.writes - writes <= grown.flushes, "{writes} of {grown:?}");
     for row in rows {

@@ -11,7 +11,7 @@ use std::{
 /// Nobody's user id, under which the server runs: it refuses root.
 const NOBODY: u32 = 65534;
 
-/// A running server, with its data in a directory of its own. Dropped, it is stopped.
+/// A server, with its data in a directory of its own. Dropped, it is stopped.
 #[derive(Debug)]
 pub struct Postgres {
     programs: PathBuf,
@@ -26,8 +26,8 @@ impl Postgres {
         versions.filter(|bin| bin.join("initdb").exists()).max()
     }
 
-    /// Makes a cluster and starts it.
-    pub fn start(place: &Path) -> Self {
+    /// Makes a cluster.
+    pub fn new(place: &Path) -> Self {
         let data = place.join("cluster");
         fs::create_dir(&data).unwrap();
         let sockets = tempfile::tempdir().unwrap();
@@ -36,11 +36,15 @@ impl Postgres {
         }
         let server = Self { programs: Self::programs().unwrap(), data, sockets };
         run(server.command("initdb").args(["--auth=trust", "--username=bench", "-D"]).arg(&server.data));
-        let options = format!("-c listen_addresses= -c unix_socket_directories={}", server.sockets.path().display());
-        let log = server.sockets.path().join("log");
-        let start = ["start", "--wait", "--silent", "--options", &options, "--log"];
-        run(server.command("pg_ctl").args(start).arg(log).arg("-D").arg(&server.data));
         server
+    }
+
+    /// Starts its server.
+    pub fn start(&self) {
+        let options = format!("-c listen_addresses= -c unix_socket_directories={}", self.sockets.path().display());
+        let log = self.sockets.path().join("log");
+        let start = ["start", "--wait", "--silent", "--options", &options, "--log"];
+        run(self.command("pg_ctl").args(start).arg(log).arg("-D").arg(&self.data));
     }
 
     /// Its data.
@@ -63,11 +67,9 @@ impl Postgres {
         run(command.args(["--username=bench", "--host"]).arg(self.sockets.path()).args(options).arg("postgres"));
     }
 
-    /// Has the server write all that it holds.
-    pub fn checkpoint(&self) {
-        let mut command = self.command("psql");
-        command.args(["--username=bench", "--command=checkpoint", "--host"]).arg(self.sockets.path()).arg("postgres");
-        run(&mut command);
+    /// Has the server write all that it holds and end.
+    pub fn stop(&self) {
+        run(self.command("pg_ctl").args(["stop", "--wait", "--mode=fast", "-D"]).arg(&self.data));
     }
 }
 

@@ -137,6 +137,10 @@ pub struct RequestState {
     pub inside: u32,
     /// Bytes that were left when a part of it last completed, that part among them; 0 before.
     pub left: u32,
+    /// Whole disk, as a kernel device number (`major << 20 | minor`); 0 when it has none.
+    pub disk: u32,
+    /// Partition, else the disk.
+    pub part: u32,
     #[doc(hidden)]
     pub _pad: u32,
 }

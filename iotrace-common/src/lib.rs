@@ -36,6 +36,7 @@ macro_rules! map_types {
 }
 map_types!(
     block::Charges,
+    block::RequestState,
     config::Config,
     config::CommFilter,
     call::CallTable,

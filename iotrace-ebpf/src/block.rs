@@ -14,6 +14,9 @@ use iotrace_common::{
     record::BLOCK,
 };
 
+/// REQ_OP_WRITE (include/linux/blk_types.h).
+const WRITE: u32 = 1;
+
 /// A request enters a queue.
 #[inline(always)]
 pub fn inserted(request: Pointer) {
@@ -120,7 +123,8 @@ fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scra
         return false;
     }
     let started = started_ns(request);
-    if entry.is_some_and(|entry| never_ended(entry, started)) && is_on_wanted_device(request) {
+    let device @ (disk, part) = device(request);
+    if entry.is_some_and(|entry| never_ended(entry, started)) && is_wanted(device) {
         count(loss::UNMATCHED);
     }
     let begin_ns = if started != 0 { started } else { now() };
@@ -128,7 +132,7 @@ fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scra
     if !enabled!(STREAM_BLOCK)
         && let Some(entry) = entry
     {
-        requests::begin_again(entry, begin_ns, issue_ns, sector, flags);
+        requests::begin_again(entry, begin_ns, issue_ns, sector, device, flags);
         return true;
     }
     let task = if enabled!(STREAM_BLOCK) { task::describe() } else { task::nobody() };
@@ -144,6 +148,8 @@ fn begin(request: Pointer, issue_ns: u64, entry: Option<*mut RequestState>, scra
         flags,
         inside: 0,
         left: 0,
+        disk,
+        part,
         _pad: 0,
     };
     requests::remember(request, entry, &state)
@@ -175,7 +181,7 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
         if !is_again()
             && (!filter::by_thread() || enabled!(STREAM_BLOCK))
             && missed(request, bytes)
-            && is_on_wanted_device(request)
+            && is_wanted(device(request))
         {
             count(loss::UNMATCHED);
         }
@@ -183,6 +189,14 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
     };
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
     unsafe {
+        if bytes == 0 && (*state).bytes == 0 && cmd_flags & charge::OPERATION == WRITE {
+            // The shell of a flush, and the kernel ran no program when what it wrote was done.
+            if was_issued(state) && is_wanted(((*state).disk, (*state).part)) {
+                count(loss::UNMATCHED);
+            }
+            forget(request, state);
+            return None;
+        }
         if bytes < left {
             // Unless a program before this one has added this part.
             if !is_again() || (*state).left != left {
@@ -194,18 +208,24 @@ pub fn completed(request: Pointer, error: i32, bytes: u32) -> Option<()> {
         (*state).bytes += bytes as u64;
         finished(request, &mut *state, cmd_flags, error, end_ns);
     }
+    forget(request, state);
+    Some(())
+}
+
+/// A request is done, and with it what was noted of its bios.
+#[inline(always)]
+fn forget(request: Pointer, state: *mut RequestState) {
     requests::forget(request, state);
     if enabled!(STREAM_BLOCK) {
         let _ = CHARGES.remove(request as u64);
     }
-    Some(())
 }
 
 /// All of a request has completed.
 #[inline(always)]
 fn finished(request: Pointer, state: &mut RequestState, cmd_flags: u32, error: i32, end_ns: u64) {
-    let (disk, part, wanted) = device(request);
-    if !wanted {
+    let device @ (disk, part) = (state.disk, state.part);
+    if !is_wanted(device) {
         return;
     }
     if state.issue_ns == 0 {
@@ -278,18 +298,17 @@ fn missed(request: Pointer, bytes: u32) -> bool {
     began != 0 && (!present!(rq_start) || started_ns(request) >= began)
 }
 
-/// Whether a request is one of a device that counts.
+/// Whether the filter of devices lets a disk pass, or its partition.
 #[inline(always)]
-fn is_on_wanted_device(request: Pointer) -> bool {
-    !enabled!(FILTER_DISK) || device(request).2
+fn is_wanted((disk, part): (u32, u32)) -> bool {
+    filter::device_wanted(disk) || filter::device_wanted(part)
 }
 
-/// A request's disk and partition, and whether the filter of devices lets one of them pass.
+/// A request's disk and partition.
 #[inline(always)]
-fn device(request: Pointer) -> (u32, u32, bool) {
+fn device(request: Pointer) -> (u32, u32) {
     let disk = disk(request);
-    let part = part(request, disk);
-    (disk, part, filter::device_wanted(disk) || filter::device_wanted(part))
+    (disk, part(request, disk))
 }
 
 /// The whole disk of a request; 0 when it has none (any more).

@@ -20,7 +20,7 @@ use iotrace_common::{
 /// `op_is_write()` of include/linux/blk_types.h.
 const WRITES: u32 = 1;
 /// REQ_OP_MASK: the operation, without flags.
-const OPERATION: u32 = 0xff;
+pub const OPERATION: u32 = 0xff;
 /// FOLIO_MAPPING_ANON and the mark beside it, of include/linux/page-flags.h: what has one is no mapping of a file.
 const NO_FILE: u64 = 3;
 /// FOLIO_MAPPING_ANON (PAGE_MAPPING_ANON until 6.15).

@@ -44,7 +44,14 @@ pub fn remember(request: Pointer, entry: Option<*mut RequestState>, state: &Requ
 
 /// Remembers a request of nobody in the entry of one that was nobody's: what is not set here stays zero.
 #[inline(always)]
-pub fn begin_again(entry: *mut RequestState, begin_ns: u64, issue_ns: u64, sector: u64, flags: u32) {
+pub fn begin_again(
+    entry: *mut RequestState,
+    begin_ns: u64,
+    issue_ns: u64,
+    sector: u64,
+    (disk, part): (u32, u32),
+    flags: u32,
+) {
     // SAFETY: the map returned a valid pointer; a request is in one hand at a time.
     let state = unsafe { &mut *entry };
     state.begin_ns = begin_ns;
@@ -53,6 +60,8 @@ pub fn begin_again(entry: *mut RequestState, begin_ns: u64, issue_ns: u64, secto
     state.sector = sector;
     state.flags = flags;
     state.left = 0;
+    state.disk = disk;
+    state.part = part;
 }
 
 /// Tells that there was no room for a request. A further program at the tracepoint finds none either, and the request's end

@@ -8,6 +8,8 @@ use std::{
     os::unix::fs::FileExt,
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 fn dd(options: &[&str]) -> u64 {
@@ -39,7 +41,7 @@ fn all_ways_are_charged(disk: &LoopDisk, direct_known: bool) {
     let from = format!("if={}", at("direct").display());
     let reader = dd(&[&from, "of=/dev/null", "bs=64k", "iflag=direct"]);
     let (run, grown) = watch.end(disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     assert_eq!(written(&run.rows, &at("buffered"), buffered, &["page"]), 83 << 16);
     assert_eq!(written(&run.rows, &at("synchronous"), synchronous, &["page"]), 7 * 12_288);
     if !direct_known {
@@ -157,7 +159,7 @@ fn files_and_processes_that_share_a_request_are_all_named() {
     let path = |number: u64| disk.dir().join(format!("small{number}"));
     let pids: Vec<u64> = (0..23).map(|number| dd(&["if=/dev/zero", &to(&path(number)), "bs=4k", "count=1"])).collect();
     let (run, grown) = watch.end(&disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     for (number, pid) in (0..).zip(pids) {
         assert_eq!(written(&run.rows, &path(number), pid, &["page"]), 4096, "{:#?}", run.rows);
     }
@@ -230,7 +232,7 @@ fn journal_and_metadata_have_names() {
     }
     disk.sync();
     let (run, grown) = watch.end(&disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     let named = |name: &str| bytes_of(&run.rows, "write", |file| file["path"] == name);
     assert!(named("[ext4 journal]") > 0 && named("[metadata]") > 0, "{:#?}", run.rows);
     assert_eq!(named("[ext4 journal]") + named("[metadata]"), grown.write_sectors * 512);
@@ -243,7 +245,7 @@ fn the_log_of_xfs_has_a_name() {
     let watch = Watch::new(&disk, &[]);
     fs::create_dir(disk.dir().join("directory")).unwrap();
     let (run, grown) = watch.end(&disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     assert!(bytes_of(&run.rows, "write", |file| file["path"] == "[xfs log]") > 0, "{:#?}", run.rows);
 }
 
@@ -279,7 +281,7 @@ fn a_device_without_a_file_system_is_its_own_file() {
     let buffered = dd(&["if=/dev/zero", &to(&disk.path()), "bs=4k", "count=13"]);
     let direct = dd(&["if=/dev/zero", &to(&disk.path()), "bs=64k", "count=3", "oflag=direct", "seek=5"]);
     let (run, grown) = watch.end(&disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     assert_eq!(written(&run.rows, &disk.path(), buffered, &["page"]), 13 << 12);
     assert_eq!(written(&run.rows, &disk.path(), direct, &["submitter"]), 3 << 16);
 }
@@ -306,7 +308,7 @@ fn swap_has_a_name() {
     }
     drop(swap);
     let (run, grown) = watch.end(&disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     let named = |op: &str| bytes_of(&run.rows, op, |file| file["path"] == "[swap]");
     assert!(grown.write_sectors > 0, "{grown:?}");
     assert_eq!((named("read"), named("write")), (grown.read_sectors * 512, grown.write_sectors * 512));
@@ -392,4 +394,34 @@ fn the_table_has_a_line_for_each_request() {
     assert!(header.starts_with("TIME") && header.ends_with("PATH"), "{header}");
     let ours = lines.lines().filter(|line| line.ends_with(path.to_str().unwrap()) && line.contains(" dd "));
     assert_eq!(ours.count(), 3, "{}", run.stdout);
+}
+
+#[test]
+fn a_request_that_hangs_is_told_in_the_end() {
+    need!(bpf, loop_devices);
+    let below = LoopDisk::new(32);
+    let disk = LoopDisk::raw_on(&below, 8);
+    let frozen = Frozen::new(&below);
+    let tracers = [("block", true), ("block", false), ("latency", false)].map(|(command, json)| {
+        let tracer = Iotrace::new(command).args(["--disk", disk.name()]);
+        let mut running = if json { tracer.json() } else { tracer }.start();
+        running.wait_tracing();
+        running
+    });
+    let began = Instant::now();
+    let write = ["if=/dev/zero", "bs=4k", "count=1", "oflag=direct", "conv=notrunc", "status=none"];
+    let mut writer = Command::new("dd").args(write).arg(to(&disk.path())).spawn().unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    let [lines, table, histograms] = tracers.map(|running| running.interrupt().exited(0));
+    let longest = began.elapsed();
+    drop(frozen);
+    assert!(writer.wait().unwrap().success());
+    let (requests, oldest) = lines.in_flight();
+    assert_eq!((requests, &lines.summary["in_flight"][0]["disk"]), (1, &disk.name().into()), "{}", lines.summary);
+    assert!(oldest > Duration::from_secs(1) && oldest < longest, "{oldest:?} of {longest:?}");
+    assert!(lines.rows.is_empty(), "{:?}", lines.rows);
+    let told = format!("not ended: a request to {}, for 1.", disk.name());
+    for text in [&table.stdout, &histograms.stdout] {
+        assert!(text.lines().any(|line| line.starts_with(&told)), "{text}");
+    }
 }

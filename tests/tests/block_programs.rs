@@ -25,7 +25,7 @@ fn fio(disk: &LoopDisk) {
         ["--name=job", "--numjobs=3", "--rw=randwrite", "--bs=8k", "--size=4m", "--ioengine=psync", "--fallocate=none"];
     run(Command::new("fio").args(job).arg(place).arg("--output=/dev/null"));
     let (run, grown) = watch.end(disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     assert_charged(&run.rows, 12 << 20, |file| {
         below(file, disk) && file["path"].as_str().unwrap().contains("/job.") && file["comm"] == "fio"
     });
@@ -51,7 +51,7 @@ fn sqlite(disk: &LoopDisk) {
     );
     let pid = run(Command::new("sqlite3").arg(disk.dir().join("db")).arg(statements));
     let (run, grown) = watch.end(disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     assert_charged(&run.rows, 97_000, |file| below(file, disk) && file["pid"] == pid);
 }
 
@@ -64,7 +64,7 @@ fn postgresql(disk: &LoopDisk) {
     server.bench(&["--client=3", "--transactions=53", "--no-vacuum"]);
     server.stop();
     let (run, grown) = watch.end(disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     let data = server.data().to_str().unwrap();
     assert_charged(&run.rows, 20 << 20, |file| {
         file["comm"] == "postgres" && file["path"].as_str().is_some_and(|path| path.starts_with(data))

@@ -32,7 +32,7 @@ fn a_flush_of_a_device_is_charged_to_who_asked_for_it() {
     let pids: BTreeSet<u64> = (0..3).map(|_| run(&mut overwrite(&disk.path(), &["count=5", "conv=fsync"]))).collect();
     let own = u64::from(std::process::id());
     let (run, grown) = watch.end(&disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     assert!(grown.flushes >= 3, "{grown:?}");
     let seen: BTreeSet<u64> =
         askers(&run.rows).map(|asker| asker["pid"].as_u64().unwrap()).filter(|pid| *pid != own).collect();
@@ -118,7 +118,7 @@ fn discards_and_flushes_are_those_of_the_disks_statistics() {
     let mut workload = scene.command("block", &["--device", disk.path().to_str().unwrap()]).into_iter();
     let pid = run(Command::new(workload.next().unwrap()).args(workload));
     let (run, grown) = watch.end(&disk);
-    assert_whole(&run.rows, grown);
+    assert_whole(&run, grown);
     assert!(grown.discards > 0 && grown.flushes >= 4, "{grown:?}");
     let of_workload = askers(&run.rows).filter(|asker| asker["pid"] == pid);
     assert_eq!(of_workload.count(), 4, "{:#?}", run.rows);

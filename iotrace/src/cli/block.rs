@@ -211,7 +211,8 @@ pub fn container_cell(container: Option<&Container>) -> String {
     container.map_or_else(|| "-".to_owned(), |container| escape(container.label().as_bytes()).into_owned())
 }
 
-fn disk_cell(disk: u32, world: &mut World) -> String {
+/// A disk in a table.
+pub fn disk_cell(disk: u32, world: &mut World) -> String {
     world.names.disks.of(disk).map_or_else(|| dev_text(disk), |disk| disk.disk.clone())
 }
 

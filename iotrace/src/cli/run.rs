@@ -3,6 +3,7 @@
 use crate::{
     cli::{
         Exit,
+        block::disk_cell,
         command::{Command, Interval, Setup, World},
         form::Form,
         options::Filters,
@@ -15,10 +16,14 @@ use crate::{
     kernel::{
         access, doctor,
         losses::Losses,
+        requests::InFlight,
         tracer::{Tracer, monotonic_ns},
         waits::Waits,
     },
-    output::{Clock, Flow, Sink, SinkError, json::append},
+    output::{
+        Clock, Flow, Sink, SinkError,
+        json::{InFlightLine, append},
+    },
     resolve::{names::Names, pipeline},
 };
 use anyhow::{Context, Result, bail};
@@ -346,13 +351,30 @@ impl<'a> Session<'a> {
     fn summary(&mut self) -> Result<Losses> {
         let mut losses = self.tracer.losses()?;
         losses.other_files += self.world.folded;
+        let in_flight = self.in_flight()?;
         if self.world.form.json {
             let mechanism = self.tracer.mechanism.to_string();
-            append(&mut self.out, &summary::line(self.setup.command, &mechanism, self.began.elapsed(), &losses))?;
+            append(
+                &mut self.out,
+                &summary::line(self.setup.command, &mechanism, self.began.elapsed(), &losses, in_flight),
+            )?;
         } else {
+            self.out.extend_from_slice(summary::hanging(in_flight.as_deref().unwrap_or_default()).as_bytes());
             self.out.extend_from_slice(summary::footer(&losses).as_bytes());
         }
         Ok(losses)
+    }
+
+    /// Requests that have not ended, by disk; `None` when none are followed.
+    fn in_flight(&mut self) -> Result<Option<Vec<InFlightLine>>> {
+        let Some(requests) = &self.tracer.requests else { return Ok(None) };
+        let found = requests.in_flight(self.tracer.stopped_ns.unwrap_or_else(monotonic_ns))?.into_iter();
+        let line = |(disk, InFlight { requests, oldest_ns })| InFlightLine {
+            disk: disk_cell(disk, &mut self.world),
+            requests,
+            oldest_ns,
+        };
+        Ok(Some(found.map(line).collect()))
     }
 
     /// Hands what was collected to the writer.

@@ -31,8 +31,16 @@ fn each_kind_of_loss_has_its_line() {
 #[test]
 fn the_last_line_of_json_counts_what_is_there_and_what_is_not() {
     let mut out = Vec::new();
-    append(&mut out, &line("top", "tracepoint", Duration::from_secs(5), &LOSSES)).unwrap();
+    append(&mut out, &line("top", "tracepoint", Duration::from_secs(5), &LOSSES, None)).unwrap();
     let value = parsed(&out);
     assert_eq!((&value["events"], &value["lost"], &value["names_lost"]), (&4091.into(), &2.into(), &8.into()));
     insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn requests_that_hang_have_a_line_for_each_disk_and_others_have_none() {
+    let of = |disk: &str, requests, oldest_ns| InFlightLine { disk: disk.to_owned(), requests, oldest_ns };
+    assert_eq!(hanging(&[]), "");
+    let text = hanging(&[of("sda", 3, 12_300_000_000), of("sdb", 7, 999_999_999), of("sdc", 1, 1_000_000_000)]);
+    assert_eq!(text, "not ended: 3 requests to sda, the oldest for 12.3s\nnot ended: a request to sdc, for 1s\n");
 }

@@ -26,6 +26,7 @@ pub mod plan;
 pub mod preemption;
 pub mod program;
 pub mod reasons;
+pub mod requests;
 pub mod sums;
 pub mod symbols;
 pub mod sys;

@@ -20,6 +20,7 @@ use crate::kernel::{
     object::{Object, Settings},
     plan::Plan,
     preemption,
+    requests::Requests,
     sums::Sums,
     waits::Waits,
     wanted,
@@ -64,6 +65,8 @@ pub struct Tracer {
     pub errnos: Option<Errnos>,
     /// Writes of sums by their size.
     pub write_sizes: Option<SizesOfWrites>,
+    /// Requests under way, when the plan asks for requests.
+    pub requests: Option<Requests>,
     /// Block latency, when the plan asks for it.
     pub histograms: Option<Histograms>,
     /// What threads wait for, when the plan asks for it.
@@ -154,6 +157,7 @@ impl Tracer {
         let sums = if plan.sum { Some(Sums::new(&mut object, &shares)?) } else { None };
         let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
         let write_sizes = if plan.write_sizes { Some(SizesOfWrites::new(&mut object)?) } else { None };
+        let requests = if plan.block() { Some(Requests::new(&mut object, plan.filters.disks.clone())?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
         let mut waits = if plan.waits { Some(Waits::new(&mut object, symbols)?) } else { None };
         let losses = LossReader::new(&mut object)?;
@@ -239,6 +243,7 @@ impl Tracer {
             sums,
             errnos,
             write_sizes,
+            requests,
             histograms,
             waits,
             began_ns,

@@ -329,6 +329,15 @@ impl Output {
         self
     }
 
+    /// Requests that had not ended, and how old the oldest was.
+    pub fn in_flight(&self) -> (u64, Duration) {
+        let disks = self.summary["in_flight"].as_array().unwrap().iter();
+        disks.fold((0, Duration::ZERO), |(requests, oldest), disk| {
+            let age = Duration::from_nanos(disk["oldest_ns"].as_u64().unwrap());
+            (requests + disk["requests"].as_u64().unwrap(), oldest.max(age))
+        })
+    }
+
     /// Fails unless it succeeded and lost nothing.
     #[track_caller]
     pub fn complete(self) -> Self {
@@ -346,7 +355,7 @@ impl Output {
 
 /// Whether this is the guest kernel that CI has: it runs no programs on top of its init, and so hides the end of a request where an
 /// interrupt reports it just there (docs/kernels.md, Preemption). What is told is what happened; sums are still compared.
-fn hides_ends() -> bool {
+pub(super) fn hides_ends() -> bool {
     nix::sys::utsname::uname().unwrap().release().to_string_lossy().contains("-fc-")
 }
 

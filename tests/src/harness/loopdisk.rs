@@ -12,6 +12,9 @@ use tempfile::TempDir;
 // include/uapi/linux/loop.h
 const LOOP_CTL_GET_FREE: u64 = 0x4c82;
 const LOOP_CONFIGURE: u64 = 0x4c0a;
+// include/uapi/linux/fs.h
+const FIFREEZE: u64 = 0xc004_5877;
+const FITHAW: u64 = 0xc004_5878;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const LO_FLAGS_DIRECT_IO: u32 = 16;
 
@@ -44,8 +47,16 @@ impl LoopDisk {
         Self::with_flags(mib, LO_FLAGS_AUTOCLEAR)
     }
 
+    /// The same in a file of another disk.
+    pub fn raw_on(disk: &Self, mib: u64) -> Self {
+        Self::in_place(TempDir::new_in(disk.dir()).unwrap(), mib, LO_FLAGS_AUTOCLEAR)
+    }
+
     fn with_flags(mib: u64, flags: u32) -> Self {
-        let place = tempfile::tempdir().unwrap();
+        Self::in_place(tempfile::tempdir().unwrap(), mib, flags)
+    }
+
+    fn in_place(place: TempDir, mib: u64, flags: u32) -> Self {
         let file = File::create_new(place.path().join("disk")).unwrap();
         file.set_len(mib << 20).unwrap();
         let file = OpenOptions::new().read(true).write(true).open(place.path().join("disk")).unwrap();
@@ -152,7 +163,31 @@ impl LoopDisk {
     pub fn settle(&self) {
         self.sync();
         // Since Linux 5.13 ext4 reads its block bitmaps some seconds after a mount. This file makes it read them now.
-        fs::read(format!("/proc/fs/ext4/{}/mb_groups", self.name)).unwrap();
+        let groups = PathBuf::from(format!("/proc/fs/ext4/{}/mb_groups", self.name));
+        if groups.exists() {
+            fs::read(groups).unwrap();
+        }
+    }
+}
+
+/// A file system to which nobody can write: who does, waits for the end of this.
+#[derive(Debug)]
+pub struct Frozen(File);
+
+impl Frozen {
+    /// That of a mounted disk.
+    pub fn new(disk: &LoopDisk) -> Self {
+        let place = File::open(disk.dir()).unwrap();
+        // SAFETY: the descriptor is open, and the call takes no argument that is used.
+        assert_eq!(unsafe { libc::ioctl(place.as_raw_fd(), FIFREEZE as _, 0) }, 0);
+        Self(place)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { libc::ioctl(self.0.as_raw_fd(), FITHAW as _, 0) };
     }
 }
 

@@ -29,7 +29,7 @@ pub use containerd::{Container, Containerd};
 pub use events::{assert_events, assert_events_at};
 pub use image::IMAGE;
 pub use iotrace::{Iotrace, Output, Running, binary, slowdown};
-pub use loopdisk::LoopDisk;
+pub use loopdisk::{Frozen, LoopDisk};
 pub use memory::{map_memory, own_memory};
 pub use need::{
     aio, bpf, btrfs, compiler, confidentiality, containers, copy_ups, device_mapper, dm_crypt, fio, io_uring, iostat,

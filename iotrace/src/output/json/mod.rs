@@ -17,7 +17,7 @@ pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, Na
 pub use finding::{EvidenceLine, FailureLine, FindingLine, SizeBucket, WriteSizesLine};
 pub use life::{LifeEndLine, LifeLine};
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, LatencyOwner, Owner, TopLine};
-pub use summary::SummaryLine;
+pub use summary::{InFlightLine, SummaryLine};
 pub use wait::{Holder, Limit, PeerProcess, PressureLine, WaitLine};
 
 use crate::{output::lossy, resolve::DevNumber};

@@ -48,7 +48,7 @@ fn sum(rows: &[Value], op: &str) -> (u64, u64) {
 }
 
 /// Fails unless the lines are the disk's statistics, and the files of each line have its bytes. Where the kernel hid ends of
-/// requests ([`hides_ends`]), the lines are less by as many requests as the run tells.
+/// requests (`hides_ends`), the lines are less by as many requests as the run tells.
 #[track_caller]
 pub fn assert_whole(run: &Output, grown: BlockStat) {
     let rows = &run.rows;

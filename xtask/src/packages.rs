@@ -48,6 +48,12 @@ pub(crate) const ARM64: &[&str] = &[
     "tar",                   // unpacks what the guest runs
 ];
 
+/// Other tracers that the benchmark compares with, besides those that are fetched for virtual machines.
+pub(crate) const PEERS: &[&str] = &[
+    "fatrace", // what fanotify tells
+    "strace",  // what ptrace costs
+];
+
 /// Names of those packages that are not installed. All of them where dpkg does not exist.
 pub(crate) fn missing(shell: &Shell, packages: &[&'static str]) -> Vec<&'static str> {
     packages.iter().copied().filter(|package| !is_installed(shell, package)).collect()

@@ -6,9 +6,9 @@ use super::report::{Section, place, sections};
 const HEAD: &str = "\
 # What tracing costs
 
-Written by `cargo xtask bench`, which measures the machine it runs on, by `cargo xtask bench --vm`, which measures in a virtual
-one where all mechanisms and the peers work, and by `cargo xtask bench --instructions`, which counts instructions there. Each
-replaces its own part. To measure your own machine, run the first there as root.
+Written by `cargo xtask bench`, which measures the machine it runs on, and by `cargo xtask bench --vm`, which measures in virtual
+ones where all mechanisms and the peers work: starts and speeds by the clock of one, the cost of operations in another that counts
+instructions. Each replaces its own part. To measure your own machine, run the first there as root.
 
 **Read the ratios.** The machine was shared with others, and nanoseconds here are not nanoseconds elsewhere; those of an
 emulated processor are several times those of a real one, and not by the same factor for everything. Figures of one part were

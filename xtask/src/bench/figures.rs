@@ -63,7 +63,7 @@ pub(crate) fn measure(bench: &mut Bench, plan: &Plan) -> Result<Figures> {
     let load_before = host::load_average()?;
     let (here, timed) = (plan.place == Place::Here, plan.place != Place::Instructions);
     let startups = if timed { startup::measure(bench, plan)? } else { Vec::new() };
-    let costs = cost::measure(bench, plan)?;
+    let costs = if plan.rounds > 0 { cost::measure(bench, plan)? } else { Vec::new() };
     let memory = if here { memory::measure(bench)? } else { Vec::new() };
     let storms = if here { storm::measure(bench, plan)? } else { Vec::new() };
     let speeds = if here { speed::measure(bench, plan)? } else { Vec::new() };

@@ -33,7 +33,8 @@ pub(super) fn measure(workspace: &Workspace, plan: &Plan) -> Result<Figures> {
     fs::copy("/proc/self/exe", &me).context("copy of this program")?;
     let instructions = plan.place == Place::Instructions;
     let place = if instructions { "--instructions" } else { "--vm" };
-    let mut words = format!("{place} --rounds {}", plan.rounds);
+    let rounds = if plan.rounds > 0 { format!(" --rounds {}", plan.rounds) } else { String::new() };
+    let mut words = format!("{place}{rounds}");
     let given = [(plan.quick, " --quick"), (!plan.peers, " --no-peers")];
     words.extend(given.iter().filter(|(given, _)| *given).map(|(_, word)| *word));
     let guest = Guest {

@@ -32,7 +32,10 @@ pub(super) struct Section {
 
 pub(super) fn sections(figures: &Figures) -> Vec<Section> {
     let (unit, vm) = (figures.place.unit(), figures.place != Place::Here);
-    let mut all = vec![goals(&figures.costs, unit), cost(&figures.costs, figures.disk.as_deref(), unit)];
+    let mut all = Vec::new();
+    if !figures.costs.is_empty() {
+        all.extend([goals(&figures.costs, unit), cost(&figures.costs, figures.disk.as_deref(), unit)]);
+    }
     if !figures.startups.is_empty() {
         all.push(startup(&figures.startups, vm));
     }
@@ -62,7 +65,10 @@ pub(super) fn place(figures: &Figures) -> String {
     };
     let how = match figures.place {
         Place::Here => "",
-        Place::Vm => " QEMU emulates one processor in software.",
+        Place::Vm => {
+            " QEMU emulates one processor in software. What operations cost is [below](#in-instructions): by such a clock it cannot be told
+from noise."
+        }
         Place::Instructions => {
             " QEMU emulates one processor in software, whose clock goes on by a nanosecond with each instruction. So what else
 the machine does changes nothing, but every instruction counts the same."

@@ -14,7 +14,7 @@ use super::kernels::{self, Kernel};
 use super::qemu::Machine;
 use super::stage::Stage;
 use super::{initrd, peers, require_packages, scratch, suite};
-use crate::workspace::Workspace;
+use crate::{packages, workspace::Workspace};
 
 /// What the machine is made of.
 pub(crate) struct Guest {
@@ -35,9 +35,8 @@ pub(crate) struct Guest {
 /// Room for what the machine writes.
 const SIZE: &str = "2G";
 
-/// More of what the peers' disk has than the tests use, and programs of this machine that are peers too.
+/// More of what the peers' disk has than the tests use.
 const MORE_PEERS: &[&str] = &["fsslower"];
-const OWN_PEERS: &[&str] = &["fatrace", "strace"];
 /// Starts a program of that disk.
 const PEER: &str = include_str!("guest/peer.sh");
 
@@ -48,6 +47,10 @@ pub(crate) fn run(workspace: &Workspace, guest: &Guest, mut on_line: impl FnMut(
     if guest.peers {
         let fetched = peers::add(workspace, Arch::Amd64, false, kernels.iter_mut());
         fetched.unwrap_or_else(|error| eprintln!("xtask: no peers: {error:#}"));
+        let missing = packages::missing(&workspace.shell, packages::PEERS);
+        if !packages::install(&workspace.shell, &missing)? {
+            eprintln!("xtask: left out: {}", missing.join(" "));
+        }
     }
     let kernel = kernels.first().context("no kernel")?;
     let image = image(workspace, guest)?;
@@ -74,7 +77,7 @@ fn image(workspace: &Workspace, guest: &Guest) -> Result<Image> {
     for name in MORE_PEERS {
         stage.script(&format!("guest/peers/bin/{name}"), PEER)?;
     }
-    OWN_PEERS.iter().filter_map(|name| find(name)).try_for_each(|program| stage.add_in_place(&program))?;
+    packages::PEERS.iter().filter_map(|name| find(name)).try_for_each(|program| stage.add_in_place(&program))?;
     let suite = suite::build(workspace, Arch::Amd64, suite::Tests::None)?;
     stage.add(&suite.iotrace, Path::new(guest.iotrace))?;
     for (file, name) in &guest.files {

@@ -65,14 +65,26 @@ pub struct Object {
     ahead: Mutex<Vec<(Wanted, Result<Loaded, Refused>)>>,
 }
 
-impl Object {
-    /// Makes the maps. Programs can be loaded once [`Self::put`] has said what their marks stand for.
+/// An object that was read, of which nothing is in the kernel yet.
+pub struct Parsed(aya_obj::Object);
+
+impl Parsed {
+    /// Reads an object.
     ///
     /// # Errors
     ///
-    /// When the bytes are no such object, or the kernel refuses a map.
-    pub fn open(bytes: &[u8], settings: Settings<'_>) -> Result<Self> {
-        let mut object = aya_obj::Object::parse(bytes).context("the object cannot be read")?;
+    /// When the bytes are no such object.
+    pub fn new(bytes: &[u8]) -> Result<Self> {
+        Ok(Self(aya_obj::Object::parse(bytes).context("the object cannot be read")?))
+    }
+
+    /// Makes the maps. Programs can be loaded once [`Object::put`] has said what their marks stand for.
+    ///
+    /// # Errors
+    ///
+    /// When the object lacks what is set, or the kernel refuses a map.
+    pub fn open(self, settings: Settings<'_>) -> Result<Object> {
+        let mut object = self.0;
         object.patch_map_data(settings.globals).context("the object lacks a variable")?;
         let features = aya::features();
         let btf = match features.btf() {
@@ -105,9 +117,11 @@ impl Object {
         object.relocate_calls(&sections).context("the object calls a function that it does not have")?;
         object.sanitize_functions(features);
         let code = HashMap::new();
-        Ok(Self { parsed: object, code, maps, _referred: referred, btf, ahead: Mutex::default() })
+        Ok(Object { parsed: object, code, maps, _referred: referred, btf, ahead: Mutex::default() })
     }
+}
 
+impl Object {
     /// Says what the marks in programs stand for, once.
     pub fn put(&mut self, constants: &Constants) {
         let object = &mut self.parsed;

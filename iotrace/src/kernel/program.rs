@@ -68,7 +68,6 @@ pub struct Code {
     license: CString,
     name: CString,
     functions: Info,
-    lines: Info,
 }
 
 /// Records of `.BTF.ext`.
@@ -104,11 +103,6 @@ impl Code {
                 count: function.func_info.len() as u32,
                 size: function.func_info_rec_size as u32,
             },
-            lines: Info {
-                bytes: function.line_info.line_info_bytes(),
-                count: function.line_info.len() as u32,
-                size: function.line_info_rec_size as u32,
-            },
         }
     }
 
@@ -143,35 +137,30 @@ impl Code {
         // SAFETY: what the fields point to outlives the call.
         let fd = match unsafe { sys::bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) } {
             Ok(fd) => fd,
-            Err(error) => return Err(self.explain(program, attr, &error)),
+            Err(error) => return Err(explain(program, attr, &error)),
         };
         Ok(Loaded { name: program, fd, took: began.elapsed() })
     }
+}
 
-    /// Loads it once more, for the verifier's log.
-    fn explain(&self, program: &'static str, mut attr: bpf_attr, error: &io::Error) -> Refused {
-        /// BPF_LOG_LEVEL1 of include/linux/bpf_verifier.h.
-        const INSTRUCTIONS: u32 = 1;
-        /// Long logs do not fit; the kernel then keeps the end (since 6.4), or the beginning.
-        const LENGTH: usize = 1 << 24;
-        let mut log = vec![0_u8; LENGTH];
-        // SAFETY: all fields of this union are plain numbers.
-        let fields = unsafe { &mut attr.__bindgen_anon_3 };
-        if fields.prog_btf_fd != 0 && self.lines.size != 0 {
-            fields.line_info = self.lines.bytes.as_ptr() as u64;
-            fields.line_info_cnt = self.lines.count;
-            fields.line_info_rec_size = self.lines.size;
-        }
-        fields.log_level = INSTRUCTIONS;
-        fields.log_size = log.len() as u32;
-        fields.log_buf = log.as_mut_ptr() as u64;
-        // SAFETY: what the fields point to outlives the call, and the log is as long as said.
-        let _ = unsafe { sys::bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) };
-        let text = CStr::from_bytes_until_nul(&log).map(CStr::to_string_lossy).unwrap_or_default();
-        let end = last_words(&text);
-        let reason = if end.is_empty() { error.to_string() } else { format!("{error}: {end}") };
-        Refused { program, reason, errno: error.raw_os_error(), loaded: false }
-    }
+/// Loads a program once more, for the verifier's log.
+fn explain(program: &'static str, mut attr: bpf_attr, error: &io::Error) -> Refused {
+    /// BPF_LOG_LEVEL1 of include/linux/bpf_verifier.h.
+    const INSTRUCTIONS: u32 = 1;
+    /// Long logs do not fit; the kernel then keeps the end (since 6.4), or the beginning.
+    const LENGTH: usize = 1 << 24;
+    let mut log = vec![0_u8; LENGTH];
+    // SAFETY: all fields of this union are plain numbers.
+    let fields = unsafe { &mut attr.__bindgen_anon_3 };
+    fields.log_level = INSTRUCTIONS;
+    fields.log_size = log.len() as u32;
+    fields.log_buf = log.as_mut_ptr() as u64;
+    // SAFETY: what the fields point to outlives the call, and the log is as long as said.
+    let _ = unsafe { sys::bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) };
+    let text = CStr::from_bytes_until_nul(&log).map(CStr::to_string_lossy).unwrap_or_default();
+    let end = last_words(&text);
+    let reason = if end.is_empty() { error.to_string() } else { format!("{error}: {end}") };
+    Refused { program, reason, errno: error.raw_os_error(), loaded: false }
 }
 
 /// The last three lines of a verifier's log that give a reason; statistics come after it.

@@ -17,7 +17,7 @@ use crate::kernel::{
     losses::{LossReader, Losses},
     marks::Constants,
     mechanism::{Mechanism, Subject},
-    object::{Object, Settings},
+    object::{Object, Parsed, Settings},
     plan::Plan,
     preemption,
     requests::Requests,
@@ -43,6 +43,7 @@ use std::{os::fd::OwnedFd, path::Path};
 /// The compiled kernel side.
 pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("IOTRACE_BPF_OBJECT"));
 
+const NO_THREAD: &str = "cannot start one more thread";
 /// Entries of a map that a command does not use.
 const UNUSED: u32 = 1;
 /// A ring buffer must at least be a page (the largest page size of arm64 included).
@@ -96,7 +97,8 @@ impl Tracer {
     pub fn start(plan: &Plan) -> Result<(Self, RingBuf<MapData>)> {
         raise_memlock();
         let (mut endings, symbols) = kallsyms::read(plan.stream_block, plan.waits);
-        let btf = Btf::from_sys_fs()?;
+        let (btf, parsed) = background::both(Btf::from_sys_fs, || Parsed::new(OBJECT)).context(NO_THREAD)?;
+        let (btf, parsed) = (btf?, parsed?);
         let layout = kernel_layout(&btf, Path::new(btf::SYS_FS))?;
         let block = BlockFacts::from_btf(&btf);
         // Waits alone need to know every call, and count none.
@@ -148,9 +150,14 @@ impl Tracer {
         if plan.log_level == 0 {
             settings = settings.size("AYA_LOGS", SMALLEST_RING);
         }
-        let mut object = Object::open(OBJECT, settings)?;
-        let endings = endings.get().clone();
-        let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
+        let constants = || {
+            let endings = endings.get().clone();
+            let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
+            let functions = if plan.files.any() { ways::call_functions(plan, &btf, &constants) } else { Ok(Vec::new()) };
+            (constants, functions, endings)
+        };
+        let (constants, object) = background::both(constants, || parsed.open(settings)).context(NO_THREAD)?;
+        let ((constants, functions, endings), mut object) = (constants, object?);
         object.put(&constants);
 
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
@@ -171,7 +178,6 @@ impl Tracer {
         }
         let mut began = Array::<_, u64>::try_from(object.take_map("BEGAN")?)?;
 
-        let functions = if plan.files.any() { ways::call_functions(plan, &btf, &constants) } else { Ok(Vec::new()) };
         let kernel = Kernel { btf: &btf, block: &block, functions: &[], preempted };
         let by_probes = preempted && plan.mechanism != Some(Mechanism::Tracepoint);
         let (mut attached, mut mechanism) = (Attached::default(), Mechanism::Tracepoint);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::{Cmd, cmd};
 
 use super::toolchain::Toolchain;
-use super::wrapper;
+use super::{lines, wrapper};
 use crate::workspace::Workspace;
 
 /// All machines that iotrace runs on are little endian.
@@ -57,9 +57,7 @@ pub(crate) fn object(workspace: &Workspace, toolchain: &Toolchain, linker: &Path
 
     let linked = target.join(TARGET).join("release/iotrace");
     let stripped = target.join("stripped.bpf.o");
-    // DWARF is what BTF was made from, several times its size; no loader reads it.
-    let strip = toolchain.llvm_tool("llvm-strip");
-    cmd!(shell, "{strip} --strip-debug {linked} -o {stripped}").quiet().run().context("strip")?;
+    strip(workspace, toolchain, &linked, &stripped)?;
     let bytes = super::read(&stripped)?;
     verify(&bytes, &places).with_context(|| format!("{}", stripped.display()))?;
 
@@ -69,6 +67,23 @@ pub(crate) fn object(workspace: &Workspace, toolchain: &Toolchain, linker: &Path
         fs::rename(&stripped, &object).with_context(|| format!("write {}", object.display()))?;
     }
     Ok(object)
+}
+
+/// Takes out of the linked object what no loader needs: DWARF, from which BTF was made, several times its size, and the lines of sources.
+fn strip(workspace: &Workspace, toolchain: &Toolchain, linked: &Path, stripped: &Path) -> Result<()> {
+    let shell = &workspace.shell;
+    let objcopy = toolchain.llvm_tool("llvm-objcopy");
+    let extension = stripped.with_extension("btf.ext");
+    cmd!(shell, "{objcopy} --dump-section=.BTF.ext={extension} {linked} /dev/null").quiet().run().context("objcopy")?;
+    let kept = lines::drop_from(&super::read(&extension)?)?;
+    fs::write(&extension, kept).with_context(|| format!("write {}", extension.display()))?;
+    cmd!(
+        shell,
+        "{objcopy} --strip-debug --remove-section=.rel.BTF.ext --update-section=.BTF.ext={extension} {linked} {stripped}"
+    )
+    .quiet()
+    .run()
+    .context("objcopy")
 }
 
 /// Runs a cargo of the kernel side's toolchain, with none of the caller's settings.

@@ -4,6 +4,7 @@
 //! and with; `--check` proves it.
 
 mod build;
+mod lines;
 mod linker;
 mod manifest;
 mod sources;

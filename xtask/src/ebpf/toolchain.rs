@@ -24,7 +24,7 @@ pub(crate) struct Toolchain {
     pub(crate) cargo: PathBuf,
     /// Where rustc keeps its libraries and sources.
     pub(crate) sysroot: PathBuf,
-    /// Where LLVM is installed, for bpf-linker and llvm-strip.
+    /// Where LLVM is installed, for bpf-linker and llvm-objcopy.
     pub(crate) llvm: PathBuf,
     rustc_llvm: String,
 }

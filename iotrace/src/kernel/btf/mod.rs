@@ -7,6 +7,7 @@
 //! Reading is total: any bytes give a value or an error. References between types may form cycles, so every walk has
 //! a limit.
 
+mod bytes;
 mod enumeration;
 mod error;
 mod index;
@@ -24,9 +25,10 @@ mod totality_tests;
 pub use error::BtfError;
 pub use modules::Modules;
 
+use bytes::Bytes;
 use index::NameIndex;
 use section::{Header, TYPE_SIZE, flag, kind, u32_at, vlen};
-use std::{fs, io, ops::Range, sync::OnceLock};
+use std::{io, ops::Range, path::Path, sync::OnceLock};
 
 /// Where Linux has had its BTF since 5.4, and that of its modules since 5.11.
 pub const SYS_FS: &str = "/sys/kernel/btf";
@@ -45,7 +47,7 @@ const DEPTH: usize = 32;
 pub struct Btf<'a> {
     /// The kernel whose module this is: its types and names come before the module's.
     base: Option<&'a Btf<'a>>,
-    data: Vec<u8>,
+    data: Bytes,
     strings: Range<usize>,
     /// Position in `data` by type id, counted from [`Self::first_id`]; the first one has none: `void`, or the base's last.
     starts: Vec<u32>,
@@ -63,11 +65,11 @@ impl<'a> Btf<'a> {
     ///
     /// [`BtfError::Missing`] where the kernel has none, [`BtfError::Read`], or those of [`Btf::parse`].
     pub fn from_sys_fs() -> Result<Self, BtfError> {
-        let data = fs::read(KERNEL).map_err(|error| match error.kind() {
+        let data = Bytes::of_file(Path::new(KERNEL)).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => BtfError::Missing,
             _ => BtfError::Read(error),
         })?;
-        Self::parse(data)
+        Self::after(None, data)
     }
 
     /// Types from the bytes of a little-endian BTF file that stands on its own (not a module's).
@@ -76,7 +78,7 @@ impl<'a> Btf<'a> {
     ///
     /// [`BtfError::Malformed`] unless each record is complete and of a kind whose length is known.
     pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
-        Self::after(None, data)
+        Self::after(None, data.into())
     }
 
     /// Types of a module of the kernel that has the types `base`: its file goes on where the kernel's ends.
@@ -85,10 +87,10 @@ impl<'a> Btf<'a> {
     ///
     /// Those of [`Btf::parse`].
     pub fn of_module(data: Vec<u8>, base: &'a Btf<'a>) -> Result<Self, BtfError> {
-        Self::after(Some(base), data)
+        Self::after(Some(base), data.into())
     }
 
-    fn after(base: Option<&'a Btf<'a>>, data: Vec<u8>) -> Result<Self, BtfError> {
+    fn after(base: Option<&'a Btf<'a>>, data: Bytes) -> Result<Self, BtfError> {
         let header = Header::parse(&data)?;
         let (starts, counts) = header.scan(&data)?;
         Ok(Self {

@@ -12,7 +12,7 @@ use crate::kernel::{
     copyup, functions,
     marks::Constants,
     mechanism::{Mechanism, Place, Subject, entries},
-    object::{Object, Settings},
+    object::{Object, Parsed, Settings},
     preemption,
     program::Refused,
     tracer::OBJECT,
@@ -107,7 +107,8 @@ fn object(constants: &Constants) -> Result<Object, Words> {
     let (calls, _) = calls::table(FileOps::ALL);
     let comm = CommFilter { class: [0; 256], star: 0, accept: 0 };
     let settings = Settings::default().global("CALLS", &calls).global("COMM", &comm).global("AYA_LOG_LEVEL", &0_u8);
-    let mut object = Object::open(OBJECT, settings).map_err(|error| words(error.as_ref()))?;
+    let object = Parsed::new(OBJECT).and_then(|parsed| parsed.open(settings));
+    let mut object = object.map_err(|error| words(error.as_ref()))?;
     object.put(constants);
     Ok(object)
 }

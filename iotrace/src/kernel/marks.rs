@@ -31,6 +31,7 @@ const LOAD_REGISTER: u8 = 0x01;
 const CLASS: u8 = 0x07;
 
 /// What the marks stand for.
+#[derive(Clone)]
 pub struct Constants {
     /// Where members are.
     pub layout: KernelLayout,

@@ -17,6 +17,7 @@ pub mod histograms;
 pub mod kallsyms;
 pub mod layout;
 pub mod link;
+mod linker;
 pub mod log;
 pub mod losses;
 pub mod marks;

@@ -5,6 +5,7 @@
 
 use crate::kernel::{
     calls::Quick,
+    linker::Linker,
     marks::{Constants, put_into_quick, put_turn},
     program::{Code, Kind, Loaded, Refused},
     sys,
@@ -17,11 +18,11 @@ use aya_obj::{
 };
 use std::{
     cmp::Reverse,
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -30,76 +31,62 @@ use std::{
 /// A program, and what it is loaded for.
 pub type Wanted = (&'static str, Kind);
 
-/// Values that the loader gives to the object before it is loaded.
+/// Values of read-only variables, given to the object before it is loaded: their bytes, and whether the object must have them.
 #[derive(Default)]
-pub struct Settings<'a> {
-    /// Bytes of its read-only variables.
-    pub globals: HashMap<&'a str, (&'a [u8], bool)>,
-    /// Entries of maps that shall not have the size written in the object.
-    pub sizes: HashMap<&'a str, u32>,
-}
+pub struct Globals<'a>(HashMap<&'a str, (&'a [u8], bool)>);
 
-impl<'a> Settings<'a> {
-    /// Sets a read-only variable, which the object must have.
-    pub fn global<T: bytemuck::Pod>(mut self, name: &'a str, value: &'a T) -> Self {
-        self.globals.insert(name, (bytemuck::bytes_of(value), true));
-        self
-    }
-
-    /// Sets the number of a map's entries, or of a ring buffer's bytes.
-    pub fn size(mut self, map: &'a str, entries: u32) -> Self {
-        self.sizes.insert(map, entries);
+impl<'a> Globals<'a> {
+    /// Sets a variable, which the object must have.
+    pub fn set<T: bytemuck::Pod>(mut self, name: &'a str, value: &'a T) -> Self {
+        self.0.insert(name, (bytemuck::bytes_of(value), true));
         self
     }
 }
 
-/// An object whose maps exist and whose programs can be loaded.
-pub struct Object {
-    parsed: aya_obj::Object,
-    code: HashMap<String, Code>,
-    maps: HashMap<String, MapData>,
-    /// The maps once more: programs refer to them by these, whoever has taken them.
-    _referred: Vec<OwnedFd>,
+/// Entries of maps, or bytes of a ring buffer, that shall not have the size written in the object.
+pub type Sizes<'a> = HashMap<&'a str, u32>;
+
+/// An object that was read, of which only maps are in the kernel yet.
+pub struct Parsed {
+    object: aya_obj::Object,
+    /// Types of the maps.
     btf: Option<OwnedFd>,
-    /// What was loaded ahead, and not asked for yet.
-    ahead: Mutex<Vec<(Wanted, Result<Loaded, Refused>)>>,
+    maps: HashMap<String, MapData>,
+    /// How programs refer to the maps: their descriptors once more, whoever takes the maps.
+    references: Vec<(String, OwnedFd, aya_obj::Map)>,
 }
-
-/// An object that was read, of which nothing is in the kernel yet.
-pub struct Parsed(aya_obj::Object);
 
 impl Parsed {
     /// Reads an object.
     ///
     /// # Errors
     ///
-    /// When the bytes are no such object.
-    pub fn new(bytes: &[u8]) -> Result<Self> {
-        Ok(Self(aya_obj::Object::parse(bytes).context("the object cannot be read")?))
-    }
-
-    /// Makes the maps. Programs can be loaded once [`Object::put`] has said what their marks stand for.
-    ///
-    /// # Errors
-    ///
-    /// When the object lacks what is set, or the kernel refuses a map.
-    pub fn open(self, settings: Settings<'_>) -> Result<Object> {
-        let mut object = self.0;
-        object.patch_map_data(settings.globals).context("the object lacks a variable")?;
-        let features = aya::features();
-        let btf = match features.btf() {
+    /// When the bytes are no such object, or it lacks a variable.
+    pub fn new(bytes: &[u8], globals: Globals<'_>) -> Result<Self> {
+        let mut object = aya_obj::Object::parse(bytes).context("the object cannot be read")?;
+        object.patch_map_data(globals.0).context("the object lacks a variable")?;
+        let btf = match aya::features().btf() {
             Some(features) => object.fixup_and_sanitize_btf(features).context("the object's types cannot be read")?,
             None => None,
         };
         let btf = btf.map(|btf| load_btf(&btf.to_bytes())).transpose().context("cannot load the object's types")?;
+        Ok(Self { object, btf, maps: HashMap::new(), references: Vec::new() })
+    }
 
-        let mut relocations: Vec<(String, RawFd, aya_obj::Map)> = Vec::new();
-        let (mut maps, mut referred) = (HashMap::new(), Vec::new());
-        for (name, mut description) in object.maps.drain() {
-            if let Some(&entries) = settings.sizes.get(name.as_str()) {
+    /// Makes the maps whose size is known, which is that of the object where `sizes` has none.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a map.
+    pub fn make_maps(&mut self, sizes: &Sizes<'_>, is_known: impl Fn(&str) -> bool) -> Result<()> {
+        let (known, later) = self.object.maps.drain().partition(|(name, _)| is_known(name));
+        self.object.maps = later;
+        let known: HashMap<_, _> = known;
+        for (name, mut description) in known {
+            if let Some(&entries) = sizes.get(name.as_str()) {
                 description.set_max_entries(entries);
             }
-            let map = MapData::create(description.clone(), &name, btf.as_ref().map(AsFd::as_fd))
+            let map = MapData::create(description.clone(), &name, self.btf.as_ref().map(AsFd::as_fd))
                 .with_context(|| format!("cannot make the map {name} of the kernel side"))?;
             let section = description.section_kind();
             if !description.data().is_empty() {
@@ -107,30 +94,40 @@ impl Parsed {
                 fill(&map, description.data(), frozen).with_context(|| format!("cannot fill the map {name}"))?;
             }
             let fd = map.fd().as_fd().try_clone_to_owned().context("one more descriptor of a map")?;
-            relocations.push((name.clone(), fd.as_raw_fd(), description));
-            referred.push(fd);
-            maps.insert(name, map);
+            self.references.push((name.clone(), fd, description));
+            self.maps.insert(name, map);
         }
-        let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
-        let known = relocations.iter().map(|(name, fd, map)| (name.as_str(), *fd, map));
-        object.relocate_maps(known, &sections).context("the object refers to a map that it does not have")?;
-        object.relocate_calls(&sections).context("the object calls a function that it does not have")?;
-        object.sanitize_functions(features);
-        let code = HashMap::new();
-        Ok(Object { parsed: object, code, maps, _referred: referred, btf, ahead: Mutex::default() })
+        Ok(())
+    }
+
+    /// Makes the other maps, and says what the marks in programs stand for: then they can be loaded.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a map, or programs refer to one that there is not.
+    pub fn open(mut self, sizes: &Sizes<'_>, constants: &Constants) -> Result<Object> {
+        self.make_maps(sizes, |_| true)?;
+        let Self { object, btf, maps, references } = self;
+        let linker = Linker::new(object, &references, constants.clone())?;
+        let references = references.into_iter().map(|(_, fd, _)| fd).collect();
+        Ok(Object { linker: Mutex::new(linker), maps, _references: references, btf, ahead: Mutex::default() })
     }
 }
 
+/// An object whose maps exist and whose programs can be loaded.
+pub struct Object {
+    linker: Mutex<Linker>,
+    maps: HashMap<String, MapData>,
+    _references: Vec<OwnedFd>,
+    btf: Option<OwnedFd>,
+    /// What was loaded ahead, and not asked for yet.
+    ahead: Mutex<Vec<(Wanted, Result<Loaded, Refused>)>>,
+}
+
 impl Object {
-    /// Says what the marks in programs stand for, once.
-    pub fn put(&mut self, constants: &Constants) {
-        let object = &mut self.parsed;
-        object.functions.values_mut().for_each(|function| constants.put_into(&mut function.instructions));
-        let code = object.programs.iter().filter_map(|(name, program)| {
-            let function = object.functions.get(&program.function_key())?;
-            Some((name.clone(), Code::new(name, &program.license, function)))
-        });
-        self.code = code.collect();
+    /// The instructions of a program.
+    fn code(&self, program: &'static str) -> Result<Arc<Code>, Refused> {
+        self.linker.lock().unwrap_or_else(PoisonError::into_inner).code(program)
     }
 
     /// Takes a map out of the object.
@@ -165,14 +162,9 @@ impl Object {
         call: Quick,
         array: BorrowedFd<'_>,
     ) -> Result<Loaded, Refused> {
-        let code = self.code.get(program).ok_or_else(|| Refused::absent(program))?;
+        let code = self.code(program)?;
         let put = |instructions: &mut [bpf_insn]| put_into_quick(instructions, call, array.as_raw_fd());
         code.changed(put).load(program, kind, self.btf.as_ref().map(AsFd::as_fd))
-    }
-
-    /// Names of all programs.
-    pub fn programs(&self) -> impl Iterator<Item = &str> {
-        self.code.keys().map(String::as_str)
     }
 
     /// Loads programs side by side, on all processors: the verifier takes most of the time of a start, and does not mind company.
@@ -182,7 +174,7 @@ impl Object {
         let ahead = || self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         wanted.retain(|wanted| !ahead().iter().any(|(known, _)| known == wanted));
         // The longest first: a short one at the end leaves the other processors idle for a shorter time.
-        wanted.sort_by_key(|(program, _)| Reverse(self.code.get(*program).map_or(0, Code::length)));
+        wanted.sort_by_key(|(program, _)| Reverse(self.code(program).map_or(0, |code| code.length())));
         let next = AtomicUsize::new(0);
         let work = || {
             while let Some(&(program, kind)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -214,7 +206,7 @@ impl Object {
     }
 
     fn load_now(&self, program: &'static str, kind: Kind) -> Result<Loaded, Refused> {
-        let code = self.code.get(program).ok_or_else(|| Refused::absent(program))?;
+        let code = self.code(program)?;
         let turn = if let Kind::Again(_, turn) = kind { turn } else { 0 };
         code.changed(|all| put_turn(all, turn)).load(program, kind, self.btf.as_ref().map(AsFd::as_fd))
     }

@@ -50,6 +50,11 @@ impl Refused {
         Self { program, reason: "the object has no such program".into(), errno: None, loaded: false }
     }
 
+    /// The object has not all of it.
+    pub fn incomplete(program: &'static str, error: &dyn std::error::Error) -> Self {
+        Self { program, reason: error.to_string(), errno: None, loaded: false }
+    }
+
     /// The kernel has nothing to attach it to.
     pub fn no_place(program: &'static str, place: &str) -> Self {
         Self { program, reason: format!("this kernel has no {place}"), errno: None, loaded: false }
@@ -91,11 +96,10 @@ pub struct Loaded {
 
 impl Code {
     /// What the object holds for a program.
-    pub fn new(name: &str, license: &CStr, function: &Function) -> Self {
+    pub fn new(name: &str, license: &CStr, function: Function) -> Self {
         // BPF_OBJ_NAME_LEN of include/uapi/linux/bpf.h, with the NUL.
         let short: Vec<u8> = name.bytes().take(15).collect();
         Self {
-            instructions: function.instructions.clone(),
             license: license.to_owned(),
             name: CString::new(short).unwrap_or_default(),
             functions: Info {
@@ -103,6 +107,7 @@ impl Code {
                 count: function.func_info.len() as u32,
                 size: function.func_info_rec_size as u32,
             },
+            instructions: function.instructions,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::kernel::{
     losses::{LossReader, Losses},
     marks::Constants,
     mechanism::{Mechanism, Subject},
-    object::{Object, Parsed, Settings},
+    object::{Globals, Object, Parsed, Sizes},
     plan::Plan,
     preemption,
     requests::Requests,
@@ -30,7 +30,7 @@ use crate::kernel::{
 use anyhow::{Context, Result};
 use aya::{
     Pod,
-    maps::{Array, HashMap, MapData, RingBuf},
+    maps::{self, Array, MapData, RingBuf},
 };
 use iotrace_common::{
     config::{CommFilter, SCRATCHES, SCRATCHES_AGAIN, TURNS},
@@ -38,16 +38,18 @@ use iotrace_common::{
     layout::ABSENT,
 };
 use nix::time::{ClockId, clock_gettime};
-use std::{os::fd::OwnedFd, path::Path};
+use std::{collections::HashMap, os::fd::OwnedFd, path::Path};
 
 /// The compiled kernel side.
 pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("IOTRACE_BPF_OBJECT"));
 
-const NO_THREAD: &str = "cannot start one more thread";
 /// Entries of a map that a command does not use.
 const UNUSED: u32 = 1;
 /// A ring buffer must at least be a page (the largest page size of arm64 included).
 const SMALLEST_RING: u32 = 65536;
+
+/// Maps whose size depends on the kernel's types.
+const SIZED_BY_TYPES: [&str; 2] = ["SENDERS", "SCRATCH"];
 
 /// A running trace. Dropping it detaches everything.
 pub struct Tracer {
@@ -78,7 +80,7 @@ pub struct Tracer {
     pub stopped_ns: Option<u64>,
     /// What the kernel side could not tell.
     losses: LossReader,
-    pids: HashMap<MapData, u32, u8>,
+    pids: maps::HashMap<MapData, u32, u8>,
     /// How this kernel numbers block operations.
     pub block: BlockFacts,
     /// What the ends of bios say; empty unless requests are streamed.
@@ -97,68 +99,41 @@ impl Tracer {
     pub fn start(plan: &Plan) -> Result<(Self, RingBuf<MapData>)> {
         raise_memlock();
         let (mut endings, symbols) = kallsyms::read(plan.stream_block, plan.waits);
-        let (btf, parsed) = background::both(Btf::from_sys_fs, || Parsed::new(OBJECT)).context(NO_THREAD)?;
-        let (btf, parsed) = (btf?, parsed?);
-        let layout = kernel_layout(&btf, Path::new(btf::SYS_FS))?;
-        let block = BlockFacts::from_btf(&btf);
         // Waits alone need to know every call, and count none.
         let called = if plan.waits && !plan.files.any() { FileOps::ALL } else { plan.files };
         let (calls, compat) = calls::table(called);
-        let file_calls = calls::file_calls();
-        let comm = plan.filters.comm.as_deref().copied().unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
-
         let shares = budget::divide(plan, histogram_entries(Path::new("/sys/block")));
-        let mut settings = Settings::default()
-            .global("CALLS", &calls)
-            .global("FILE_CALLS", &file_calls)
-            .global("COMM", &comm)
-            .global("AYA_LOG_LEVEL", &plan.log_level)
-            .size("EVENTS", plan.buffer)
-            .size("FILES", shares.files)
-            .size("PROCESSES", shares.processes)
-            .size("SUMS", shares.rows)
-            .size("SUM_INDEX", shares.rows)
-            .size("FREE_SUMS", shares.rows)
-            .size("WRITE_SIZES", shares.rows)
-            .size("DIRTY_PAGES", shares.dirty_pages)
-            .size("DIRTY_FILES", shares.dirty_files)
-            .size("HISTOGRAMS", shares.histograms)
-            .size("EXTREMES", shares.histograms);
-        for (map, used) in [
-            ("THREADS", plan.files.any()),
-            ("PLACE_OWNERS", plan.files.any()),
-            ("PENDING", plan.files.any()),
-            ("ADDING", plan.counts_mappings()),
-            ("RECENT", plan.sum),
-            ("ERRNOS", plan.errnos),
-            ("WRITE_SIZES", plan.write_sizes),
-            ("REQUESTS", plan.block()),
-            ("CHARGES", plan.stream_block),
-            ("FLUSHERS", plan.stream_block),
-            ("SENDERS", plan.stream_block && layout.mapped_whole != ABSENT),
-            ("COPY_UPS", plan.copy_ups),
-            ("WAITING", plan.waits),
-            ("WAITS", plan.waits),
-            ("STACKS", plan.waits),
-        ] {
-            if !used {
-                settings = settings.size(map, UNUSED);
-            }
-        }
-        let preempted = preemption::of_tracepoints(&btf, Path::new("/"));
-        settings = settings.size("SCRATCH", SCRATCHES + if preempted { (TURNS - 1) * SCRATCHES_AGAIN } else { 0 });
-        if plan.log_level == 0 {
-            settings = settings.size("AYA_LOGS", SMALLEST_RING);
-        }
-        let constants = || {
+        let mut sizes = sizes(plan, &shares);
+        let types = || {
+            let btf = Btf::from_sys_fs()?;
+            let layout = kernel_layout(&btf, Path::new(btf::SYS_FS))?;
+            let block = BlockFacts::from_btf(&btf);
             let endings = endings.get().clone();
             let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
-            let functions = if plan.files.any() { ways::call_functions(plan, &btf, &constants) } else { Ok(Vec::new()) };
-            (constants, functions, endings)
+            let functions = ways::call_functions(plan, &btf, &constants);
+            let preempted = preemption::of_tracepoints(&btf, Path::new("/"));
+            anyhow::Ok((btf, block, constants, functions, preempted, endings))
         };
-        let (constants, object) = background::both(constants, || parsed.open(settings)).context(NO_THREAD)?;
-        let ((constants, functions, endings), mut object) = (constants, object?);
-        object.put(&constants);
+        let maps = || {
+            let comm = plan.filters.comm.as_deref().copied();
+            let comm = comm.unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
+            let file_calls = calls::file_calls();
+            let globals = Globals::default()
+                .set("CALLS", &calls)
+                .set("FILE_CALLS", &file_calls)
+                .set("COMM", &comm)
+                .set("AYA_LOG_LEVEL", &plan.log_level);
+            let mut parsed = Parsed::new(OBJECT, globals)?;
+            parsed.make_maps(&sizes, |map| !SIZED_BY_TYPES.contains(&map))?;
+            anyhow::Ok(parsed)
+        };
+        let (types, parsed) = background::both(types, maps).context("cannot start one more thread")?;
+        let (btf, block, constants, functions, preempted, endings) = types?;
+        if !plan.stream_block || constants.layout.mapped_whole == ABSENT {
+            sizes.insert("SENDERS", UNUSED);
+        }
+        sizes.insert("SCRATCH", SCRATCHES + if preempted { (TURNS - 1) * SCRATCHES_AGAIN } else { 0 });
+        let mut object = parsed?.open(&sizes, &constants)?;
 
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
         let sums = if plan.sum { Some(Sums::new(&mut object, &shares)?) } else { None };
@@ -172,7 +147,7 @@ impl Tracer {
         fill(&mut object, "TIDS", plan.filters.tids.as_deref())?;
         fill(&mut object, "UIDS", plan.filters.uids.as_deref())?;
         fill(&mut object, "DISKS", plan.filters.disks.as_deref())?;
-        let mut pids = HashMap::try_from(object.take_map("PIDS")?)?;
+        let mut pids = maps::HashMap::try_from(object.take_map("PIDS")?)?;
         for pid in plan.filters.pids.iter().flatten() {
             pids.insert(pid, 1, 0).context("giving the process ids to the kernel side")?;
         }
@@ -215,7 +190,7 @@ impl Tracer {
                 new
             } else {
                 let new = match subject {
-                    Subject::CopyUps => copyup::attach(&object, plan.mechanism, &layout, &kernel),
+                    Subject::CopyUps => copyup::attach(&object, plan.mechanism, &constants.layout, &kernel),
                     _ => ways::other(&object, subject, by_probes, &kernel).map_err(Into::into),
                 };
                 let new = new.with_context(|| format!("cannot trace {subject}"));
@@ -308,6 +283,44 @@ impl Drop for Tracer {
     }
 }
 
+/// The sizes of the maps, but for [`SIZED_BY_TYPES`].
+fn sizes(plan: &Plan, shares: &Shares) -> Sizes<'static> {
+    let mut sizes = HashMap::from([
+        ("EVENTS", plan.buffer),
+        ("FILES", shares.files),
+        ("PROCESSES", shares.processes),
+        ("SUMS", shares.rows),
+        ("SUM_INDEX", shares.rows),
+        ("FREE_SUMS", shares.rows),
+        ("WRITE_SIZES", shares.rows),
+        ("DIRTY_PAGES", shares.dirty_pages),
+        ("DIRTY_FILES", shares.dirty_files),
+        ("HISTOGRAMS", shares.histograms),
+        ("EXTREMES", shares.histograms),
+    ]);
+    let used = [
+        ("THREADS", plan.files.any()),
+        ("PLACE_OWNERS", plan.files.any()),
+        ("PENDING", plan.files.any()),
+        ("ADDING", plan.counts_mappings()),
+        ("RECENT", plan.sum),
+        ("ERRNOS", plan.errnos),
+        ("WRITE_SIZES", plan.write_sizes),
+        ("REQUESTS", plan.block()),
+        ("CHARGES", plan.stream_block),
+        ("FLUSHERS", plan.stream_block),
+        ("COPY_UPS", plan.copy_ups),
+        ("WAITING", plan.waits),
+        ("WAITS", plan.waits),
+        ("STACKS", plan.waits),
+    ];
+    sizes.extend(used.into_iter().filter(|(_, used)| !used).map(|(map, _)| (map, UNUSED)));
+    if plan.log_level == 0 {
+        sizes.insert("AYA_LOGS", SMALLEST_RING);
+    }
+    sizes
+}
+
 /// Now, nanoseconds of CLOCK_MONOTONIC.
 pub fn monotonic_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
@@ -324,7 +337,7 @@ fn histogram_entries(disks: &Path) -> u32 {
 /// Puts the members of a filter into its map.
 fn fill<K: Pod>(object: &mut Object, name: &str, members: Option<&[K]>) -> Result<()> {
     let Some(members) = members else { return Ok(()) };
-    let mut map = HashMap::<_, K, u8>::try_from(object.take_map(name)?)?;
+    let mut map = maps::HashMap::<_, K, u8>::try_from(object.take_map(name)?)?;
     for member in members {
         map.insert(member, 1, 0).with_context(|| format!("filling the filter {name}"))?;
     }

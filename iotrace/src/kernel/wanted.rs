@@ -6,7 +6,7 @@ use crate::kernel::{
     link,
     mechanism::{self, Entry, Mechanism, Place, Subject, When, entries},
     object::Wanted,
-    program::{self, Kind},
+    program::Kind,
 };
 
 /// Whether an entry is used on this kernel.
@@ -40,11 +40,7 @@ pub fn programs(subject: Subject, mechanism: Mechanism, kernel: &Kernel<'_>) -> 
             probe.into_iter().chain(behind).collect()
         }
         (_, Mechanism::Kprobe) => probe_kind().map(|kind| (entry.program, kind)).into_iter().collect(),
-        _ => {
-            let bodies = bodies(entry, kernel).into_iter().map(|body| (body.program, body.kind));
-            // Some kernels refuse all trampolines, whatever is in them.
-            bodies.take_while(|(_, kind)| program::load_nothing(*kind).is_ok()).collect::<Vec<_>>()
-        }
+        _ => bodies(entry, kernel).into_iter().map(|body| (body.program, body.kind)).collect::<Vec<_>>(),
     };
     used.flat_map(of_entry).collect()
 }

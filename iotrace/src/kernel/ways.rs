@@ -10,7 +10,7 @@ use crate::kernel::{
     object::{Object, Wanted},
     plan::Plan,
     preemption,
-    program::Refused,
+    program::{self, Kind, Refused},
     wanted,
 };
 use anyhow::{Result, bail};
@@ -19,8 +19,11 @@ use std::path::Path;
 /// The functions of system calls, in the ways there are, or a call that has none.
 pub(super) type CallFunctions<'a> = Result<Vec<Vec<Function>>, &'a str>;
 
-/// The functions of the system calls that count.
+/// The functions of the system calls that count; of none, where there are none.
 pub(super) fn call_functions<'a>(plan: &Plan, btf: &Btf<'_>, constants: &Constants) -> CallFunctions<'a> {
+    if !plan.files.any() {
+        return Ok(Vec::new());
+    }
     let (native, compat) = calls::traced(plan.files);
     let mut ways = functions::of_calls(btf, &native, &compat, |call| !plan.no_latency || calls::must_begin(call))?;
     // See `quick.rs` of the kernel side.
@@ -50,13 +53,21 @@ impl<'a> Ways<'a> {
                 ways.unfit.push(format!("{mechanism}: {reason}"));
                 continue;
             }
+            let functions_of_calls = functions.as_deref().unwrap_or_default();
+            let any = functions_of_calls.iter().flatten().next();
+            // Some kernels refuse all trampolines, whatever is in them.
+            if let (Mechanism::Fentry, Some(function)) = (mechanism, any)
+                && let Err(error) = program::load_nothing(Kind::Fexit(function.id))
+            {
+                ways.unfit.push(format!("{mechanism}: {error}"));
+                continue;
+            }
             if mechanism == Mechanism::Kprobe && wanted::probe_kind().is_none() {
                 // Otherwise that would show only when a program for all ends of calls is loaded, which takes long.
                 ways.unfit.push(format!("{mechanism}: this kernel has no kprobes"));
                 continue;
             }
-            let choices = functions.as_deref().unwrap_or_default();
-            let choices = if mechanism == Mechanism::Tracepoint { &[] } else { choices };
+            let choices = if mechanism == Mechanism::Tracepoint { &[] } else { functions_of_calls };
             let all = choices.iter().map(Vec::as_slice).chain(choices.is_empty().then_some(&[] as &[Function]));
             ways.fit.extend(all.map(|functions| (mechanism, functions)));
         }

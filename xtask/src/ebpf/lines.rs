@@ -19,7 +19,8 @@ const HEADER_LENGTH: usize = 4;
 /// `.BTF.ext` with its records of functions alone.
 pub(super) fn drop_from(section: &[u8]) -> Result<Vec<u8>> {
     let word = |at: usize| -> Result<usize> {
-        let bytes = section.get(at..).and_then(|rest| rest.first_chunk()).context("the header of .BTF.ext is cut off")?;
+        let bytes =
+            section.get(at..).and_then(|rest| rest.first_chunk()).context("the header of .BTF.ext is cut off")?;
         Ok(u32::from_le_bytes(*bytes) as usize)
     };
     ensure!(word(RELOCATIONS_LENGTH)? == 0, "relocations by the kernel's types in .BTF.ext: iotrace has its own way");

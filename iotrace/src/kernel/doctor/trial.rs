@@ -12,7 +12,7 @@ use crate::kernel::{
     copyup, functions,
     marks::Constants,
     mechanism::{Mechanism, Place, Subject, entries},
-    object::{Object, Parsed, Settings},
+    object::{Globals, Object, Parsed, Sizes},
     preemption,
     program::Refused,
     tracer::OBJECT,
@@ -106,11 +106,9 @@ fn constants(known: Option<&KnownTypes>) -> Constants {
 fn object(constants: &Constants) -> Result<Object, Words> {
     let (calls, _) = calls::table(FileOps::ALL);
     let comm = CommFilter { class: [0; 256], star: 0, accept: 0 };
-    let settings = Settings::default().global("CALLS", &calls).global("COMM", &comm).global("AYA_LOG_LEVEL", &0_u8);
-    let object = Parsed::new(OBJECT).and_then(|parsed| parsed.open(settings));
-    let mut object = object.map_err(|error| words(error.as_ref()))?;
-    object.put(constants);
-    Ok(object)
+    let globals = Globals::default().set("CALLS", &calls).set("COMM", &comm).set("AYA_LOG_LEVEL", &0_u8);
+    let object = Parsed::new(OBJECT, globals).and_then(|parsed| parsed.open(&Sizes::new(), constants));
+    object.map_err(|error| words(error.as_ref()))
 }
 
 fn trial(

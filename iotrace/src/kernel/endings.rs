@@ -1,5 +1,6 @@
 //! The kernel's functions that are called when a bio is done: they say what kind of I/O it was.
 
+use crate::kernel::{addresses, btf::Btf};
 use std::collections::HashMap;
 
 /// What a bio was for, by the function at its end.
@@ -52,13 +53,29 @@ const NAMES: &[(&str, Ending)] = &[
     ("submit_bio_wait_endio", Ending::Waited),
 ];
 
+/// The module in which a name of device-mapper's is meant: dm-clone has a function of the same name, which is called by that one and is at
+/// the end of no bio.
+const MAPPED: &str = "dm_mod:clone_endio";
+
 /// Addresses of these functions in the running kernel. Empty where the kernel does not tell addresses (`kptr_restrict`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endings(HashMap<u64, Ending>);
 
 impl Endings {
-    /// Lines of `/proc/kallsyms`: `address type name`, and a tab and a module behind it. dm-clone has a function of the name that the one of device-mapper
-    /// has, which is called by that one and is at the end of no bio.
+    /// Asks the kernel; `None` where it does not answer, or not soon.
+    pub fn ask(btf: &Btf<'_>) -> Option<Self> {
+        let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).chain([MAPPED]).collect();
+        let found = addresses::of(btf, &names)?;
+        let endings = NAMES.iter().map(|(_, ending)| *ending).chain([Ending::Mapped]);
+        let mut known: Vec<(u64, Ending)> =
+            found.into_iter().zip(endings).filter(|(address, _)| *address != 0).collect();
+        if let Some((address, Ending::Mapped)) = known.last().copied() {
+            known.retain(|(other, ending)| *ending != Ending::Mapped || *other == address);
+        }
+        Some(Self(known.into_iter().collect()))
+    }
+
+    /// Lines of `/proc/kallsyms`: `address type name`, and a tab and a module behind it.
     #[must_use]
     pub fn parse(symbols: &[u8]) -> Self {
         let names: HashMap<&[u8], Ending> = NAMES.iter().map(|(name, ending)| (name.as_bytes(), *ending)).collect();

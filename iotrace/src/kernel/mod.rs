@@ -1,6 +1,7 @@
 //! The running kernel: structure layout, mechanisms, maps.
 
 pub mod access;
+pub mod addresses;
 pub mod attach;
 pub mod background;
 pub mod block;

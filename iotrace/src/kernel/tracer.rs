@@ -98,7 +98,6 @@ impl Tracer {
     /// When capabilities are missing, the kernel has no BTF or lacks a structure member, or refuses a program.
     pub fn start(plan: &Plan) -> Result<(Self, RingBuf<MapData>)> {
         raise_memlock();
-        let (mut endings, symbols) = kallsyms::read(plan.stream_block, plan.waits);
         // Waits alone need to know every call, and count none.
         let called = if plan.waits && !plan.files.any() { FileOps::ALL } else { plan.files };
         let (calls, compat) = calls::table(called);
@@ -108,11 +107,13 @@ impl Tracer {
             let btf = Btf::from_sys_fs()?;
             let layout = kernel_layout(&btf, Path::new(btf::SYS_FS))?;
             let block = BlockFacts::from_btf(&btf);
-            let endings = endings.get().clone();
+            let asked = plan.stream_block.then(|| Endings::ask(&btf));
+            let (mut read, symbols) = kallsyms::read(asked == Some(None), plan.waits);
+            let endings = asked.flatten().unwrap_or_else(|| read.get().clone());
             let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
             let functions = ways::call_functions(plan, &btf, &constants);
             let preempted = preemption::of_tracepoints(&btf, Path::new("/"));
-            anyhow::Ok((btf, block, constants, functions, preempted, endings))
+            anyhow::Ok((btf, block, constants, functions, preempted, endings, symbols))
         };
         let maps = || {
             let comm = plan.filters.comm.as_deref().copied();
@@ -128,7 +129,7 @@ impl Tracer {
             anyhow::Ok(parsed)
         };
         let (types, parsed) = background::both(types, maps).context("cannot start one more thread")?;
-        let (btf, block, constants, functions, preempted, endings) = types?;
+        let (btf, block, constants, functions, preempted, endings, symbols) = types?;
         if !plan.stream_block || constants.layout.mapped_whole == ABSENT {
             sizes.insert("SENDERS", UNUSED);
         }

@@ -1,6 +1,6 @@
 //! The kernel's functions that are called when a bio is done: they say what kind of I/O it was.
 
-use crate::kernel::{addresses, btf::Btf};
+use crate::kernel::{addresses, btf::Btf, kallsyms::Coming};
 use std::collections::HashMap;
 
 /// What a bio was for, by the function at its end.
@@ -62,8 +62,12 @@ const MAPPED: &str = "dm_mod:clone_endio";
 pub struct Endings(HashMap<u64, Ending>);
 
 impl Endings {
-    /// Asks the kernel; `None` where it does not answer, or not soon.
-    pub fn ask(btf: &Btf<'_>) -> Option<Self> {
+    /// Asks the kernel; where it does not answer, or not soon, reads all its symbols.
+    pub fn find(btf: &Btf<'_>) -> Self {
+        Self::ask(btf).unwrap_or_else(|| Coming::read(Self::parse).get().clone())
+    }
+
+    fn ask(btf: &Btf<'_>) -> Option<Self> {
         let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).chain([MAPPED]).collect();
         let found = addresses::of(btf, &names)?;
         let endings = NAMES.iter().map(|(_, ending)| *ending).chain([Ending::Mapped]);

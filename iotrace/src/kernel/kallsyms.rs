@@ -1,7 +1,7 @@
 //! `/proc/kallsyms`, read by a thread of its own: a kernel has some 200,000 symbols, and writes them out for longer than it looks at a
 //! program.
 
-use crate::kernel::{access, endings::Endings, symbols::Symbols};
+use crate::kernel::access;
 use std::{
     fs::File,
     io::Read,
@@ -16,7 +16,19 @@ pub struct Coming<T> {
     found: T,
 }
 
-impl<T> Coming<T> {
+impl<T: Send + 'static> Coming<T> {
+    /// What is made of all lines, or of none where they cannot be read. Where there cannot be one thread more, nothing comes.
+    pub fn read(parse: impl FnOnce(&[u8]) -> T + Send + 'static) -> Self
+    where
+        T: Default,
+    {
+        let (tell, told) = sync_channel(1);
+        // Who does not want it any more does not listen.
+        let look = move || drop(tell.send(parse(&text())));
+        let thread = thread::Builder::new().name("iotrace-symbols".into()).spawn(look);
+        Self { from: thread.is_ok().then_some(told), found: T::default() }
+    }
+
     /// Waits until it is there.
     pub fn get(&mut self) -> &T {
         if let Some(found) = self.from.take().and_then(|from| from.recv().ok()) {
@@ -24,31 +36,6 @@ impl<T> Coming<T> {
         }
         &self.found
     }
-}
-
-/// Looks for what is wanted; what is not, or cannot be read, stays empty.
-pub fn read(endings: bool, symbols: bool) -> (Coming<Endings>, Coming<Symbols>) {
-    let (mut of_bios, mut of_stacks) = (Coming::default(), Coming::default());
-    if !endings && !symbols {
-        return (of_bios, of_stacks);
-    }
-    let (tell_endings, told_endings) = sync_channel(1);
-    let (tell_symbols, told_symbols) = sync_channel(1);
-    let look = move || {
-        let text = text();
-        // Who does not want it any more does not listen.
-        if endings {
-            let _ = tell_endings.send(Endings::parse(&text));
-        }
-        if symbols {
-            let _ = tell_symbols.send(Symbols::parse(&text));
-        }
-    };
-    if thread::Builder::new().name("iotrace-symbols".into()).spawn(look).is_ok() {
-        of_bios.from = Some(told_endings);
-        of_stacks.from = Some(told_symbols);
-    }
-    (of_bios, of_stacks)
 }
 
 fn text() -> Vec<u8> {
@@ -66,10 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_wanted_is_empty_at_once() {
-        let (mut endings, mut symbols) = read(false, false);
-        assert_eq!(endings.get(), &Endings::default());
-        assert!(symbols.get().is_empty());
+    fn what_is_not_read_is_empty_at_once() {
+        assert_eq!(*Coming::<u64>::default().get(), 0);
+    }
+
+    #[test]
+    fn all_lines_come() {
+        assert_ne!(*Coming::read(<[u8]>::len).get(), 0);
     }
 
     #[test]

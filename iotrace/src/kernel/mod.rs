@@ -27,6 +27,7 @@ pub mod object;
 pub mod plan;
 pub mod preemption;
 pub mod program;
+mod prune;
 pub mod reasons;
 pub mod requests;
 pub mod sums;

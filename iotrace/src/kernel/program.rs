@@ -1,9 +1,9 @@
 //! Programs: loaded, as often as there are places for them, and why one could not be.
 
-use crate::kernel::sys;
+use crate::kernel::{prune::prune, sys};
 use aya_obj::{
     Function,
-    generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type},
+    generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_func_info, bpf_insn, bpf_prog_info, bpf_prog_type},
 };
 use std::{
     ffi::{CStr, CString},
@@ -72,15 +72,8 @@ pub struct Code {
     instructions: Vec<bpf_insn>,
     license: CString,
     name: CString,
-    functions: Info,
-}
-
-/// Records of `.BTF.ext`.
-#[derive(Clone)]
-struct Info {
-    bytes: Vec<u8>,
-    count: u32,
-    size: u32,
+    /// Where its functions begin, and their types.
+    functions: Vec<bpf_func_info>,
 }
 
 /// A loaded program.
@@ -102,11 +95,7 @@ impl Code {
         Self {
             license: license.to_owned(),
             name: CString::new(short).unwrap_or_default(),
-            functions: Info {
-                bytes: function.func_info.func_info_bytes(),
-                count: function.func_info.len() as u32,
-                size: function.func_info_rec_size as u32,
-            },
+            functions: function.func_info.func_info,
             instructions: function.instructions,
         }
     }
@@ -116,10 +105,11 @@ impl Code {
         self.instructions.len()
     }
 
-    /// The same with other instructions in the places of some.
+    /// The same with other instructions in the places of some, and without those that are then never reached.
     pub fn changed(&self, change: impl FnOnce(&mut [bpf_insn])) -> Self {
         let mut changed = self.clone();
         change(&mut changed.instructions);
+        prune(&mut changed.instructions, &mut changed.functions);
         changed
     }
 
@@ -133,11 +123,11 @@ impl Code {
         let mut attr = attributes(kind, &self.instructions, &self.license, &self.name);
         // SAFETY: all fields of this union are plain numbers.
         let fields = unsafe { &mut attr.__bindgen_anon_3 };
-        if let Some(btf) = btf.filter(|_| self.functions.size != 0) {
+        if let Some(btf) = btf.filter(|_| !self.functions.is_empty()) {
             fields.prog_btf_fd = btf.as_raw_fd() as u32;
-            fields.func_info = self.functions.bytes.as_ptr() as u64;
-            fields.func_info_cnt = self.functions.count;
-            fields.func_info_rec_size = self.functions.size;
+            fields.func_info = self.functions.as_ptr() as u64;
+            fields.func_info_cnt = self.functions.len() as u32;
+            fields.func_info_rec_size = size_of::<bpf_func_info>() as u32;
         }
         // SAFETY: what the fields point to outlives the call.
         let fd = match unsafe { sys::bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) } {

@@ -11,7 +11,7 @@ use crate::kernel::{
     endings::Endings,
     errnos::Errnos,
     histograms::Histograms,
-    kallsyms,
+    kallsyms::Coming,
     layout::kernel_layout,
     log::KernelLog,
     losses::{LossReader, Losses},
@@ -22,6 +22,7 @@ use crate::kernel::{
     preemption,
     requests::Requests,
     sums::Sums,
+    symbols::Symbols,
     waits::Waits,
     wanted,
     ways::{self, Ways},
@@ -107,13 +108,11 @@ impl Tracer {
             let btf = Btf::from_sys_fs()?;
             let layout = kernel_layout(&btf, Path::new(btf::SYS_FS))?;
             let block = BlockFacts::from_btf(&btf);
-            let asked = plan.stream_block.then(|| Endings::ask(&btf));
-            let (mut read, symbols) = kallsyms::read(asked == Some(None), plan.waits);
-            let endings = asked.flatten().unwrap_or_else(|| read.get().clone());
+            let endings = if plan.stream_block { Endings::find(&btf) } else { Endings::default() };
             let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
             let functions = ways::call_functions(plan, &btf, &constants);
             let preempted = preemption::of_tracepoints(&btf, Path::new("/"));
-            anyhow::Ok((btf, block, constants, functions, preempted, endings, symbols))
+            anyhow::Ok((btf, block, constants, functions, preempted, endings))
         };
         let maps = || {
             let comm = plan.filters.comm.as_deref().copied();
@@ -129,7 +128,7 @@ impl Tracer {
             anyhow::Ok(parsed)
         };
         let (types, parsed) = background::both(types, maps).context("cannot start one more thread")?;
-        let (btf, block, constants, functions, preempted, endings, symbols) = types?;
+        let (btf, block, constants, functions, preempted, endings) = types?;
         if !plan.stream_block || constants.layout.mapped_whole == ABSENT {
             sizes.insert("SENDERS", UNUSED);
         }
@@ -142,7 +141,7 @@ impl Tracer {
         let write_sizes = if plan.write_sizes { Some(SizesOfWrites::new(&mut object)?) } else { None };
         let requests = if plan.block() { Some(Requests::new(&mut object, plan.filters.disks.clone())?) } else { None };
         let histograms = if plan.histogram.is_some() { Some(Histograms::new(&mut object)?) } else { None };
-        let mut waits = if plan.waits { Some(Waits::new(&mut object, symbols)?) } else { None };
+        let mut waits = if plan.waits { Some(Waits::new(&mut object)?) } else { None };
         let losses = LossReader::new(&mut object)?;
         fill(&mut object, "IGNORED", Some(&plan.filters.ignored))?;
         fill(&mut object, "TIDS", plan.filters.tids.as_deref())?;
@@ -215,6 +214,8 @@ impl Tracer {
         began.set(0, began_ns, 0).context("telling the kernel side that tracing began")?;
         if let Some(waits) = &mut waits {
             waits.began_ns = began_ns;
+            // It takes long, and nobody needs it before the first stack is shown.
+            waits.symbols = Coming::read(Symbols::parse);
         }
         let tracer = Self {
             attached,

@@ -51,7 +51,8 @@ pub struct Waits {
     waiting: BpfMap<MapData, u32, WaitState>,
     sums: BpfMap<MapData, WaitKey, WaitSum>,
     stacks: BpfMap<MapData, u64, Stack>,
-    symbols: Coming<Symbols>,
+    /// The kernel's functions.
+    pub symbols: Coming<Symbols>,
     verdicts: HashMap<u64, Verdict>,
     /// Waits that had begun before tracing did, by [`WaitKey::stack`] less one.
     earlier: Vec<Verdict>,
@@ -64,18 +65,18 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// Takes the maps out of the object. `symbols`: the kernel's functions.
+    /// Takes the maps out of the object.
     ///
     /// # Errors
     ///
     /// When the object lacks one.
-    pub fn new(object: &mut Object, symbols: Coming<Symbols>) -> Result<Self> {
+    pub fn new(object: &mut Object) -> Result<Self> {
         let mut take = |name| object.take_map(name);
         Ok(Self {
             waiting: BpfMap::try_from(take("WAITING")?)?,
             sums: BpfMap::try_from(take("WAITS")?)?,
             stacks: BpfMap::try_from(take("STACKS")?)?,
-            symbols,
+            symbols: Coming::default(),
             verdicts: HashMap::new(),
             earlier: Vec::new(),
             files: Vec::new(),

@@ -13,7 +13,7 @@ use crate::{
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use iotrace_common::{
-    call::{self, CallSpec, CallTable, NONE, TABLE_LEN},
+    call::{self, CallSpec, NONE, TABLE_LEN},
     io::UNKNOWN,
     loss,
     thread::{COMPAT_NUMBER, READ_SIDE, Thread, WRITE_SIDE},
@@ -23,8 +23,8 @@ use iotrace_common::{
 const MS_SYNC: u64 = 4;
 /// TIF_32BIT of arch/arm64/include/asm/thread_info.h.
 const TIF_32BIT: u64 = 1 << 22;
-/// TS_COMPAT of arch/x86/include/asm/thread_info.h: the call came through the 32-bit entry.
-const TS_COMPAT: u32 = 2;
+/// TS_COMPAT of arch/x86/include/asm/thread_info.h, as a bit's number: the call came through the 32-bit entry.
+const TS_COMPAT_BIT: u32 = 1;
 
 /// A call's description in the table.
 #[derive(Clone, Copy)]
@@ -56,26 +56,20 @@ fn is_foreign() -> bool {
         && read::<u64>(current(), offset!(task_info_flags)) & TIF_32BIT != 0
 }
 
-/// How to read the call with this number, and whether it is a 32-bit one; `None` when it does not count.
+/// The description of a call, and whether it is a 32-bit one (1) or not (0); `None` when it does not count.
+///
+/// A number, and one place for both tables: with a condition, the verifier would go through all that follows for each of them.
 #[inline(always)]
-pub fn spec(number: i64) -> Option<(Spec, bool)> {
+pub fn spec(number: i64) -> Option<(Spec, u32)> {
     if number as u64 >= TABLE_LEN as u64 {
         return None;
     }
-    let table = (&raw const CALLS).cast::<CallTable>();
-    // SAFETY: CALLS is a static of that type and the number is below its length.
-    let (native, compat) = unsafe {
-        (
-            Spec((&raw const (*table).native).cast::<CallSpec>().add(number as usize)),
-            Spec((&raw const (*table).compat).cast::<CallSpec>().add(number as usize)),
-        )
-    };
+    let (native, compat) = (Spec::row(number as u32, 0), Spec::row(number as u32, 1));
     let counts = member!(native.call) != 0;
     if !(enabled!(COMPAT) && present!(task_status)) {
-        return (counts && !is_foreign()).then_some((native, false));
+        return (counts && !is_foreign()).then_some((native, 0));
     }
-    let counts_compat = member!(compat.call) != 0;
-    if !counts && !counts_compat {
+    if !counts && member!(compat.call) == 0 {
         return None;
     }
     let status: u32 = if enabled!(TASK_BTF) {
@@ -84,27 +78,32 @@ pub fn spec(number: i64) -> Option<(Spec, bool)> {
     } else {
         read(current(), offset!(task_status))
     };
-    if status & TS_COMPAT != 0 { counts_compat.then_some((compat, true)) } else { counts.then_some((native, false)) }
+    let is_compat = status >> TS_COMPAT_BIT & 1;
+    let spec = Spec::row(number as u32, is_compat);
+    (member!(spec.call) != 0).then_some((spec, is_compat))
 }
 
 impl Spec {
+    /// Of a number below [`TABLE_LEN`].
+    #[inline(always)]
+    fn row(number: u32, is_compat: u32) -> Self {
+        let row = number as usize + is_compat as usize * TABLE_LEN;
+        // SAFETY: CALLS is a static of that type: one table stands behind the other.
+        Self(unsafe { (&raw const CALLS).cast::<CallSpec>().add(row) })
+    }
+
     /// The description of a call that has begun: `Thread::number`.
     #[inline(always)]
     pub fn of(number: u32) -> Option<Self> {
-        let index = (number & !COMPAT_NUMBER) as usize;
-        if index >= TABLE_LEN {
-            return None;
-        }
-        let table = (&raw const CALLS).cast::<CallTable>();
-        // SAFETY: as in `spec`.
-        Some(Self(unsafe {
-            if number & COMPAT_NUMBER != 0 {
-                (&raw const (*table).compat).cast::<CallSpec>().add(index)
-            } else {
-                (&raw const (*table).native).cast::<CallSpec>().add(index)
-            }
-        }))
+        let index = number & !COMPAT_NUMBER;
+        (index < TABLE_LEN as u32).then_some(Self::row(index, number >> COMPAT_NUMBER.trailing_zeros()))
     }
+}
+
+/// `Thread::number`.
+#[inline(always)]
+pub fn number_of(number: i64, is_compat: u32) -> u32 {
+    number as u32 | is_compat << COMPAT_NUMBER.trailing_zeros()
 }
 
 /// An argument of the call in flight; 0 when the call has none such.
@@ -134,7 +133,7 @@ pub fn enter<const FIND: bool, const TYPED: bool>(regs: Registers<TYPED>, number
     }
     let thread = begin::<FIND, TYPED, false>(pid_tgid, regs, spec, compat)?;
     thread.call = member!(spec.call) as u32;
-    thread.number = number as u32 | if compat { COMPAT_NUMBER } else { 0 };
+    thread.number = number_of(number, compat);
     thread.begin_ns = now();
     Some(())
 }
@@ -147,7 +146,7 @@ fn begin<const FIND: bool, const TYPED: bool, const WHOLE: bool>(
     pid_tgid: u64,
     regs: Registers<TYPED>,
     spec: Spec,
-    compat: bool,
+    compat: u32,
 ) -> Option<&'static mut Thread> {
     let thread = task::thread(pid_tgid, SCRATCH_ENTER)?;
     // SAFETY: the map returned a valid pointer, and only this thread writes there.
@@ -257,7 +256,7 @@ fn begun(pid_tgid: u64, spec: Spec) -> Option<&'static mut Thread> {
 
 /// A call that is looked at when it ends.
 #[inline(always)]
-fn whole(pid_tgid: u64, regs: Registers<true>, number: i64, spec: Spec, compat: bool) -> Option<&'static mut Thread> {
+fn whole(pid_tgid: u64, regs: Registers<true>, number: i64, spec: Spec, compat: u32) -> Option<&'static mut Thread> {
     if !filter::thread_wanted(pid_tgid) {
         return None;
     }
@@ -266,7 +265,7 @@ fn whole(pid_tgid: u64, regs: Registers<true>, number: i64, spec: Spec, compat: 
     if action == call::OPEN || action == call::TRUNCATE_NAMED || call::is_naming(action) {
         // Its record has a time and a number.
         thread.begin_ns = now();
-        thread.number = number as u32 | if compat { COMPAT_NUMBER } else { 0 };
+        thread.number = number_of(number, compat);
     }
     Some(thread)
 }

@@ -51,22 +51,21 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64) -> Option<()> {
     // from a position that is below `NAME_MAX`.
     unsafe {
         // On which disk the file is, the directory from which a long name counts does not tell.
-        let spot = spot(buffer.add(HEAD), argument(thread, name), directory_of(thread, directory));
-        (*record).name = spot;
-        let mut first = spot.length as usize;
+        let of_first = &raw mut (*record).name;
+        spot(of_first, buffer.add(HEAD), argument(thread, name), directory_of(thread, directory));
+        let mut first = length_of(of_first);
         asm!("{0} &= 4095", inout(reg) first);
-        let mut second = 0;
+        let of_second = &raw mut (*record).other;
+        zero(of_second);
         if two {
             // The second name stands behind the first, in the same form.
             let step = if directory == NONE { 1 } else { 2 };
             let directory = if directory == NONE { NONE } else { directory + step };
             let from = buffer.add(HEAD + first);
-            (*record).other = self::spot(from, argument(thread, name + step), directory_of(thread, directory));
-            second = (*record).other.length as usize;
-        } else {
-            zero(&raw mut (*record).other);
+            spot(of_second, from, argument(thread, name + step), directory_of(thread, directory));
         }
         count(loss::SEEN);
+        let mut second = length_of(of_second);
         // The verifier must see the bounds here.
         asm!("{0} &= 4095", "{1} &= 4095", inout(reg) first, inout(reg) second);
         let length = HEAD + first + second;
@@ -97,30 +96,40 @@ fn directory_of(thread: &Thread, index: u8) -> i32 {
     if index == NONE { AT_FDCWD } else { argument(thread, index) as i32 }
 }
 
-/// Reads a name, and finds the directory from which it counts.
+/// Bytes of a name, read where they stand: the verifier need not know where they come from.
 ///
 /// # Safety
 ///
-/// `to` must have room for [`NAME_MAX`] bytes.
+/// `spot` must be in a buffer.
 #[inline(always)]
-unsafe fn spot(to: *mut u8, address: u64, directory: i32) -> NameSpot {
+unsafe fn length_of(spot: *const NameSpot) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { (&raw const (*spot).length).read_volatile() as usize }
+}
+
+/// Reads a name, and finds the directory from which it counts. What is found is written at once: a variable would be a constant on one way
+/// and a value on another, and the verifier would go through all that follows for each.
+///
+/// # Safety
+///
+/// `spot` must be in a buffer, and `to` must have room for [`NAME_MAX`] bytes.
+#[inline(always)]
+unsafe fn spot(spot: *mut NameSpot, to: *mut u8, address: u64, directory: i32) {
     // SAFETY: the caller's promise. The kernel has read the name before, so it is in memory; where another thread has unmapped it
     // since, the read fails.
-    let length =
-        unsafe { generated::bpf_probe_read_user_str(to.cast::<c_void>(), NAME_MAX as u32, address as *const c_void) };
-    let readable = length > 0;
-    // SAFETY: as above; a byte that was read.
-    let absolute = readable && unsafe { *to } == b'/';
-    let mut spot = NameSpot {
-        base: 0,
-        directory: 0,
-        length: if readable { (length - 1) as u32 } else { 0 },
-        state: if readable { 0 } else { UNREADABLE },
-    };
-    if let Some(place) = Place::of_names(directory, absolute) {
-        let key = place.key();
-        spot.base = file::number(&key, place, SCRATCH_EXIT);
-        spot.directory = place.dentry as u64;
+    unsafe {
+        ((*spot).base, (*spot).directory) = (0, 0);
+        ((*spot).length, (*spot).state) = (0, UNREADABLE);
+        let length = generated::bpf_probe_read_user_str(to.cast::<c_void>(), NAME_MAX as u32, address as *const c_void);
+        let mut absolute = false;
+        if length > 0 {
+            ((*spot).length, (*spot).state) = ((length - 1) as u32, 0);
+            absolute = *to == b'/';
+        }
+        if let Some(place) = Place::of_names(directory, absolute) {
+            let key = place.key();
+            (*spot).base = file::number(&key, place, SCRATCH_EXIT);
+            (*spot).directory = place.dentry as u64;
+        }
     }
-    spot
 }

@@ -50,7 +50,14 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64, copy_up_ns: u64) 
     }
     let buffer = SCRATCH.get_ptr_mut(SCRATCH_OPEN)?.cast::<u8>();
     let record = buffer.cast::<OpenRecord>();
-    let (mut name, mut state) = (0usize, NO_NAME);
+    // In the record at once, not in variables: those would be a constant on one way and a value on another, and the verifier would go
+    // through all that follows for each.
+    // SAFETY: the buffer is this CPU's own and has room for a head.
+    unsafe {
+        ((*record).file, (*record).base, (*record).ino) = (0, 0, 0);
+        ((*record).dev, (*record).mode, (*record).file_mode) = (0, 0, 0);
+        ((*record).name, (*record).state) = (0, NO_NAME);
+    }
     let mut absolute = false;
     let name_argument = member!(spec.name);
     let opened = open && ret >= 0;
@@ -66,25 +73,25 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64, copy_up_ns: u64) 
                 argument(thread, name_argument) as *const c_void,
             );
             if length > 0 {
-                state = 0;
-                name = (length - 1) as usize;
+                ((*record).name, (*record).state) = ((length - 1) as u32, 0);
                 absolute = *buffer.add(HEAD) == b'/';
             }
         }
     }
-    let (mut id, mut base) = (0, 0);
     // The device of the file, or of the directory where a failed open looked for it.
     let mut dev = 0;
-    // Of the opened file, one by one: a whole key would be zeroed by a call of memset.
-    let (mut file_dev, mut ino, mut mode, mut file_mode) = (0, 0, 0, 0);
     if opened {
         let file = file::of_descriptor(ret as i32);
         if !file.is_null() {
             let place = Place::of_file(file);
             let key = place.key();
-            (dev, file_dev, ino, mode) = (key.dev, key.dev, key.ino, key.mode());
-            id = file::number(&key, place, SCRATCH_EXIT);
-            file_mode = fetch!(view!(file, type_file), file_mode, u32) as u32;
+            dev = key.dev;
+            // SAFETY: as above.
+            unsafe {
+                ((*record).dev, (*record).ino, (*record).mode) = (key.dev, key.ino, key.mode());
+                (*record).file_mode = fetch!(view!(file, type_file), file_mode, u32) as u32;
+                (*record).file = file::number(&key, place, SCRATCH_EXIT);
+            }
         }
     }
     if named {
@@ -97,7 +104,8 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64, copy_up_ns: u64) 
             if !opened {
                 dev = key.dev;
             }
-            base = file::number(&key, place, SCRATCH_EXIT);
+            // SAFETY: as above.
+            unsafe { (*record).base = file::number(&key, place, SCRATCH_EXIT) };
         }
     }
     if !filter::device_wanted(dev) {
@@ -108,24 +116,17 @@ fn end(thread: &Thread, spec: Spec, ret: i64, latency_ns: u64, copy_up_ns: u64) 
     // SAFETY: a mask of one register: the verifier must see the bound here. Then the head of this CPU's own buffer, and a record
     // of at most the buffer's length.
     unsafe {
+        let mut name = (&raw const (*record).name).read_volatile() as usize;
         asm!("{0} &= 4095", inout(reg) name);
         (*record).header = Header { kind: OPEN, len: (HEAD + name) as u32 };
         (*record).begin_ns = thread.begin_ns;
         (*record).latency_ns = latency_ns;
         (*record).task = task::describe();
-        (*record).file = id;
-        (*record).base = base;
-        (*record).ino = ino;
         (*record).ret = ret;
         (*record).open_flags = open_flags;
         (*record).copy_up_ns = copy_up_ns;
         (*record).open_mode = open_mode as u32;
-        (*record).dev = file_dev;
-        (*record).mode = mode;
         (*record).call = member!(spec.call) as u32;
-        (*record).name = name as u32;
-        (*record).state = state;
-        (*record).file_mode = file_mode;
         (*record)._pad = 0;
         (*record).namespace = task::mounts();
         let sent = generated::bpf_ringbuf_output(

@@ -38,8 +38,8 @@ impl<const TYPED: bool> Registers<TYPED> {
 
     /// One of the first three arguments of the system call, or 0: descriptors are among them.
     #[inline(always)]
-    pub fn argument(self, index: u8, compat: bool) -> u64 {
-        if compat && present!(compat_arg0) {
+    pub fn argument(self, index: u8, compat: u32) -> u64 {
+        if compat != 0 && present!(compat_arg0) {
             return match index {
                 0 => self.at(offset!(compat_arg0)),
                 1 => self.at(offset!(compat_arg1)),
@@ -62,13 +62,13 @@ impl<const TYPED: bool> Registers<TYPED> {
 ///
 /// `thread` must be valid.
 #[inline(always)]
-pub unsafe fn arguments<const TYPED: bool>(thread: *mut Thread, regs: Registers<TYPED>, spec: Spec, compat: bool) {
+pub unsafe fn arguments<const TYPED: bool>(thread: *mut Thread, regs: Registers<TYPED>, spec: Spec, compat: u32) {
     macro_rules! argument {
         ($native:ident, $compat:ident) => {
-            if compat { regs.at(offset!($compat)) as u32 as u64 } else { regs.at(offset!($native)) }
+            if compat != 0 { regs.at(offset!($compat)) as u32 as u64 } else { regs.at(offset!($native)) }
         };
     }
-    if compat && !present!(compat_arg0) {
+    if compat != 0 && !present!(compat_arg0) {
         return;
     }
     let first = argument!(regs_arg0, compat_arg0);

@@ -20,7 +20,6 @@ use iotrace_common::{
     call::{self, NONE},
     file::kind_bit,
     loss,
-    thread::COMPAT_NUMBER,
     wait::{DEEP, FRAMES, FROM_FILE, IOWAIT, NO_CALL, Stack, WaitKey, WaitState, WaitSum},
 };
 
@@ -127,7 +126,7 @@ fn fell_asleep(ctx: &impl EbpfContext, prev: Pointer, state: u32) -> Option<()> 
     if !filter::thread_wanted(pid_tgid) {
         return None;
     }
-    let compat = matches!(spec, Some((_, true)));
+    let compat = spec.map_or(0, |(_, compat)| compat);
     let (file, from) = match spec {
         Some((spec, compat)) => file_of(regs, spec, compat),
         None => (core::ptr::null(), false),
@@ -159,7 +158,7 @@ fn fell_asleep(ctx: &impl EbpfContext, prev: Pointer, state: u32) -> Option<()> 
         stack: stack(ctx),
         tid: pid_tgid as u32,
         pid: (pid_tgid >> 32) as u32,
-        number: if number < 0 { NO_CALL } else { number as u32 | if compat { COMPAT_NUMBER } else { 0 } },
+        number: if number < 0 { NO_CALL } else { calls::number_of(number, compat) },
         flags,
     };
     let (uid, comm) = (bpf_get_current_uid_gid() as u32, task::comm());
@@ -179,7 +178,7 @@ fn fell_asleep(ctx: &impl EbpfContext, prev: Pointer, state: u32) -> Option<()> 
 
 /// The file that the call in flight is about, and whether bytes come from it. Of two, the pipe, else the one that is read.
 #[inline(always)]
-fn file_of(regs: Registers<false>, spec: Spec, compat: bool) -> (Pointer, bool) {
+fn file_of(regs: Registers<false>, spec: Spec, compat: u32) -> (Pointer, bool) {
     let (read_fd, write_fd) = (member!(spec.read_fd), member!(spec.write_fd));
     let from = if read_fd == NONE { core::ptr::null() } else { opened(regs, read_fd, compat) };
     let to = if write_fd == NONE { core::ptr::null() } else { opened(regs, write_fd, compat) };
@@ -187,7 +186,7 @@ fn file_of(regs: Registers<false>, spec: Spec, compat: bool) -> (Pointer, bool) 
 }
 
 #[inline(always)]
-fn opened(regs: Registers<false>, argument: u8, compat: bool) -> Pointer {
+fn opened(regs: Registers<false>, argument: u8, compat: u32) -> Pointer {
     file::of_descriptor(regs.argument(argument, compat) as i32)
 }
 

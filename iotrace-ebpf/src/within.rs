@@ -50,6 +50,6 @@ fn call() -> (u8, Pointer) {
     if kind == 0 {
         return nothing;
     }
-    let file = file::of_descriptor(registers.argument(0, false) as i32);
+    let file = file::of_descriptor(registers.argument(0, 0) as i32);
     if file.is_null() { nothing } else { (kind, file) }
 }

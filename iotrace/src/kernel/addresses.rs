@@ -101,6 +101,8 @@ fn run(program: &OwnedFd, context: &mut [u64]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::kernel::btf::testing;
 

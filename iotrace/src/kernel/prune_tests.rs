@@ -158,29 +158,45 @@ fn outcome(program: &[bpf_insn], loaded: u64) -> Option<u64> {
     None
 }
 
-/// Instructions on registers 0 to 3, whose jumps stay within a program of `length`.
+/// What one instruction is made from.
+#[derive(Clone, Debug)]
+struct Made {
+    what: u8,
+    to: u8,
+    from: u8,
+    value: i32,
+    place: usize,
+    comparison: u8,
+}
+
+const COMPARISONS: [u8; 11] = [0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xa0, 0xb0, 0xc0, 0xd0];
+
+impl Made {
+    /// On registers 0 to 3; a jump stays within a program of `length`.
+    fn any(length: usize) -> impl Strategy<Value = Self> {
+        (0..8_u8, 0..4_u8, 0..4_u8, -3..4_i32, 0..length, proptest::sample::select(&COMPARISONS[..]))
+            .prop_map(|(what, to, from, value, place, comparison)| Self { what, to, from, value, place, comparison })
+    }
+
+    fn at(&self, at: usize) -> bpf_insn {
+        let &Self { to, from, value, comparison, .. } = self;
+        let by = self.place as i16 - at as i16 - 1;
+        let class = if value % 2 == 0 { JMP } else { JMP32 };
+        match self.what {
+            0 | 1 => set(to, value),
+            2 => instruction(ALU | 0xb0 | REGISTER, to, from, 0),
+            3 => instruction(ALU64 | 0x50, to, 0, value),
+            4 => load(to),
+            5 => jump(JUMP, 0, 0, by),
+            6 => jump(class | comparison, to, value, by),
+            _ => bpf_insn { off: by, ..instruction(class | comparison | REGISTER, to, from, 0) },
+        }
+    }
+}
+
 fn program(length: usize) -> impl Strategy<Value = Vec<bpf_insn>> {
-    let one = (0..8_u8, 0..4_u8, 0..4_u8, -3..4_i32, 0..length);
-    let jumps = [0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0xa0, 0xb0, 0xc0, 0xd0];
-    (proptest::collection::vec((one, 0..jumps.len()), length)).prop_map(move |all| {
-        let number = all.len();
-        let one = |(at, ((what, to, from, value, place), kind)): (usize, ((u8, u8, u8, i32, usize), usize))| {
-            let by = place as i16 - at as i16 - 1;
-            let class = if value % 2 == 0 { JMP } else { JMP32 };
-            match what {
-                0 | 1 => set(to, value),
-                2 => instruction(ALU | 0xb0 | REGISTER, to, from, 0),
-                3 => instruction(ALU64 | 0x50, to, 0, value),
-                4 => load(to),
-                5 => jump(JUMP, 0, 0, by),
-                6 => jump(class | jumps[kind], to, value, by),
-                _ => bpf_insn { off: by, ..instruction(class | jumps[kind] | REGISTER, to, from, 0) },
-            }
-        };
-        let body = all.into_iter().enumerate().map(one);
-        assert_eq!(number, length);
-        body.chain([exit()]).collect()
-    })
+    proptest::collection::vec(Made::any(length), length)
+        .prop_map(|all| all.iter().enumerate().map(|(at, made)| made.at(at)).chain([exit()]).collect())
 }
 
 proptest! {

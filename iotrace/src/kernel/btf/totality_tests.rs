@@ -101,6 +101,6 @@ proptest! {
     #[test]
     fn mutated_running_kernel(changes in changes(6), keep in prop::option::weighted(0.1, any::<prop::sample::Index>())) {
         let Some(btf) = running_kernel() else { return Ok(()) };
-        exercise(mutate(btf.data, &changes, keep));
+        exercise(mutate(btf.data.to_vec(), &changes, keep));
     }
 }

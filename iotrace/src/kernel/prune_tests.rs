@@ -81,7 +81,7 @@ fn jumps_go_as_far_as_there_is_something_left() {
         jump(NOT_EQUAL, 4, 3, -6),
         exit(),
     ];
-    let expected = [load(4), jump(EQUAL, 4, 9, 1), set(2, 0), jump(NOT_EQUAL, 4, 3, -3), exit()];
+    let expected = [load(4), jump(EQUAL, 4, 9, 2), set(2, 0), jump(NOT_EQUAL, 4, 3, -3), exit()];
     assert_eq!(pruned(&all), plain(&expected));
 }
 

@@ -46,7 +46,7 @@ fn figures() -> Figures {
     let stream = |name: &str, lost, lossless| Stream {
         name: name.to_owned(),
         operation: Operation::Pwrite,
-        flood: Flood { rate: 1e6, lost },
+        flood: Flood { rate: 1e6, lost, line_ns: (lost < 1.0).then_some(2e3 + 1e4 * lost) },
         lossless,
     };
     let startup = |command: &str, wall| Startup {
@@ -108,7 +108,7 @@ fn each_run_replaces_its_own_part() {
     let first = document(&figures(), "");
     let other = Figures { place: Place::Vm, ..figures() };
     let both = document(&other, &first);
-    assert!(both.starts_with(&first) && both.contains("emulates one processor"));
+    assert!(both.starts_with(&first) && both.contains("emulates two processors"));
     assert_eq!(document(&figures(), &both), both);
     assert_eq!(document(&other, &both), both);
 }

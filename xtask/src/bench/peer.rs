@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::interrupt;
+use super::tracer::cpu_time;
 
 /// How long one may take to begin.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -46,10 +47,18 @@ impl Peer {
         Ok(peer)
     }
 
+    fn pid(&self) -> Result<Pid> {
+        Ok(Pid::from_raw(i32::try_from(self.child.id()).context("process id")?))
+    }
+
+    /// CPU time used so far, all its threads together.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        cpu_time(self.pid()?)
+    }
+
     /// Ends it as ctrl-c does, or by force.
     pub(crate) fn stop(mut self) -> Result<()> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).context("process id")?);
-        kill(pid, Signal::SIGINT).context("SIGINT to a peer")?;
+        kill(self.pid()?, Signal::SIGINT).context("SIGINT to a peer")?;
         let deadline = Instant::now() + END;
         while Instant::now() < deadline {
             if self.child.try_wait().context("end of a peer")?.is_some() {

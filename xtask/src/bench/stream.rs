@@ -61,6 +61,8 @@ pub(crate) struct Flood {
     pub(crate) rate: f64,
     /// Share of them that has no line.
     pub(crate) lost: f64,
+    /// CPU time of the program itself for each line, ns; `None` without lines.
+    pub(crate) line_ns: Option<f64>,
 }
 
 /// Measures those that run here.
@@ -123,23 +125,28 @@ fn try_at(
         }
     }
     let request = Request::Repeat { operation, rate, length: plan.pace };
-    let done = if ours {
+    let (done, cpu) = if ours {
         let tracer = Tracer::start(&bench.iotrace, &words, Output::Discarded)?;
+        let before = tracer.cpu_time()?;
         let done = bench.worker.ask(&request)?;
         thread::sleep(SETTLE);
+        let cpu = tracer.cpu_time()?.saturating_sub(before);
         tracer.stop()?;
-        done
+        (done, cpu)
     } else {
         let peer = Peer::start(&words, &output, bench.scratch.path())?;
+        let before = peer.cpu_time()?;
         let done = bench.worker.ask(&request)?;
         thread::sleep(SETTLE);
+        let cpu = peer.cpu_time()?.saturating_sub(before);
         peer.stop()?;
-        done
+        (done, cpu)
     };
     let told = lines(&output).context("output")?;
     let _ = std::fs::remove_file(&output);
     let lost = done.operations.saturating_sub(told) as f64 / done.operations.max(1) as f64;
-    Ok(Flood { rate: done.operations as f64 / (done.ns / 1e9), lost })
+    let line_ns = (told > 0).then(|| cpu.as_nanos() as f64 / told as f64);
+    Ok(Flood { rate: done.operations as f64 / (done.ns / 1e9), lost, line_ns })
 }
 
 /// Lines that name the load's file.
@@ -162,7 +169,7 @@ mod tests {
         let best = search(&mut |rate| {
             tries += 1;
             let rate = rate.unwrap_or(2_000_000);
-            Ok(Flood { rate: rate as f64, lost: if rate > limit { 0.5 } else { 0.0 } })
+            Ok(Flood { rate: rate as f64, lost: if rate > limit { 0.5 } else { 0.0 }, line_ns: None })
         })?;
         Ok((best, tries))
     }

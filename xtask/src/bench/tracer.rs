@@ -109,7 +109,7 @@ impl Tracer {
 
     /// CPU time used so far, all its threads together.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
-        Ok(clock_getcpuclockid(self.pid()?)?.now().context("CPU clock of iotrace")?.into())
+        cpu_time(self.pid()?)
     }
 
     /// Memory now.
@@ -156,6 +156,11 @@ impl Tracer {
     fn pid(&self) -> Result<Pid> {
         Ok(Pid::from_raw(i32::try_from(self.child.id()).context("process id")?))
     }
+}
+
+/// CPU time that a process has used, all its threads together.
+pub(super) fn cpu_time(pid: Pid) -> Result<Duration> {
+    Ok(clock_getcpuclockid(pid)?.now().with_context(|| format!("CPU clock of process {pid}"))?.into())
 }
 
 impl Drop for Tracer {

@@ -98,13 +98,16 @@ fn find(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
-/// One processor: emulated ones take turns, and the clock of one goes on while the other runs.
+/// Two processors, each emulated by a thread of its own, so that who traces has one beside who is traced. Where instructions are counted,
+/// one: emulated ones take turns then, and the clock of one goes on while the other runs.
 fn command(kernel: &Kernel, image: &Image, initrd: &Path, instructions: bool) -> Command {
     let mut command = Command::new(Arch::Amd64.qemu());
-    command.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", "2G"]);
     if instructions {
-        command.args(["-icount", "shift=0"]);
+        command.args(["-accel", "tcg,thread=single", "-icount", "shift=0", "-smp", "1"]);
+    } else {
+        command.args(["-accel", "tcg,thread=multi", "-smp", "2"]);
     }
+    command.args(["-m", "2G"]);
     command.args(["-no-reboot", "-no-user-config", "-nodefaults", "-display", "none", "-serial", "stdio"]);
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initrd);
     let drive = |file: &Path, how: &str| {

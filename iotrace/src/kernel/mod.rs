@@ -30,6 +30,7 @@ pub mod program;
 mod prune;
 pub mod reasons;
 pub mod requests;
+mod sizes;
 pub mod sums;
 pub mod symbols;
 pub mod sys;

@@ -21,11 +21,12 @@ use crate::kernel::{
     plan::Plan,
     preemption,
     requests::Requests,
+    sizes,
     sums::Sums,
     symbols::Symbols,
     waits::Waits,
     wanted,
-    ways::{self, Ways},
+    ways::{self, CallFunctions, Ways},
     write_sizes::SizesOfWrites,
 };
 use anyhow::{Context, Result};
@@ -33,24 +34,12 @@ use aya::{
     Pod,
     maps::{self, Array, MapData, RingBuf},
 };
-use iotrace_common::{
-    config::{CommFilter, SCRATCHES, SCRATCHES_AGAIN, TURNS},
-    file::kind_bit,
-    layout::ABSENT,
-};
+use iotrace_common::{call::CallTable, config::CommFilter, file::kind_bit};
 use nix::time::{ClockId, clock_gettime};
-use std::{collections::HashMap, os::fd::OwnedFd, path::Path};
+use std::{os::fd::OwnedFd, path::Path};
 
 /// The compiled kernel side.
 pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("IOTRACE_BPF_OBJECT"));
-
-/// Entries of a map that a command does not use.
-const UNUSED: u32 = 1;
-/// A ring buffer must at least be a page (the largest page size of arm64 included).
-const SMALLEST_RING: u32 = 65536;
-
-/// Maps whose size depends on the kernel's types.
-const SIZED_BY_TYPES: [&str; 2] = ["SENDERS", "SCRATCH"];
 
 /// A running trace. Dropping it detaches everything.
 pub struct Tracer {
@@ -99,40 +88,14 @@ impl Tracer {
     /// When capabilities are missing, the kernel has no BTF or lacks a structure member, or refuses a program.
     pub fn start(plan: &Plan) -> Result<(Self, RingBuf<MapData>)> {
         raise_memlock();
+        let shares = budget::divide(plan, sizes::histogram_entries(Path::new("/sys/block")));
+        let mut sizes = sizes::known(plan, &shares);
         // Waits alone need to know every call, and count none.
-        let called = if plan.waits && !plan.files.any() { FileOps::ALL } else { plan.files };
-        let (calls, compat) = calls::table(called);
-        let shares = budget::divide(plan, histogram_entries(Path::new("/sys/block")));
-        let mut sizes = sizes(plan, &shares);
-        let types = || {
-            let btf = Btf::from_sys_fs()?;
-            let layout = kernel_layout(&btf, Path::new(btf::SYS_FS))?;
-            let block = BlockFacts::from_btf(&btf);
-            let endings = if plan.stream_block { Endings::find(&btf) } else { Endings::default() };
-            let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
-            let functions = ways::call_functions(plan, &btf, &constants);
-            let preempted = preemption::of_tracepoints(&btf, Path::new("/"));
-            anyhow::Ok((btf, block, constants, functions, preempted, endings))
-        };
-        let maps = || {
-            let comm = plan.filters.comm.as_deref().copied();
-            let comm = comm.unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
-            let file_calls = calls::file_calls();
-            let globals = Globals::default()
-                .set("CALLS", &calls)
-                .set("FILE_CALLS", &file_calls)
-                .set("COMM", &comm)
-                .set("AYA_LOG_LEVEL", &plan.log_level);
-            let mut parsed = Parsed::new(OBJECT, globals)?;
-            parsed.make_maps(&sizes, |map| !SIZED_BY_TYPES.contains(&map))?;
-            anyhow::Ok(parsed)
-        };
-        let (types, parsed) = background::both(types, maps).context("cannot start one more thread")?;
-        let (btf, block, constants, functions, preempted, endings) = types?;
-        if !plan.stream_block || constants.layout.mapped_whole == ABSENT {
-            sizes.insert("SENDERS", UNUSED);
-        }
-        sizes.insert("SCRATCH", SCRATCHES + if preempted { (TURNS - 1) * SCRATCHES_AGAIN } else { 0 });
+        let (calls, compat) = calls::table(if plan.waits && !plan.files.any() { FileOps::ALL } else { plan.files });
+        let (known, parsed) = background::both(|| Known::find(plan, compat), || with_maps(plan, &calls, &sizes))
+            .context("cannot start one more thread")?;
+        let Known { btf, block, endings, constants, functions, preempted } = known?;
+        sizes.extend(sizes::by_types(plan, &constants, preempted));
         let mut object = parsed?.open(&sizes, &constants)?;
 
         let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
@@ -278,6 +241,47 @@ impl Tracer {
     }
 }
 
+/// What is found out about the running kernel.
+struct Known {
+    btf: Btf<'static>,
+    block: BlockFacts,
+    endings: Endings,
+    constants: Constants,
+    /// Functions of the calls that count.
+    functions: CallFunctions<'static>,
+    /// Whether programs at tracepoints can be preempted.
+    preempted: bool,
+}
+
+impl Known {
+    /// `compat`: whether calls of 32-bit tasks are known.
+    fn find(plan: &Plan, compat: bool) -> Result<Self> {
+        let btf = Btf::from_sys_fs()?;
+        let layout = kernel_layout(&btf, Path::new(btf::SYS_FS))?;
+        let block = BlockFacts::from_btf(&btf);
+        let endings = if plan.stream_block { Endings::find(&btf) } else { Endings::default() };
+        let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
+        let functions = ways::call_functions(plan, &btf, &constants);
+        let preempted = preemption::of_tracepoints(&btf, Path::new("/"));
+        Ok(Self { btf, block, endings, constants, functions, preempted })
+    }
+}
+
+/// The object with the maps whose size is known without the kernel's types.
+fn with_maps(plan: &Plan, calls: &CallTable, sizes: &Sizes<'_>) -> Result<Parsed> {
+    let comm = plan.filters.comm.as_deref().copied();
+    let comm = comm.unwrap_or(CommFilter { class: [0; 256], star: 0, accept: 0 });
+    let file_calls = calls::file_calls();
+    let globals = Globals::default()
+        .set("CALLS", calls)
+        .set("FILE_CALLS", &file_calls)
+        .set("COMM", &comm)
+        .set("AYA_LOG_LEVEL", &plan.log_level);
+    let mut parsed = Parsed::new(OBJECT, globals)?;
+    parsed.make_maps(sizes, |map| !sizes::BY_TYPES.contains(&map))?;
+    Ok(parsed)
+}
+
 impl Drop for Tracer {
     fn drop(&mut self) {
         self.detach();
@@ -285,55 +289,11 @@ impl Drop for Tracer {
     }
 }
 
-/// The sizes of the maps, but for [`SIZED_BY_TYPES`].
-fn sizes(plan: &Plan, shares: &Shares) -> Sizes<'static> {
-    let mut sizes = HashMap::from([
-        ("EVENTS", plan.buffer),
-        ("FILES", shares.files),
-        ("PROCESSES", shares.processes),
-        ("SUMS", shares.rows),
-        ("SUM_INDEX", shares.rows),
-        ("FREE_SUMS", shares.rows),
-        ("WRITE_SIZES", shares.rows),
-        ("DIRTY_PAGES", shares.dirty_pages),
-        ("DIRTY_FILES", shares.dirty_files),
-        ("HISTOGRAMS", shares.histograms),
-        ("EXTREMES", shares.histograms),
-    ]);
-    let used = [
-        ("THREADS", plan.files.any()),
-        ("PLACE_OWNERS", plan.files.any()),
-        ("PENDING", plan.files.any()),
-        ("ADDING", plan.counts_mappings()),
-        ("RECENT", plan.sum),
-        ("ERRNOS", plan.errnos),
-        ("WRITE_SIZES", plan.write_sizes),
-        ("REQUESTS", plan.block()),
-        ("CHARGES", plan.stream_block),
-        ("FLUSHERS", plan.stream_block),
-        ("COPY_UPS", plan.copy_ups),
-        ("WAITING", plan.waits),
-        ("WAITS", plan.waits),
-        ("STACKS", plan.waits),
-    ];
-    sizes.extend(used.into_iter().filter(|(_, used)| !used).map(|(map, _)| (map, UNUSED)));
-    if plan.log_level == 0 {
-        sizes.insert("AYA_LOGS", SMALLEST_RING);
-    }
-    sizes
-}
-
 /// Now, nanoseconds of CLOCK_MONOTONIC.
 pub fn monotonic_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
         u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
     })
-}
-
-/// Room for the histograms of reads, writes, flushes and discards of all disks. Each takes 49 KB of the kernel's memory, so there are limits.
-fn histogram_entries(disks: &Path) -> u32 {
-    let disks = std::fs::read_dir(disks).map_or(0, Iterator::count);
-    u32::try_from(disks.saturating_mul(4)).unwrap_or(u32::MAX).clamp(64, 1024)
 }
 
 /// Puts the members of a filter into its map.

@@ -1,4 +1,4 @@
-//! What the loader tells the kernel side; read-only there, so the verifier removes what a command does not use.
+//! What the loader tells the kernel side; constants of its instructions, so what a command does not use is not loaded.
 
 use bytemuck::{Pod, Zeroable};
 

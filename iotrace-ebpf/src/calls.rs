@@ -12,6 +12,7 @@ use crate::{
     task,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use core::arch::asm;
 use iotrace_common::{
     call::{self, CallSpec, NONE, TABLE_LEN},
     io::UNKNOWN,
@@ -25,6 +26,9 @@ const MS_SYNC: u64 = 4;
 const TIF_32BIT: u64 = 1 << 22;
 /// TS_COMPAT of arch/x86/include/asm/thread_info.h, as a bit's number: the call came through the 32-bit entry.
 const TS_COMPAT_BIT: u32 = 1;
+
+/// So that a mask is a bound.
+const _: () = assert!(TABLE_LEN.is_power_of_two());
 
 /// A call's description in the table.
 #[derive(Clone, Copy)]
@@ -64,7 +68,7 @@ pub fn spec(number: i64) -> Option<(Spec, u32)> {
     if number as u64 >= TABLE_LEN as u64 {
         return None;
     }
-    let (native, compat) = (Spec::row(number as u32, 0), Spec::row(number as u32, 1));
+    let (native, compat) = (Spec::at_row(number as usize), Spec::at_row(number as usize + TABLE_LEN));
     let counts = member!(native.call) != 0;
     if !(enabled!(COMPAT) && present!(task_status)) {
         return (counts && !is_foreign()).then_some((native, 0));
@@ -79,24 +83,32 @@ pub fn spec(number: i64) -> Option<(Spec, u32)> {
         read(current(), offset!(task_status))
     };
     let is_compat = status >> TS_COMPAT_BIT & 1;
-    let spec = Spec::row(number as u32, is_compat);
+    let spec = Spec::of_table(number as u32, is_compat);
     (member!(spec.call) != 0).then_some((spec, is_compat))
 }
 
 impl Spec {
+    /// In this place of both tables: one stands behind the other.
+    #[inline(always)]
+    fn at_row(row: usize) -> Self {
+        // SAFETY: CALLS is a static of that type, and callers see to it that the row is in it.
+        Self(unsafe { (&raw const CALLS).cast::<CallSpec>().add(row) })
+    }
+
     /// Of a number below [`TABLE_LEN`].
     #[inline(always)]
-    fn row(number: u32, is_compat: u32) -> Self {
-        let row = number as usize + is_compat as usize * TABLE_LEN;
-        // SAFETY: CALLS is a static of that type: one table stands behind the other.
-        Self(unsafe { (&raw const CALLS).cast::<CallSpec>().add(row) })
+    fn of_table(number: u32, is_compat: u32) -> Self {
+        let mut row = number as usize + is_compat as usize * TABLE_LEN;
+        // SAFETY: a mask of one register: kernels before 6.2 must see the bound here.
+        unsafe { asm!("{0} &= {last}", inout(reg) row, last = const 2 * TABLE_LEN - 1) };
+        Self::at_row(row)
     }
 
     /// The description of a call that has begun: `Thread::number`.
     #[inline(always)]
     pub fn of(number: u32) -> Option<Self> {
         let index = number & !COMPAT_NUMBER;
-        (index < TABLE_LEN as u32).then_some(Self::row(index, number >> COMPAT_NUMBER.trailing_zeros()))
+        (index < TABLE_LEN as u32).then_some(Self::of_table(index, number >> COMPAT_NUMBER.trailing_zeros()))
     }
 }
 

@@ -76,7 +76,16 @@ impl Diagnosis {
     /// What is found with these options in so many seconds.
     #[track_caller]
     pub(crate) fn with(iotrace: Iotrace, seconds: u32) -> Self {
-        let run = iotrace.json().args(["-d", &seconds.to_string(), "--buffer", "64MiB"]).run().exited(0);
+        Self::while_it(iotrace, seconds, || {})
+    }
+
+    /// The same, of what is begun as soon as it watches.
+    #[track_caller]
+    pub(crate) fn while_it(iotrace: Iotrace, seconds: u32, begin: impl FnOnce()) -> Self {
+        let mut running = iotrace.json().args(["-d", &seconds.to_string(), "--buffer", "64MiB"]).start();
+        running.wait_tracing();
+        begin();
+        let run = running.wait().exited(0);
         assert_eq!([&run.summary["lost"], &run.summary["maps_full"]], [0, 0], "{}", run.summary);
         Self { rows: run.rows }
     }

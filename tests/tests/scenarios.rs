@@ -209,6 +209,52 @@ fn one_waits_for_the_journal_because_another_syncs() {
     found.only(&["journal-contention", "disk-saturated"]);
 }
 
+/// `3.98s`: on a busy machine it may be more.
+fn is_about_4_seconds(text: &str) -> bool {
+    text.strip_suffix('s').and_then(|text| text.parse().ok()).is_some_and(|seconds: f64| (3.0..8.0).contains(&seconds))
+}
+
+#[test]
+fn a_disk_does_not_answer() {
+    need!(bpf, loop_devices);
+    let _alone = alone();
+    let below = LoopDisk::new(64);
+    let disk = LoopDisk::new_on(&below, 16);
+    let table = disk.dir().join("table");
+    std::fs::write(&table, [0; 4096]).unwrap();
+    disk.settle();
+    let frozen = Frozen::new(&below);
+    let mut writer = None;
+    // The file system writes by itself what is 5 seconds old.
+    let found = Diagnosis::while_it(Iotrace::new("diagnose").args(["--disk", disk.name()]), 4, || {
+        let words = ["if=/dev/zero", "bs=4k", "count=1", "oflag=direct", "conv=notrunc", "status=none"];
+        let to = format!("of={}", table.display());
+        writer = Some(std::process::Command::new("dd").args(words).arg(to).spawn().unwrap());
+    });
+    drop(frozen);
+    let mut writer = writer.unwrap();
+    assert!(writer.wait().unwrap().success());
+    let first = found.first("disk-hangs");
+    let named = ["pid", "comm", "path", "disk", "severity"].map(|name| &first[name]);
+    let (path, pid) = (json!(table.to_str().unwrap()), json!(writer.id()));
+    assert_eq!(named, [&pid, &json!("dd"), &path, &json!(disk.name()), &json!("critical")], "{found}");
+    let headline = first["headline"].as_str().unwrap();
+    let oldest = headline.strip_prefix(&format!("{} hangs: a request has not ended for ", disk.name()));
+    assert!(oldest.is_some_and(is_about_4_seconds), "{found}");
+    let details: Vec<_> = first["details"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    let length = details[0].strip_prefix("no request to it has ended in ");
+    assert!(length.is_some_and(is_about_4_seconds), "{found}");
+    assert_eq!(details[1], format!("the oldest request is of dd ({})", writer.id()), "{found}");
+    assert!(
+        details[2].starts_with("its bytes are in ") && details[2].contains(below.dir().to_str().unwrap()),
+        "{found}"
+    );
+    let waits = details[3].strip_prefix(&format!("dd ({}) waits in write of {}, ", writer.id(), table.display()));
+    assert!(waits.is_some_and(is_about_4_seconds), "{found}");
+    assert_eq!(first["evidence"][0]["counted"]["in_flight"], 1, "{first:#}");
+    found.only(&["disk-hangs"]);
+}
+
 /// A program on a disk of its own, beside one that does nothing wrong, and what is found: the rule with process, file and disk. The disk
 /// may be busy with it, depending on how fast it is.
 #[track_caller]

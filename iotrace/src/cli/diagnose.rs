@@ -200,7 +200,7 @@ impl Diagnose {
             facts.lives = lives.rows(None);
         }
         facts.failures = self.failures.report(&failed, &facts.rows, tracer, world)?;
-        self.blocks.report(&mut facts, tracer, world)?;
+        self.blocks.report(&mut facts, interval.end_ns, tracer, world)?;
         self.copy_ups.report(&mut facts, world);
         self.waiting.report(&mut facts, interval.end_ns, tracer, world)?;
         if let Some(holders) = &self.holders {

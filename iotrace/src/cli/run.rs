@@ -369,7 +369,7 @@ impl<'a> Session<'a> {
     fn in_flight(&mut self) -> Result<Option<Vec<InFlightLine>>> {
         let Some(requests) = &self.tracer.requests else { return Ok(None) };
         let found = requests.in_flight(self.tracer.stopped_ns.unwrap_or_else(monotonic_ns))?.into_iter();
-        let line = |(disk, InFlight { requests, oldest_ns })| InFlightLine {
+        let line = |(disk, InFlight { requests, oldest_ns, .. })| InFlightLine {
             disk: disk_cell(disk, &mut self.world),
             requests,
             oldest_ns,

@@ -1,6 +1,6 @@
 //! A disk has more to do than it can: by whom, of what kind, and whether it is the disk that is slow.
 
-use super::{DiskUse, Facts, Finding, Proof, Rule, Severity, copy_up_storm, words};
+use super::{DiskUse, Facts, Finding, Proof, Rule, Severity, copy_up_storm, disk_hangs, words};
 use crate::{
     output::{bytes, nanos},
     view::top::Row,
@@ -29,7 +29,8 @@ const QUEUE: u64 = 2;
 const SLOW_NS: u64 = 20_000_000;
 
 fn find(facts: &Facts) -> Vec<Finding> {
-    facts.disks.iter().filter(|disk| !is_below(facts, disk)).filter_map(judge).collect()
+    let works = |disk: &&DiskUse| !disk_hangs::hangs(disk) && !is_below(facts, disk);
+    facts.disks.iter().filter(works).filter_map(judge).collect()
 }
 
 /// Whether a disk only has to do what a loop device above it has, whose file it holds: that one is named.

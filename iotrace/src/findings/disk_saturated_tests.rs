@@ -83,6 +83,7 @@ fn disk(tenths: u64, in_flight: u64, reads: Of, writes: Of, flushes: Of) -> Disk
         writes: some(writes),
         flushes: some(flushes),
         causes: vec![subject],
+        hanging: None,
     }
 }
 
@@ -161,4 +162,24 @@ fn a_disk_below_a_loop_device_is_not_named_beside_it() {
     assert_eq!(found.len(), 1);
     assert!(found[0].headline.starts_with("loop0 is saturated"), "{}", found[0].headline);
     assert_eq!(all(&Facts { disks: vec![below], ..facts(Vec::new()) })[0].rule, "disk-saturated");
+}
+
+#[test]
+fn a_disk_that_hangs_is_not_saturated() {
+    let writes = Of { count: 907, size: 4096, queue_ns: MS, device_ns: 9 * MS };
+    let hanging = |oldest, silence| Hanging { requests: 3, oldest, by: (55, Comm(*b"kworker/0:1\0\0\0\0\0")), silence };
+    let of = |oldest, silence: Option<u64>| {
+        let disk = disk(10, 3, NONE, writes, NONE);
+        let silence = silence.map(Duration::from_secs);
+        found(DiskUse { hanging: Some(hanging(Duration::from_millis(oldest), silence)), ..disk })
+    };
+    let silent = of(7300, Some(8));
+    assert_eq!((silent.len(), silent[0].rule, silent[0].severity), (1, "disk-hangs", Severity::Critical));
+    assert_eq!(silent[0].headline, "vda hangs: 3 requests have not ended, the oldest for 7.3s");
+    assert_eq!(silent[0].evidence, ["no request to it has ended for 8s", "the oldest request is of kworker/0:1 (55)"]);
+    let others_end = of(7300, Some(2));
+    assert_eq!((others_end[0].rule, others_end[0].severity), ("disk-hangs", Severity::Warning));
+    assert_eq!(others_end[0].evidence[0], "others end meanwhile, the last one 2s ago");
+    assert_eq!(of(9000, None)[0].evidence[0], "no request to it has ended in 10s");
+    assert_eq!(of(1900, Some(1))[0].rule, "disk-saturated", "a long queue");
 }

@@ -1,13 +1,16 @@
 //! What rules look at: what other commands show, of one stretch of time.
 
-use crate::view::{
-    block, copyup,
-    disk::{self, Counted},
-    latency,
-    life::LifeRow,
-    opens::Opened,
-    top::Row,
-    wait::WaitRow,
+use crate::{
+    event::Comm,
+    view::{
+        block, copyup,
+        disk::{self, Counted},
+        latency,
+        life::LifeRow,
+        opens::Opened,
+        top::Row,
+        wait::WaitRow,
+    },
 };
 use iotrace_common::write_sizes::WriteSizes;
 use std::{collections::HashMap, time::Duration};
@@ -49,6 +52,21 @@ pub struct DiskUse {
     pub flushes: Option<latency::Row>,
     /// Process and file of each of the causes.
     pub causes: Vec<Row>,
+    /// Requests to it that had not ended.
+    pub hanging: Option<Hanging>,
+}
+
+/// Requests that had not ended when it was looked, as the kernel's own counter says too: the end of one may have been hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hanging {
+    /// How many.
+    pub requests: u64,
+    /// For how long the oldest of them had been in the block layer.
+    pub oldest: Duration,
+    /// The process that put it there, and the name of the thread.
+    pub by: (u32, Comm),
+    /// Since the last one ended; `None` where none did.
+    pub silence: Option<Duration>,
 }
 
 impl DiskUse {

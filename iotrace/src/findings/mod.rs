@@ -4,6 +4,7 @@
 
 mod container_output;
 mod copy_up_storm;
+mod disk_hangs;
 mod disk_saturated;
 mod facts;
 mod failing_io;
@@ -27,7 +28,7 @@ mod temp_file_churn;
 mod throttled;
 mod words;
 
-pub use facts::{CopiedUp, DiskReads, DiskUse, Facts, Failure, Growth, Held, Pressure, are_of};
+pub use facts::{CopiedUp, DiskReads, DiskUse, Facts, Failure, Growth, Hanging, Held, Pressure, are_of};
 pub use finding::{Finding, Proof, Severity};
 pub use nothing_wrong::finding as nothing;
 pub use space::WARNING as NEARLY_FULL;
@@ -45,6 +46,7 @@ pub struct Rule {
 
 /// All rules.
 pub const RULES: &[Rule] = &[
+    disk_hangs::RULE,
     failing_io::RULE,
     sync_per_write::RULE,
     sync_per_file::RULE,

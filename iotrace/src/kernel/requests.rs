@@ -3,16 +3,21 @@
 use crate::kernel::object::Object;
 use anyhow::{Context, Result};
 use aya::maps::{HashMap, MapData};
-use iotrace_common::block::{RequestState, WANTED};
+use iotrace_common::{
+    block::{RequestState, WANTED},
+    record::Task,
+};
 use std::collections::BTreeMap;
 
 /// Requests that were given to a disk and whose end was not seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct InFlight {
     /// How many.
     pub requests: u64,
     /// How long the oldest of them had been in the block layer, nanoseconds.
     pub oldest_ns: u64,
+    /// Who put that there.
+    pub oldest: Task,
 }
 
 /// Reader of what is known of requests.
@@ -47,7 +52,10 @@ impl Requests {
             if is_issued && state.flags & WANTED != 0 && self.disks.as_ref().is_none_or(is_on) {
                 let of_disk = found.entry(state.disk).or_default();
                 of_disk.requests += 1;
-                of_disk.oldest_ns = of_disk.oldest_ns.max(now_ns.saturating_sub(state.begin_ns));
+                let age_ns = now_ns.saturating_sub(state.begin_ns);
+                if age_ns >= of_disk.oldest_ns {
+                    (of_disk.oldest_ns, of_disk.oldest) = (age_ns, state.task);
+                }
             }
         }
         Ok(found)

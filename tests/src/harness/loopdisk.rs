@@ -98,6 +98,11 @@ impl LoopDisk {
         Self::with_flags(mib, LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO).ext4()
     }
 
+    /// A device with an ext4 file system, in a file of another disk.
+    pub fn new_on(disk: &Self, mib: u64) -> Self {
+        Self::raw_on(disk, mib).ext4()
+    }
+
     fn ext4(self) -> Self {
         let options = "lazy_itable_init=0,lazy_journal_init=0"; // nothing is left to be written in the background
         self.format("ext4", &["-q", "-F", "-m", "0", "-E", options])

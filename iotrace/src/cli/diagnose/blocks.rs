@@ -8,9 +8,9 @@ use crate::{
         host::{locate, locate_sums},
         options::Filters,
     },
-    event::block::Block,
-    findings::{DiskReads, DiskUse, Facts, are_of},
-    kernel::{block::BlockOp, tracer::Tracer},
+    event::{Comm, block::Block},
+    findings::{DiskReads, DiskUse, Facts, Hanging, are_of},
+    kernel::{block::BlockOp, requests::InFlight, tracer::Tracer},
     view::{
         block::{By, Charge, Row as Requests, Sort, Sums},
         disk,
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use anyhow::Result;
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 /// Bytes in a sector.
 const SECTOR: u64 = 512;
@@ -30,6 +30,8 @@ pub(super) struct Blocks {
     disks: Collector,
     sums: Sums,
     reads: HashMap<(u32, Vec<u8>), (DiskReads, u64)>,
+    /// When the last request to a disk ended, nanoseconds.
+    ended: HashMap<u32, u64>,
 }
 
 impl Blocks {
@@ -39,7 +41,12 @@ impl Blocks {
     ///
     /// See [`Collector::new`].
     pub(super) fn new(filters: &Filters) -> Result<Self> {
-        Ok(Self { disks: Collector::new(filters)?, sums: Sums::new(By::ProcessFile), reads: HashMap::new() })
+        Ok(Self {
+            disks: Collector::new(filters)?,
+            sums: Sums::new(By::ProcessFile),
+            reads: HashMap::new(),
+            ended: HashMap::new(),
+        })
     }
 
     /// Now everything is attached.
@@ -49,6 +56,8 @@ impl Blocks {
 
     /// Takes a request.
     pub(super) fn add(&mut self, block: &Block, world: &mut World) {
+        let ended = self.ended.entry(block.disk).or_default();
+        *ended = (*ended).max(block.begin_ns + block.queue_ns + block.device_ns);
         let charges = charges(block, world);
         let op = world.block.operation(block.cmd_flags);
         self.sums.add(block, op, block.error != 0, &charges, |charge| passes(charge, world));
@@ -74,8 +83,9 @@ impl Blocks {
     }
 
     /// Puts what came since the last call into the facts.
-    pub(super) fn report(&mut self, facts: &mut Facts, tracer: &Tracer, world: &mut World) -> Result<()> {
-        let Some(histograms) = &tracer.histograms else { return Ok(()) };
+    pub(super) fn report(&mut self, facts: &mut Facts, end_ns: u64, tracer: &Tracer, world: &mut World) -> Result<()> {
+        let (Some(histograms), Some(requests)) = (&tracer.histograms, &tracer.requests) else { return Ok(()) };
+        let in_flight = requests.in_flight(end_ns)?;
         let by_device = self.sums.take(Sort::Device);
         facts.blocks.clone_from(&by_device);
         facts.blocks.sort_by_key(|row| std::cmp::Reverse(row.totals.bytes()));
@@ -92,9 +102,25 @@ impl Blocks {
             };
             let (reads, writes, flushes) = (of(BlockOp::Read), of(BlockOp::Write), of(BlockOp::Flush));
             let causes = row.causes.iter().map(|cause| subject(&cause.row, &facts.rows, world)).collect();
-            facts.disks.push(DiskUse { row, interval_ns, reads, writes, flushes, causes });
+            let hanging = self.hanging(&row, in_flight.get(&row.dev), end_ns);
+            facts.disks.push(DiskUse { row, interval_ns, reads, writes, flushes, causes, hanging });
         }
         Ok(())
+    }
+}
+
+impl Blocks {
+    /// Requests that have not ended, unless the kernel knows of none: then it has hidden how they ended (docs/kernels.md, Preemption).
+    fn hanging(&self, row: &disk::Row, found: Option<&InFlight>, end_ns: u64) -> Option<Hanging> {
+        let known = row.counted.as_ref()?.in_flight;
+        let found = found.filter(|_| known > 0)?;
+        let silence = self.ended.get(&row.dev).map(|ended| Duration::from_nanos(end_ns.saturating_sub(*ended)));
+        Some(Hanging {
+            requests: found.requests.min(known),
+            oldest: Duration::from_nanos(found.oldest_ns),
+            by: (found.oldest.pid, Comm(found.oldest.comm)),
+            silence,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Measuring in a virtual machine: this program runs inside too, and sends its figures over the console.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -25,8 +26,8 @@ pub(super) fn send(figures: &Figures) -> Result<()> {
     Ok(())
 }
 
-/// From outside: runs the machine and takes its figures.
-pub(super) fn measure(workspace: &Workspace, plan: &Plan) -> Result<Figures> {
+/// From outside: runs the machine with this iotrace and takes its figures.
+pub(super) fn measure(workspace: &Workspace, iotrace: &Path, plan: &Plan) -> Result<Figures> {
     let scratch = tempfile::tempdir().context("temporary directory")?;
     let me = scratch.path().join("xtask");
     // A build beside the run replaces the file.
@@ -40,8 +41,7 @@ pub(super) fn measure(workspace: &Workspace, plan: &Plan) -> Result<Figures> {
     let guest = Guest {
         series: SERIES,
         init: INIT.replace("ARGUMENTS", &words),
-        files: vec![(me, XTASK)],
-        iotrace: IOTRACE,
+        files: vec![(me, XTASK), (iotrace.to_owned(), IOTRACE)],
         peers: plan.peers,
         instructions,
     };

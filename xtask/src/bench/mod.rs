@@ -196,14 +196,12 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 /// Measures in one place.
 fn measure(workspace: &Workspace, plan: &Plan) -> Result<()> {
     let began = Instant::now();
-    let figures = if plan.place != Place::Here {
-        guest::measure(workspace, plan)?
-    } else {
-        let Workspace { cargo, shell, target, .. } = workspace;
-        cmd!(shell, "{cargo} build --release --locked --package iotrace --bin iotrace")
-            .run()
-            .context("build of iotrace")?;
-        figures::measure(&mut Bench::new(&target.join("release/iotrace"), target)?, plan)?
+    let Workspace { cargo, shell, target, .. } = workspace;
+    cmd!(shell, "{cargo} build --release --locked --package iotrace --bin iotrace").run().context("build of iotrace")?;
+    let iotrace = target.join("release/iotrace");
+    let figures = match plan.place {
+        Place::Here => figures::measure(&mut Bench::new(&iotrace, target)?, plan)?,
+        Place::Vm | Place::Instructions => guest::measure(workspace, &iotrace, plan)?,
     };
     print!("{}", document::tables(&figures));
     let document = workspace.root.join(DOCUMENT);

@@ -13,7 +13,7 @@ use super::image::Image;
 use super::kernels::{self, Kernel};
 use super::qemu::Machine;
 use super::stage::Stage;
-use super::{initrd, peers, require_packages, scratch, suite};
+use super::{initrd, peers, require_packages, scratch};
 use crate::{packages, workspace::Workspace};
 
 /// What the machine is made of.
@@ -24,8 +24,6 @@ pub(crate) struct Guest {
     pub(crate) init: String,
     /// Programs of this machine, and their names there, relative to the root.
     pub(crate) files: Vec<(PathBuf, &'static str)>,
-    /// The name of iotrace there, which is built as for tests.
-    pub(crate) iotrace: &'static str,
     /// Whether it has the disk with the peers; without them it goes on.
     pub(crate) peers: bool,
     /// Whether its clock goes on by a nanosecond with each instruction.
@@ -78,8 +76,6 @@ fn image(workspace: &Workspace, guest: &Guest) -> Result<Image> {
         stage.script(&format!("guest/peers/bin/{name}"), PEER)?;
     }
     packages::PEERS.iter().filter_map(|name| find(name)).try_for_each(|program| stage.add_in_place(&program))?;
-    let suite = suite::build(workspace, Arch::Amd64, suite::Tests::None)?;
-    stage.add(&suite.iotrace, Path::new(guest.iotrace))?;
     for (file, name) in &guest.files {
         stage.add(file, Path::new(name))?;
     }

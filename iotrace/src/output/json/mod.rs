@@ -112,12 +112,27 @@ pub fn schema() -> Schema {
 
 /// Writes compact JSON in which control characters stand as escapes, those too that JSON itself would allow: DEL and U+0080 to
 /// U+009F, which some terminals obey.
-struct Harmless;
+#[derive(Default)]
+struct Harmless {
+    /// It is at a key: those are names of fields, which are harmless.
+    at_key: bool,
+}
 
 impl Formatter for Harmless {
+    fn begin_object_key<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.at_key = true;
+        if first { Ok(()) } else { writer.write_all(b",") }
+    }
+
+    fn end_object_key<W: io::Write + ?Sized>(&mut self, _writer: &mut W) -> io::Result<()> {
+        self.at_key = false;
+        Ok(())
+    }
+
     fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let control = |c: char| matches!(c, '\u{7f}'..='\u{9f}');
-        if fragment.bytes().all(|byte| byte < 0x7f) {
+        // Without a way out of the loop it is done for many bytes at once.
+        if self.at_key || fragment.bytes().fold(true, |all, byte| all & (byte < 0x7f)) {
             return writer.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;
@@ -136,7 +151,7 @@ impl Formatter for Harmless {
 ///
 /// Never for these types; serde's signature has it.
 pub fn append(out: &mut Vec<u8>, line: &impl Serialize) -> serde_json::Result<()> {
-    line.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
+    line.serialize(&mut Serializer::with_formatter(&mut *out, Harmless::default()))?;
     out.push(b'\n');
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::{
     cli::{
         form::Form,
+        io_lines::Rendered,
         options::{Common, Timing},
     },
     event::{Event, open::Created},
@@ -54,6 +55,8 @@ pub struct World {
     pub folded: u64,
     /// Where the path is put together that an open asked for.
     pub asked: Vec<u8>,
+    /// What lines of one thread and file have in common.
+    pub rendered: Rendered,
 }
 
 /// A part of the time traced.

@@ -2,16 +2,12 @@
 
 use crate::{
     cli::{command::World, host::OnHost},
-    event::{
-        Task,
-        io::{Io, Operation},
-        open::Open,
-        truncate::Truncate,
-    },
+    event::{Task, io::Operation, open::Open, truncate::Truncate},
     output::{
         Clock, OpenFlags, errno_name, escape,
         json::{
-            Dev, FsyncLine, Head, HostPlace, IoLine, Mode, OpenLine, Owner, Place, Stored, Text, TopLine, append, exact,
+            Dev, FsyncLine, Head, HostPlace, IoDone, IoLine, Mode, OpenLine, Owner, Place, Stored, Text, TopLine, Who,
+            append, exact,
         },
     },
     resolve::{
@@ -49,9 +45,11 @@ pub fn selected(world: &mut World, task: &Task, path: Option<&[u8]>) -> Option<O
 }
 
 pub(super) fn head<'a>(task: &'a Task, begin_ns: u64, clock: &mut Clock, process: Option<&'a ProcessInfo>) -> Head<'a> {
-    Head {
-        ts: clock.stamp(begin_ns),
-        mono_ns: begin_ns,
+    Head { ts: clock.stamp(begin_ns), mono_ns: begin_ns, who: who(task, process) }
+}
+
+pub(super) fn who<'a>(task: &'a Task, process: Option<&'a ProcessInfo>) -> Who<'a> {
+    Who {
         pid: task.pid,
         tid: task.tid,
         uid: task.uid,
@@ -133,44 +131,6 @@ fn whole_disk(file: Option<&FileInfo>) -> Option<&str> {
     file?.disk.as_ref().map(|disk| disk.disk.as_str())
 }
 
-/// Appends an operation on a file; nothing when it does not pass the selection.
-///
-/// # Errors
-///
-/// See [`append`].
-pub fn io_line(io: &Io, world: &mut World, out: &mut Vec<u8>) -> Result<()> {
-    let mut file = world.names.file(io.file).cloned();
-    if io.operation.is_mapped() {
-        let process = world.names.process(io.task.pid, None);
-        file = file.map(|file| world.names.as_seen(file, process.as_deref()));
-    }
-    let path = file.as_ref().and_then(|file| file.file.path.as_deref());
-    let Some(process) = selected(world, &io.task, path) else { return Ok(()) };
-    let writes = matches!(io.operation, Operation::Write | Operation::Allocate | Operation::Truncate);
-    let dev = io.inode.map(|(_, dev)| dev);
-    let host = OnHost::of(world, file.as_deref(), process.as_deref(), dev, writes);
-    // Of a mapping, the file by which it was made is not known.
-    let open = io.inode.is_some() && !io.operation.is_mapped();
-    let line = IoLine {
-        kind: io.operation.name(),
-        call: io.call,
-        head: head(&io.task, io.begin_ns, &mut world.clock, process.as_deref()),
-        place: place(path, &host, dev, file.as_deref(), io.inode.map(|(ino, _)| ino)),
-        offset: io.offset,
-        requested: io.requested,
-        bytes: match io.operation {
-            Operation::Fsync => None,
-            Operation::Allocate | Operation::Truncate => Some(0),
-            _ => Some(io.result.unwrap_or(0)),
-        },
-        errno: errno(io.result),
-        latency_ns: (!io.operation.is_mapped()).then_some(io.latency_ns),
-        flags: OpenFlags(open.then_some(io.file_flags)),
-        sync: io.sync,
-    };
-    Ok(append(out, &line)?)
-}
-
 /// The path that a truncate by name was asked for, and what is known of the directory from which its name counts.
 pub fn truncate_place(truncate: &Truncate, world: &World) -> (Option<Vec<u8>>, Option<Arc<FileInfo>>) {
     let base = world.names.file(truncate.base).cloned();
@@ -191,13 +151,15 @@ pub fn truncate_line(truncate: &Truncate, world: &mut World, out: &mut Vec<u8>) 
         call: truncate.call,
         head: head(&truncate.task, truncate.begin_ns, &mut world.clock, process.as_deref()),
         place: place(path.as_deref(), &nowhere, base.as_ref().map(|base| base.file.key.dev), base.as_deref(), None),
-        offset: None,
-        requested: truncate.length,
-        bytes: Some(0),
-        errno: errno(truncate.result),
-        latency_ns: Some(truncate.latency_ns),
-        flags: OpenFlags(None),
-        sync: false,
+        done: IoDone {
+            offset: None,
+            requested: truncate.length,
+            bytes: Some(0),
+            errno: errno(truncate.result),
+            latency_ns: Some(truncate.latency_ns),
+            flags: OpenFlags(None),
+            sync: false,
+        },
     };
     Ok(append(out, &line)?)
 }

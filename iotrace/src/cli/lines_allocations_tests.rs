@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     allocations,
-    cli::form::Form,
+    cli::{form::Form, io_lines::io_line},
     event::{Event, decode},
 };
 use bytemuck::Zeroable;

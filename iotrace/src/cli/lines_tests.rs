@@ -1,8 +1,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test may panic
 use super::*;
 use crate::{
-    cli::form::Form,
-    event::{Comm, file::File, io::Operation, open::Created, process::Process},
+    cli::{
+        form::Form,
+        io_lines::{Rendered, io_line},
+    },
+    event::{
+        Comm,
+        file::File,
+        io::{Io, Operation},
+        open::Created,
+        process::Process,
+    },
     kernel::{
         block::{BlockFacts, BlockOp},
         endings::Endings,
@@ -45,7 +54,7 @@ pub(in crate::cli) fn task(pid: u32, name: &[u8]) -> Task {
     Task { pid, tid: pid + 1, uid: 33, comm: comm(name) }
 }
 
-fn file(id: u64, path: Option<&[u8]>) -> File {
+pub(in crate::cli) fn file(id: u64, path: Option<&[u8]>) -> File {
     let key = FileKey { ino: 1000 + id, dev: VDA1, state: 0o100_644, ..FileKey::default() };
     File { id, key, fs: "ext4".into(), path: path.map(Into::into), cut: false, inside_fs: false }
 }
@@ -104,6 +113,7 @@ pub(in crate::cli) fn world(form: Form) -> World {
         form,
         folded: 0,
         asked: Vec::new(),
+        rendered: Rendered::default(),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod form;
 pub mod fsync;
 pub mod host;
+pub mod io_lines;
 pub mod latency;
 pub mod life;
 pub mod life_lines;

@@ -6,6 +6,7 @@ use crate::{
         block::disk_cell,
         command::{Command, Interval, Setup, World},
         form::Form,
+        io_lines::Rendered,
         options::Filters,
         program::Program,
         progress::Progress,
@@ -123,6 +124,7 @@ impl<'a> Session<'a> {
             form: Form::new(&setup.common.output),
             folded: 0,
             asked: Vec::new(),
+            rendered: Rendered::default(),
         };
         if !setup.common.output.quiet {
             eprintln!("iotrace: tracing with {}; ctrl-c to stop", tracer.mechanism);

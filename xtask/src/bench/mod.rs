@@ -197,7 +197,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 fn measure(workspace: &Workspace, plan: &Plan) -> Result<()> {
     let began = Instant::now();
     let Workspace { cargo, shell, target, .. } = workspace;
-    cmd!(shell, "{cargo} build --release --locked --package iotrace --bin iotrace").run().context("build of iotrace")?;
+    cmd!(shell, "{cargo} build --release --locked --package iotrace --bin iotrace")
+        .run()
+        .context("build of iotrace")?;
     let iotrace = target.join("release/iotrace");
     let figures = match plan.place {
         Place::Here => figures::measure(&mut Bench::new(&iotrace, target)?, plan)?,

@@ -16,6 +16,14 @@ pub struct Head<'a> {
     pub ts: Stamp,
     /// When it began, nanoseconds of CLOCK_MONOTONIC.
     pub mono_ns: u64,
+    /// Who.
+    #[serde(flatten)]
+    pub who: Who<'a>,
+}
+
+/// Who.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Who<'a> {
     /// Process id.
     pub pid: u32,
     /// Thread id.
@@ -89,6 +97,14 @@ pub struct IoLine<'a> {
     /// Which file.
     #[serde(flatten)]
     pub place: Place<'a>,
+    /// What it did.
+    #[serde(flatten)]
+    pub done: IoDone,
+}
+
+/// What an operation on a file did.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct IoDone {
     /// Position in the file.
     pub offset: Option<u64>,
     /// Bytes asked for; the length, of `fallocate` and `truncate`.

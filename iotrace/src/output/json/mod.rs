@@ -13,7 +13,9 @@ mod wait;
 
 pub use copyup::{CopyUpLine, CopyUpSumLine};
 pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
-pub use event::{BlockFile, BlockLine, Cause, Head, HostPlace, IoLine, Issuer, NamingLine, OpenLine, Place, Stored};
+pub use event::{
+    BlockFile, BlockLine, Cause, Head, HostPlace, IoDone, IoLine, Issuer, NamingLine, OpenLine, Place, Stored, Who,
+};
 pub use finding::{EvidenceLine, FailureLine, FindingLine, SizeBucket, WriteSizesLine};
 pub use life::{LifeEndLine, LifeLine};
 pub use row::{BlockSumLine, Bucket, Distribution, FsyncLine, LatencyLine, LatencyOwner, Owner, TopLine};
@@ -152,6 +154,42 @@ impl Formatter for Harmless {
 /// Never for these types; serde's signature has it.
 pub fn append(out: &mut Vec<u8>, line: &impl Serialize) -> serde_json::Result<()> {
     line.serialize(&mut Serializer::with_formatter(&mut *out, Harmless::default()))?;
+    out.push(b'\n');
+    Ok(())
+}
+
+/// The fields of an object, for [`append_around`]; there must be one.
+///
+/// # Errors
+///
+/// As [`append`].
+pub fn render(fields: &impl Serialize, into: &mut Vec<u8>) -> serde_json::Result<()> {
+    into.clear();
+    fields.serialize(&mut Serializer::with_formatter(&mut *into, Harmless::default()))?;
+    into.pop();
+    into.remove(0);
+    Ok(())
+}
+
+/// Appends a line that has the fields of one object, those that were rendered before, and those of another object.
+///
+/// # Errors
+///
+/// As [`append`].
+pub fn append_around(
+    out: &mut Vec<u8>,
+    first: &impl Serialize,
+    rendered: &[u8],
+    last: &impl Serialize,
+) -> serde_json::Result<()> {
+    first.serialize(&mut Serializer::with_formatter(&mut *out, Harmless::default()))?;
+    // In the place of its last brace.
+    out.pop();
+    out.push(b',');
+    out.extend_from_slice(rendered);
+    let brace = out.len();
+    last.serialize(&mut Serializer::with_formatter(&mut *out, Harmless::default()))?;
+    out[brace] = b',';
     out.push(b'\n');
     Ok(())
 }

@@ -188,6 +188,17 @@ fn requests_of_a_partition_come_under_it_when_it_is_asked_for() {
 }
 
 #[test]
+fn a_device_that_was_gone_before_it_was_looked_at_has_the_name_by_which_it_was_counted() {
+    const SHORT: u32 = 259 << 20 | 77;
+    let mut disks = disks(None, None);
+    let rows = disks.collector.rows(&snapshot_of(&[SHORT], busy), Vec::new(), Vec::new(), HashMap::new());
+    let row = rows.iter().find(|row| row.dev == SHORT).unwrap();
+    let line = parsed(json(row).as_bytes());
+    assert_eq!((&line["name"], &line["disk"]), (&format!("d{SHORT}").into(), &serde_json::Value::Null));
+    assert_eq!(line["counted"]["reads"]["count"], 31);
+}
+
+#[test]
 fn a_disk_that_is_gone_keeps_its_name_and_what_was_traced_of_it() {
     let mut disks = disks(None, None);
     let rows = rows(&mut disks, &snapshot_of(&[SDA], busy));

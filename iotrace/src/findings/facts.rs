@@ -73,7 +73,7 @@ impl DiskUse {
     /// Its name as in `/dev`.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.row.device.as_ref().map(|device| device.name.as_str())
+        self.row.name()
     }
 
     /// Part of the time with a request in flight, of 1.

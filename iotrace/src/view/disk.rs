@@ -121,13 +121,14 @@ pub struct Snapshot {
 }
 
 /// What the kernel counted of each device between two snapshots, in the order of the later one; `None` for devices that are gone, which
-/// come last: what they did since the earlier one is not known.
+/// come last: what they did since the earlier one is not known. A number that has another name is another device.
 pub fn counted(before: &Snapshot, now: &Snapshot) -> Vec<(u32, Option<Counted>)> {
-    let earlier: HashMap<u32, &DiskStat> = before.lines.iter().map(|(dev, _, stat)| (*dev, stat)).collect();
+    let earlier: HashMap<(u32, &str), &DiskStat> =
+        before.lines.iter().map(|(dev, name, stat)| ((*dev, name.as_str()), stat)).collect();
     let present: HashSet<u32> = now.lines.iter().map(|(dev, _, _)| *dev).collect();
     let none = DiskStat::default();
-    let counted = now.lines.iter().map(|(dev, _, stat)| {
-        let before = earlier.get(dev).copied().filter(|before| !began_anew(stat, before)).unwrap_or(&none);
+    let counted = now.lines.iter().map(|(dev, name, stat)| {
+        let before = earlier.get(&(*dev, name.as_str())).copied().filter(|before| !began_anew(stat, before)).unwrap_or(&none);
         (*dev, Some(Counted::of(stat, before)))
     });
     let gone = before.lines.iter().map(|(dev, _, _)| *dev).filter(|dev| !present.contains(dev)).map(|dev| (dev, None));
@@ -141,6 +142,8 @@ pub struct Row {
     pub dev: u32,
     /// What it is; `None` when it was gone before anybody looked.
     pub device: Option<Arc<Device>>,
+    /// Its name where the kernel counts, when nothing else is known of it.
+    pub counted_as: Option<String>,
     /// What the kernel counted; `None` when the device was gone at the end.
     pub counted: Option<Counted>,
     /// Traced requests of all operations together. Only disks that queue requests have them: partitions, device-mapper and md pass on
@@ -155,7 +158,12 @@ pub struct Row {
 impl Row {
     /// Of a device of which nothing is known yet.
     pub fn new(dev: u32, counted: Option<Counted>) -> Self {
-        Self { dev, device: None, counted, all: None, by_op: Vec::new(), causes: Vec::new() }
+        Self { dev, device: None, counted_as: None, counted, all: None, by_op: Vec::new(), causes: Vec::new() }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> Option<&str> {
+        self.device.as_ref().map(|device| device.name.as_str()).or(self.counted_as.as_deref())
     }
 
     /// Whether nothing happened.

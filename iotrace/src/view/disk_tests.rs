@@ -45,6 +45,10 @@ fn a_device_that_appears_has_all_that_it_did_and_so_has_one_under_the_number_of_
     assert_eq!(of[0].1.unwrap().reads, new);
     let of = counted(&snapshot(&[(1, stat(100, 50))]), &snapshot(&[(1, stat(3, 6))]));
     assert_eq!(of[0].1.unwrap().reads, new);
+    // It did no less than the one before.
+    let mut now = snapshot(&[(1, stat(3, 6))]);
+    now.lines[0].1 = "another".into();
+    assert_eq!(counted(&snapshot(&[(1, stat(2, 6))]), &now)[0].1.unwrap().reads, new);
 }
 
 #[test]

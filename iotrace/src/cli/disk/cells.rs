@@ -165,8 +165,8 @@ pub(super) fn branch(place: &Place, row: &Row, utf8: bool) -> String {
         levels.iter().for_each(|last| text.push_str(if *last { gap } else { through }));
         text.push_str(if *own { end } else { on });
     }
-    match &row.device {
-        Some(device) => text.push_str(&escape(device.name.as_bytes())),
+    match row.name() {
+        Some(name) => text.push_str(&escape(name.as_bytes())),
         None => text.push_str(&dev_text(row.dev)),
     }
     if place.again {

@@ -129,6 +129,11 @@ impl Collector {
         }
         let names: HashMap<u32, &str> =
             self.before.lines.iter().chain(&now.lines).map(|(dev, name, _)| (*dev, name.as_str())).collect();
+        for (dev, name, _) in &self.before.lines {
+            if names.get(dev).is_some_and(|now| now != name) {
+                self.known.remove(dev);
+            }
+        }
         let at = Instant::now();
         for row in &mut rows {
             if let Some(name) = names.get(&row.dev).filter(|_| !row.is_idle() || !self.known.contains_key(&row.dev))
@@ -137,6 +142,9 @@ impl Collector {
                 self.known.insert(row.dev, Arc::new(device));
             }
             row.device = self.known.get(&row.dev).cloned();
+            if row.device.is_none() {
+                row.counted_as = names.get(&row.dev).map(|name| (*name).to_owned());
+            }
         }
         // A device that is gone and did nothing that was seen has nothing to show.
         rows.retain(|row| row.counted.is_some() || row.all.is_some());

@@ -23,7 +23,7 @@ pub(in crate::cli) fn line<'a>(row: &'a Row, ts: &'a str, interval_ns: u64, worl
         kind: "disk",
         ts,
         interval_ns,
-        name: device.map(|device| device.name.as_str()),
+        name: row.name(),
         disk: device.map(|device| device.disk.as_str()),
         dev: dev_text(row.dev),
         device_type: device.map(|device| device.kind.as_str()),

@@ -99,7 +99,7 @@ pub struct DiskLine<'a> {
     pub ts: &'a str,
     /// Length of the interval, between the two looks at the kernel's counters.
     pub interval_ns: u64,
-    /// The device as in `/dev`; `null` when it has no name any more.
+    /// The device as in `/dev`; `null` when it has no name.
     pub name: Option<&'a str>,
     /// The whole disk.
     pub disk: Option<&'a str>,

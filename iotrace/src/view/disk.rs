@@ -128,7 +128,8 @@ pub fn counted(before: &Snapshot, now: &Snapshot) -> Vec<(u32, Option<Counted>)>
     let present: HashSet<u32> = now.lines.iter().map(|(dev, _, _)| *dev).collect();
     let none = DiskStat::default();
     let counted = now.lines.iter().map(|(dev, name, stat)| {
-        let before = earlier.get(&(*dev, name.as_str())).copied().filter(|before| !began_anew(stat, before)).unwrap_or(&none);
+        let before =
+            earlier.get(&(*dev, name.as_str())).copied().filter(|before| !began_anew(stat, before)).unwrap_or(&none);
         (*dev, Some(Counted::of(stat, before)))
     });
     let gone = before.lines.iter().map(|(dev, _, _)| *dev).filter(|dev| !present.contains(dev)).map(|dev| (dev, None));

@@ -154,7 +154,7 @@ fn a_partition_that_appears_and_one_that_vanishes_lose_nothing_else() {
     let before = BlockStat::of(disk.name());
     let mut run = Iotrace::new("disk").json().args(["-i", "50ms", "-d", "50s"]).start();
     run.wait_tracing();
-    let mut done = |reads, writes| {
+    let done = |reads, writes| {
         let partition = Partition::new(&disk, 1, 2048, 8192);
         let words = copy(&partition.path(), reads, writes);
         assert!(Command::new(&words[0]).args(&words[1..]).status().unwrap().success());

@@ -91,7 +91,7 @@ impl Constants {
         }
     }
 
-    /// Puts an offset into the load behind its mark, and gives what stands in the mark's place: nothing, which the verifier removes.
+    /// Puts an offset into the load behind its mark, and gives what stands in the mark's place: a jump by nothing, which goes before it is loaded.
     /// A member that is absent is zero. A mark without a load makes a program that the kernel refuses.
     fn put_into_load(&self, mark: bpf_insn, load: Option<&mut bpf_insn>) -> bpf_insn {
         let Some(load) = load.filter(|load| load.code & CLASS == LOAD_REGISTER) else {

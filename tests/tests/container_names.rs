@@ -3,8 +3,11 @@
 
 use iotrace_tests::{harness::*, need};
 use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+    sys::{
+        signal::{Signal, kill},
+        stat::Mode,
+    },
+    unistd::{Pid, mkfifo},
 };
 use serde_json::{Value, json};
 use std::{
@@ -161,4 +164,30 @@ fn a_container_that_is_gone_before_it_is_looked_at_keeps_its_id() {
     let container = &rows[0]["container"];
     let unknown = ["name", "image", "namespace"].map(|field| &container[field]);
     assert_eq!((unknown, &container["pod"]), ([&Value::Null; 3], &json!(UID)), "{container}");
+}
+
+/// Who reads the bundle hangs: it is a FIFO that nobody writes to. Meanwhile comes more than the ring buffer has room for.
+#[test]
+fn what_hangs_while_names_are_read_loses_no_event() {
+    need!(bpf, containers);
+    let containerd = Containerd::start(&["k8s.io"], &["kubepods"]);
+    let (host, go) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fifo = bundle(host.path(), ID);
+    fs::create_dir_all(fifo.parent().unwrap()).unwrap();
+    mkfifo(&fifo, Mode::S_IRUSR).unwrap();
+    let mount = format!("type=bind,src={},dst=/go,options=rbind:ro", go.path().display());
+    // A burst alone finds room; all of them would need three times as much.
+    let bursts =
+        format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do {}; usleep 10000; done", writes("/data/log", 61, 503));
+    let script = format!("echo up; while [ ! -e /go/begin ]; do usleep 10000; done; {bursts}; echo done");
+    let mut container = in_pod(&containerd, ID).options(["--mount", &mount]).start(&script);
+    expect(&mut container, "up");
+    let run = Iotrace::new("events").variable("IOTRACE_RUNTIME_ROOT", host.path());
+    let mut run = run.args(["--buffer", "256KiB", "--op", "write", "--path", "/data/log"]).start();
+    run.wait_tracing();
+    fs::write(go.path().join("begin"), "").unwrap();
+    expect(&mut container, "done");
+    let rows = rows_of_all(run);
+    assert!(container.wait_with_output().unwrap().status.success());
+    assert_eq!(rows.iter().filter(|row| row["container"]["id"] == ID && row["bytes"] == 61).count(), 13 * 503);
 }

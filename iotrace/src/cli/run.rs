@@ -16,6 +16,7 @@ use crate::{
     event::{Event, block::Parts, decode, open::Created},
     kernel::{
         access, doctor,
+        intake::{Intake, Records},
         losses::Losses,
         requests::InFlight,
         tracer::{Tracer, monotonic_ns},
@@ -25,19 +26,19 @@ use crate::{
         Clock, Flow, Sink, SinkError,
         json::{InFlightLine, append},
     },
-    resolve::{names::Names, pipeline},
+    resolve::{Meanwhile, names::Names, pipeline},
 };
 use anyhow::{Context, Result, bail};
-use aya::maps::{MapData, RingBuf};
 use std::{
     future::pending,
     io,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     process::ExitStatus,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{
-    io::unix::AsyncFd,
+    io::{Interest, unix::AsyncFd},
     time::{MissedTickBehavior, interval_at, sleep_until},
 };
 
@@ -72,7 +73,11 @@ struct Session<'a> {
     /// Shares of block requests that have not completed.
     parts: Parts,
     tracer: Tracer,
-    ring: AsyncFd<RingBuf<MapData>>,
+    intake: Arc<Mutex<Intake>>,
+    /// What was taken in last.
+    records: Records,
+    /// Says when there is more.
+    ready: AsyncFd<OwnedFd>,
     sink: Sink,
     out: Vec<u8>,
     began: Instant,
@@ -105,7 +110,7 @@ impl<'a> Session<'a> {
         // Tables have the path, which the file itself tells.
         setup.plan.open_names = setup.common.output.json;
         let explain = |error| doctor::cause(setup.plan.mechanism).unwrap_or(error);
-        let (mut tracer, ring) = Tracer::start(&setup.plan).map_err(explain)?;
+        let (mut tracer, intake) = Tracer::start(&setup.plan).map_err(explain)?;
         follow_families(&mut tracer, &setup.common.filters)?;
         // PROGRAM is a process of its own by now, and keeps what the user has.
         access::restrict(setup.plan.waits, || tracer.losses().is_ok())?;
@@ -129,8 +134,13 @@ impl<'a> Session<'a> {
         if !setup.common.output.quiet {
             eprintln!("iotrace: tracing with {}; ctrl-c to stop", tracer.mechanism);
         }
-        // SAFETY: the ring buffer owns its descriptor and closes it only when it is dropped, together with this.
-        let ring = unsafe { AsyncFd::register(ring) }.context("watching the ring buffer")?;
+        let ready = intake.as_fd().try_clone_to_owned().context("watching the ring buffer")?;
+        // SAFETY: the descriptor belongs to this, which closes it only when it is dropped.
+        let ready = unsafe { AsyncFd::register_with_interest(ready, Interest::READABLE) };
+        let ready = ready.context("watching the ring buffer")?;
+        let intake = Arc::new(Mutex::new(intake));
+        let meanwhile = intake.clone();
+        world.names.meanwhile(Meanwhile::new(move || lock(&meanwhile).keep()));
         let out = sink.buffer();
         // From when on the kernel side counts.
         let interval_began_ns = tracer.began_ns;
@@ -142,7 +152,9 @@ impl<'a> Session<'a> {
             world,
             parts: Parts::default(),
             tracer,
-            ring,
+            intake,
+            records: Records::default(),
+            ready,
             sink,
             out,
             began,
@@ -253,7 +265,7 @@ impl<'a> Session<'a> {
                         self.hand_over_unless(signals).await?;
                     }
                 }
-                ready = self.ring.readable_mut(), if !more => {
+                ready = self.ready.readable(), if !more => {
                     // Marked as not ready first: what comes while draining wakes again.
                     ready.context("waiting for the ring buffer")?.clear_ready();
                     more = true;
@@ -311,10 +323,15 @@ impl<'a> Session<'a> {
     /// Handles up to [`BATCH`] records; whether there may be more.
     fn drain(&mut self) -> Result<bool> {
         self.world.names.look_at_the_clock();
-        let ring = self.ring.get_mut();
         for _ in 0..BATCH {
-            let Some(record) = ring.next() else { return Ok(false) };
-            match decode(&record).context("the kernel side sent a record that makes no sense")? {
+            let Some(record) = self.records.next() else {
+                lock(&self.intake).take(&mut self.records);
+                if self.records.is_empty() {
+                    return Ok(false);
+                }
+                continue;
+            };
+            match decode(record).context("the kernel side sent a record that makes no sense")? {
                 Event::File(file) => {
                     if self.world.names.is_full_for(&file) {
                         self.command.keep_names(&mut self.tracer, &mut self.world);
@@ -427,6 +444,10 @@ async fn standstill(flow: &Flow) {
         }
         before = now;
     }
+}
+
+fn lock(intake: &Mutex<Intake>) -> MutexGuard<'_, Intake> {
+    intake.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -24,6 +24,8 @@ const DEFAULT_OF_ALL: u64 = 128 << 20;
 /// The ring buffer that [`DEFAULT`] allows for, and that which is enough where only names pass through it.
 pub const DEFAULT_BUFFER: u32 = 8 << 20;
 const NAMES_BUFFER: u32 = 4 << 20;
+/// What is taken out of it at most while somebody waits for what only files tell.
+const KEPT: u64 = 8 << 20;
 /// The lowest limit: less would leave too little for rows.
 pub const LEAST: u64 = 32 << 20;
 
@@ -110,6 +112,11 @@ pub fn buffer(plan: &Plan) -> u32 {
     if plan.sum && !streams { NAMES_BUFFER } else { DEFAULT_BUFFER }
 }
 
+/// Bytes of records that may wait outside of the ring buffer.
+pub fn kept(plan: &Plan) -> u64 {
+    KEPT.min(plan.max_memory / 32)
+}
+
 /// The limit, bytes: what was asked for, or enough for the plan with its ring buffer.
 pub fn limit(asked: Option<u64>, plan: &Plan) -> u64 {
     let usual = if plan.sum && plan.stream_block && plan.waits { DEFAULT_OF_ALL } else { DEFAULT };
@@ -121,6 +128,7 @@ pub fn divide(plan: &Plan, histograms: u32) -> Shares {
     let (files, block, waits) = (plan.files.any(), plan.stream_block, plan.waits);
     let fixed = [
         (true, u64::from(plan.buffer)),
+        (true, kept(plan)),
         // Followed processes, the small maps, and what the allocator leaves unused.
         (true, UNDER_WAY * hash::<u32, u8>() + (3 << 20)),
         (files, PLACES * (size_of::<Thread>() as u64 + hash::<u32, u32>())),
@@ -207,7 +215,8 @@ mod tests {
                     + u64::from(shares.dirty_pages) * DIRTY_PAGES.bytes
                     + u64::from(shares.dirty_files) * DIRTY_FILES.bytes
                     + u64::from(shares.histograms) * HISTOGRAM
-                    + u64::from(plan.buffer);
+                    + u64::from(plan.buffer)
+                    + kept(&plan);
                 assert!(bytes <= max_memory, "{max_memory}: {bytes} {shares:?}");
                 assert!(shares.rows >= before.rows && shares.files >= before.files, "{shares:?}");
                 before = shares;
@@ -227,7 +236,7 @@ mod tests {
     fn the_numbers_in_docs_running_md() {
         let plan = plans().remove(0);
         for (mib, expected) in
-            [(32, (2_944, 2_997, 749)), (64, (16_064, 16_114, 4_028)), (256, (94_784, 94_819, 23_704))]
+            [(32, (2_560, 2_587, 646)), (64, (15_232, 15_295, 3_823)), (256, (91_520, 91_540, 22_885))]
         {
             let shares = divide(&Plan { max_memory: mib << 20, ..plan.clone() }, 64);
             assert_eq!((shares.rows, shares.files, shares.processes), expected, "{mib}");

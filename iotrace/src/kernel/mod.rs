@@ -15,6 +15,7 @@ pub mod endings;
 pub mod errnos;
 pub mod functions;
 pub mod histograms;
+pub mod intake;
 pub mod kallsyms;
 pub mod layout;
 pub mod link;

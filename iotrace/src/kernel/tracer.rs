@@ -11,6 +11,7 @@ use crate::kernel::{
     endings::Endings,
     errnos::Errnos,
     histograms::Histograms,
+    intake::Intake,
     kallsyms::Coming,
     layout::kernel_layout,
     log::KernelLog,
@@ -81,12 +82,12 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// Loads and attaches what the plan needs, and gives the ring buffer of records. When this returns, no event is missed any more.
+    /// Loads and attaches what the plan needs, and gives what takes records in. When this returns, no event is missed any more.
     ///
     /// # Errors
     ///
     /// When capabilities are missing, the kernel has no BTF or lacks a structure member, or refuses a program.
-    pub fn start(plan: &Plan) -> Result<(Self, RingBuf<MapData>)> {
+    pub fn start(plan: &Plan) -> Result<(Self, Intake)> {
         raise_memlock();
         let shares = budget::divide(plan, sizes::histogram_entries(Path::new("/sys/block")));
         let mut sizes = sizes::known(plan, &shares);
@@ -98,7 +99,8 @@ impl Tracer {
         sizes.extend(sizes::by_types(plan, &constants, preempted));
         let mut object = parsed?.open(&sizes, &constants)?;
 
-        let events = RingBuf::try_from(object.take_map("EVENTS")?)?;
+        let ring = RingBuf::try_from(object.take_map("EVENTS")?)?;
+        let events = Intake::new(ring, budget::kept(plan) as usize);
         let sums = if plan.sum { Some(Sums::new(&mut object, &shares)?) } else { None };
         let errnos = if plan.errnos { Some(Errnos::new(&mut object)?) } else { None };
         let write_sizes = if plan.write_sizes { Some(SizesOfWrites::new(&mut object)?) } else { None };

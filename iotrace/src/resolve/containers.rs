@@ -1,7 +1,7 @@
 //! The container of a process: found by its control group when the process is first seen, named by the runtime's files.
 
 use crate::resolve::{
-    Container, Runtimes,
+    Container, Meanwhile, Runtimes,
     reader::{Answer, Reader},
     role,
 };
@@ -79,6 +79,11 @@ impl Containers {
     /// Keeps from now on what is on disk of a container only while it lives.
     pub fn watch(&self) {
         self.runtimes.watch();
+    }
+
+    /// What has to be done from now on while somebody waits for names.
+    pub(super) fn meanwhile(&self, meanwhile: Meanwhile) {
+        self.reader.meanwhile(meanwhile);
     }
 
     /// The container that a runtime's process serves, and that its I/O is charged to. `None` when it serves none, or all.

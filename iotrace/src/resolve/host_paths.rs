@@ -4,7 +4,7 @@ use super::{
     host_finder::{Finder, HostPath, Question, Who},
     names::{FileInfo, ProcessInfo},
     numbers::NumberMap,
-    reader::{Answer, Reader},
+    reader::{Answer, Meanwhile, Reader},
 };
 use crate::event::file::File;
 use iotrace_common::file::STATE_DELETED;
@@ -67,6 +67,11 @@ impl HostPaths {
     /// That remembers so many files.
     pub(super) fn limited(most: usize) -> Self {
         Self { most, ..Self::default() }
+    }
+
+    /// What has to be done from now on while somebody waits for paths.
+    pub(super) fn meanwhile(&self, meanwhile: Meanwhile) {
+        self.reader.meanwhile(meanwhile);
     }
 
     /// Has the mount table of a container's process remembered, since the process may be gone when it is needed.

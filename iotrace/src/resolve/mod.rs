@@ -44,5 +44,6 @@ pub use points::Points;
 pub use pressure::{Pressures, Waited, waited_for_io};
 pub use process::{ProcessInfo, cgroup_path, descendants, exists, from_proc, thread_exists};
 pub use program::find_program;
+pub use reader::Meanwhile;
 pub use runtimes::{ROOT_VARIABLE, Runtimes};
 pub use users::uid_of;

@@ -3,8 +3,8 @@
 use crate::{
     event::{Comm, file::File, process::Process},
     resolve::{
-        Container, Containers, Disk, Disks, Free, HostPath, Mounts, Points, Resident, from_proc, host_paths::HostPaths,
-        numbers::NumberMap, role::role,
+        Container, Containers, Disk, Disks, Free, HostPath, Meanwhile, Mounts, Points, Resident, from_proc,
+        host_paths::HostPaths, numbers::NumberMap, role::role,
     },
 };
 use iotrace_common::record::COMM_LEN;
@@ -105,6 +105,12 @@ impl Names {
     /// Keeps from now on what is on disk of a container only while it lives.
     pub fn watch(&self) {
         self.containers.watch();
+    }
+
+    /// What has to be done from now on while somebody waits for what only files tell.
+    pub fn meanwhile(&self, meanwhile: Meanwhile) {
+        self.containers.meanwhile(meanwhile.clone());
+        self.host_paths.meanwhile(meanwhile);
     }
 
     /// Looks at the clock: before many are asked for.

@@ -1,16 +1,19 @@
 //! What only files on disk tell, read by a thread of its own, so that a disk that hangs holds up nobody for long.
 
 use std::{
+    fmt,
     sync::{
-        Arc, Condvar, Mutex, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
     time::{Duration, Instant},
 };
 
-/// How long a question may hold up who asks. The ring buffer has room for what comes meanwhile.
+/// How long a question may hold up who asks.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often what has to be done meanwhile is done.
+const STEP: Duration = Duration::from_millis(1);
 /// Most questions that wait; what comes on top is not answered.
 const QUESTIONS: usize = 1024;
 
@@ -23,11 +26,49 @@ pub(super) struct Reader {
     pace: Arc<Pace>,
 }
 
+/// What has to be done while somebody waits for an answer. It says whether there is time to wait on.
+#[derive(Clone)]
+pub struct Meanwhile(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Meanwhile {
+    /// This, which must not itself wait.
+    pub fn new(done: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(done))
+    }
+}
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Meanwhile")
+    }
+}
+
 /// How far the thread has come.
 #[derive(Debug, Default)]
 struct Pace {
     state: Mutex<State>,
     answered: Condvar,
+    meanwhile: OnceLock<Meanwhile>,
+}
+
+impl Pace {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `is_there`, or it is in vain.
+    fn wait(&self, is_there: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.state();
+        while !is_there() && !state.late {
+            state = self.answered.wait_timeout(state, STEP).unwrap_or_else(PoisonError::into_inner).0;
+            drop(state);
+            let goes_on = self.meanwhile.get().is_none_or(|meanwhile| (meanwhile.0)());
+            state = self.state();
+            // Who has answered meanwhile is not late.
+            state.late = state.open > 0 && (!goes_on || Instant::now() >= deadline);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,21 +112,19 @@ impl<T> Answer<T> {
 
     /// The answer. Waits for it a little, unless it is known that this is in vain; `None` when it is not there then.
     pub(super) fn get(&self) -> Option<&T> {
-        let pace = self.pace.as_deref().filter(|_| self.value.get().is_none());
-        if let Some(pace) = pace {
-            let deadline = Instant::now() + PATIENCE;
-            let mut state = pace.state.lock().unwrap_or_else(PoisonError::into_inner);
-            while self.value.get().is_none() && !state.late {
-                let left = deadline.saturating_duration_since(Instant::now());
-                state.late = left.is_zero();
-                state = pace.answered.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            }
+        if let Some(pace) = self.pace.as_deref().filter(|_| self.value.get().is_none()) {
+            pace.wait(|| self.value.get().is_some());
         }
         self.value.get()
     }
 }
 
 impl Reader {
+    /// What has to be done from now on while somebody waits for its answers. Only the first one counts.
+    pub(super) fn meanwhile(&self, meanwhile: Meanwhile) {
+        let _ = self.pace.meanwhile.set(meanwhile);
+    }
+
     /// Has a question answered by the thread. Does not wait.
     pub(super) fn ask<T: Send + Sync + 'static>(&mut self, question: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
         let value = Arc::new(OnceLock::new());
@@ -107,7 +146,7 @@ impl Reader {
     }
 
     fn state(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.pace.state.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.pace.state());
     }
 }
 
@@ -122,7 +161,7 @@ fn start(pace: Arc<Pace>) -> SyncSender<Question> {
 fn answer_all(asked: &Receiver<Question>, pace: &Pace) {
     for question in asked {
         question();
-        let mut state = pace.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = pace.state();
         state.open = state.open.saturating_sub(1);
         state.late &= state.open > 0;
         pace.answered.notify_all();
@@ -133,13 +172,47 @@ fn answer_all(asked: &Receiver<Question>, pace: &Pace) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::sync::mpsc::channel;
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
+    };
 
     #[test]
     fn an_answer_is_waited_for() {
         let mut reader = Reader::default();
         let answers: Vec<_> = (0..101).map(|number| reader.ask(move || number)).collect();
         assert!(answers.iter().enumerate().all(|(number, answer)| answer.get() == Some(&number)));
+    }
+
+    #[test]
+    fn what_has_to_be_done_meanwhile_is_done_by_who_waits() {
+        let mut reader = Reader::default();
+        let (go, gone) = channel::<()>();
+        let go = Mutex::new(go);
+        let rounds = Arc::new(AtomicUsize::new(0));
+        let counted = rounds.clone();
+        // The answer comes in the seventh round: without these it would not come.
+        reader.meanwhile(Meanwhile::new(move || {
+            if counted.fetch_add(1, Ordering::Relaxed) == 6 {
+                go.lock().unwrap().send(()).unwrap();
+            }
+            true
+        }));
+        assert_eq!(reader.ask(move || gone.recv().is_ok()).get(), Some(&true));
+        assert!(rounds.load(Ordering::Relaxed) >= 7);
+    }
+
+    #[test]
+    fn who_has_no_more_time_waits_no_longer() {
+        let mut reader = Reader::default();
+        let (go, gone) = channel::<()>();
+        let rounds = Arc::new(AtomicUsize::new(0));
+        let counted = rounds.clone();
+        reader.meanwhile(Meanwhile::new(move || counted.fetch_add(1, Ordering::Relaxed) < 2));
+        let stuck = reader.ask(move || gone.recv().is_ok());
+        assert!((0..7).all(|_| stuck.get().is_none()));
+        assert_eq!(rounds.load(Ordering::Relaxed), 3, "the first one alone waited");
+        go.send(()).unwrap();
     }
 
     #[test]

@@ -307,6 +307,7 @@ fn is_wanted((disk, part): (u32, u32)) -> bool {
 /// A request's disk and partition.
 #[inline(always)]
 fn device(request: Pointer) -> (u32, u32) {
+    let request = requests::to_follow(request);
     let disk = disk(request);
     (disk, part(request, disk))
 }

@@ -5,7 +5,7 @@ use crate::{
     filter,
     kernel::{Pointer, copy, current, load, number, offset, present, read, rounds},
     maps::{CHARGES, FLUSHERS, NEW_CHARGES, SCRATCH_FLUSH, config, count, own},
-    process, task, within,
+    process, requests, task, within,
 };
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use iotrace_common::{
@@ -151,6 +151,6 @@ pub extern "C" fn charge_asker(request: u64, bio: u64) -> u64 {
 #[inline(always)]
 pub fn served(request: Pointer) {
     // SAFETY: an argument of the tracepoint.
-    let bio: u64 = unsafe { load(request, offset!(rq_last_bio)) };
+    let bio: u64 = unsafe { load(requests::to_follow(request), offset!(rq_last_bio)) };
     let _ = FLUSHERS.remove(bio);
 }

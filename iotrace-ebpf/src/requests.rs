@@ -1,9 +1,9 @@
 //! Requests on their way, by address.
 
 use crate::{
-    kernel::{Pointer, is_again},
+    kernel::{Pointer, cast, is_again, offset, present},
     latency::atomic_add,
-    maps::{REQUEST_COUNT, REQUESTS, REQUESTS_KEPT, count},
+    maps::{REQUEST_COUNT, REQUESTS, REQUESTS_KEPT, count, enabled},
 };
 use iotrace_common::{block::RequestState, loss};
 
@@ -14,6 +14,12 @@ pub const IDLE: u64 = 0;
 #[inline(always)]
 pub fn entry(request: Pointer) -> Option<*mut RequestState> {
     REQUESTS.get_ptr_mut(request as u64)
+}
+
+/// A request whose pointers are going to be loaded: cast for the reason of [`crate::task::typed`], as an argument is trusted too.
+#[inline(always)]
+pub fn to_follow(request: Pointer) -> Pointer {
+    if enabled!(CAST) && present!(type_request) { cast(request, offset!(type_request)) } else { request }
 }
 
 /// What is known of a request.

@@ -143,7 +143,7 @@ pub fn registers() -> Option<Registers<false>> {
 }
 
 /// The current task, to be read with typed loads. A cast takes the verifier's trust away: of each member of what it trusts it looks the
-/// structure up under three more names (`btf_nested_type_is_trusted` of kernel/bpf/verifier.c), each time among all types, and that
+/// structure up under three more names (`btf_nested_type_is_trusted` of kernel/bpf/btf.c), each time among all types, and that
 /// was a quarter of the time that loading took.
 #[inline(always)]
 pub fn typed() -> Pointer {

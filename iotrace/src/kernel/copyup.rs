@@ -3,7 +3,8 @@
 use crate::kernel::{
     attach::{self, Attached, Kernel},
     mechanism::{Mechanism, Subject},
-    object::Object,
+    object::{Object, Wanted},
+    wanted,
     ways::unfit_for_functions,
 };
 use anyhow::{Result, bail};
@@ -22,6 +23,12 @@ pub fn unfit(mechanism: Mechanism, layout: &KernelLayout) -> Option<String> {
     }
 }
 
+/// What [`attach`] loads if calls on files are traced with `first`, so that it can be loaded ahead.
+pub fn programs(first: Option<Mechanism>, layout: &KernelLayout, kernel: &Kernel<'_>) -> Vec<Wanted> {
+    let fits = first.filter(|mechanism| unfit(*mechanism, layout).is_none());
+    fits.map_or_else(Vec::new, |mechanism| wanted::programs(Subject::CopyUps, mechanism, kernel))
+}
+
 /// Attaches what traces copy-ups, with the first mechanism that works, or the one that is asked for.
 ///
 /// # Errors
@@ -29,12 +36,12 @@ pub fn unfit(mechanism: Mechanism, layout: &KernelLayout) -> Option<String> {
 /// Why each does not.
 pub fn attach(
     object: &Object,
-    wanted: Option<Mechanism>,
+    asked: Option<Mechanism>,
     layout: &KernelLayout,
     kernel: &Kernel<'_>,
 ) -> Result<Attached> {
     let mut refusals = Vec::new();
-    for mechanism in Mechanism::ALL.into_iter().filter(|one| wanted.is_none_or(|wanted| wanted == *one)) {
+    for mechanism in Mechanism::ALL.into_iter().filter(|one| asked.is_none_or(|asked| asked == *one)) {
         if let Some(reason) = unfit(mechanism, layout) {
             refusals.push(format!("{mechanism}: {reason}"));
             continue;

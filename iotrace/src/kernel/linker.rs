@@ -43,6 +43,12 @@ impl Linker {
         Ok(Self { object, sections, programs, constants, made: HashMap::new() })
     }
 
+    /// How many instructions a program has without what it calls; 0 where the object does not have it, or has put it together.
+    pub(super) fn length(&self, name: &str) -> usize {
+        let function = self.programs.get(name).and_then(|program| self.object.functions.get(&program.function_key()));
+        function.map_or(0, |function| function.instructions.len())
+    }
+
     /// A program with all that it calls.
     ///
     /// # Errors

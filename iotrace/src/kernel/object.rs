@@ -4,6 +4,7 @@
 //! goes to many functions, so programs are loaded by [`crate::kernel::program`].
 
 use crate::kernel::{
+    background,
     calls::Quick,
     linker::Linker,
     marks::{Constants, put_into_quick, put_turn},
@@ -21,11 +22,7 @@ use std::{
     collections::HashMap,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// A program, and what it is loaded for.
@@ -79,20 +76,26 @@ impl Parsed {
     ///
     /// When the kernel refuses a map.
     pub fn make_maps(&mut self, sizes: &Sizes<'_>, is_known: impl Fn(&str) -> bool) -> Result<()> {
-        let (known, later) = self.object.maps.drain().partition(|(name, _)| is_known(name));
-        self.object.maps = later;
-        let known: HashMap<_, _> = known;
-        for (name, mut description) in known {
+        let (known, later): (Vec<_>, Vec<_>) = self.object.maps.drain().partition(|(name, _)| is_known(name));
+        self.object.maps = later.into_iter().collect();
+        let sized = known.into_iter().map(|(name, mut description)| {
             if let Some(&entries) = sizes.get(name.as_str()) {
                 description.set_max_entries(entries);
             }
-            let map = MapData::create(description.clone(), &name, self.btf.as_ref().map(AsFd::as_fd))
-                .with_context(|| format!("cannot make the map {name} of the kernel side"))?;
-            let section = description.section_kind();
-            if !description.data().is_empty() {
-                let frozen = section == EbpfSectionKind::Rodata;
-                fill(&map, description.data(), frozen).with_context(|| format!("cannot fill the map {name}"))?;
-            }
+            (name, description)
+        });
+        let mut sized: Vec<_> = sized.collect();
+        // The largest first, as in `load_ahead`: the kernel clears their memory, which is what takes long.
+        sized.sort_by_key(|(_, map)| {
+            Reverse(u64::from(map.max_entries()) * u64::from(map.key_size() + map.value_size() + 1))
+        });
+        let made = Mutex::new(Vec::new());
+        background::share(sized, |(name, description)| {
+            let map = make_map(&name, &description, self.btf.as_ref().map(AsFd::as_fd));
+            made.lock().unwrap_or_else(PoisonError::into_inner).push((name, description, map));
+        });
+        for (name, description, map) in made.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let map = map?;
             let fd = map.fd().as_fd().try_clone_to_owned().context("one more descriptor of a map")?;
             self.references.push((name.clone(), fd, description));
             self.maps.insert(name, map);
@@ -125,9 +128,13 @@ pub struct Object {
 }
 
 impl Object {
+    fn linker(&self) -> MutexGuard<'_, Linker> {
+        self.linker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The instructions of a program.
     fn code(&self, program: &'static str) -> Result<Arc<Code>, Refused> {
-        self.linker.lock().unwrap_or_else(PoisonError::into_inner).code(program)
+        self.linker().code(program)
     }
 
     /// Takes a map out of the object.
@@ -167,28 +174,20 @@ impl Object {
         code.changed(put).load(program, kind, self.btf.as_ref().map(AsFd::as_fd))
     }
 
+    /// Puts the longest first, not counting what they call.
+    pub fn longest_first(&self, wanted: &mut [Wanted]) {
+        wanted.sort_by_key(|(program, _)| Reverse(self.linker().length(program)));
+    }
+
     /// Loads programs side by side, on all processors: the verifier takes most of the time of a start, and does not mind company.
-    /// [`Self::load`] then gives what came of it.
+    /// [`Self::load`] then gives what came of it. They are begun in this order: what takes long at the end leaves the other processors idle.
     pub fn load_ahead(&self, wanted: impl IntoIterator<Item = Wanted>) {
         let mut wanted: Vec<Wanted> = wanted.into_iter().collect();
         let ahead = || self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         wanted.retain(|wanted| !ahead().iter().any(|(known, _)| known == wanted));
-        // The longest first: a short one at the end leaves the other processors idle for a shorter time.
-        wanted.sort_by_key(|(program, _)| Reverse(self.code(program).map_or(0, |code| code.length())));
-        let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some(&(program, kind)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let loaded = self.load_now(program, kind);
-                ahead().push(((program, kind), loaded));
-            }
-        };
-        let others = thread::available_parallelism().map_or(1, usize::from).min(wanted.len()).saturating_sub(1);
-        thread::scope(|scope| {
-            for _ in 0..others {
-                // One thread less is only slower.
-                let _ = thread::Builder::new().name("iotrace-load".into()).spawn_scoped(scope, work);
-            }
-            work();
+        background::share(wanted, |(program, kind)| {
+            let loaded = self.load_now(program, kind);
+            ahead().push(((program, kind), loaded));
         });
     }
 
@@ -210,6 +209,16 @@ impl Object {
         let turn = if let Kind::Again(_, turn) = kind { turn } else { 0 };
         code.changed(|all| put_turn(all, turn)).load(program, kind, self.btf.as_ref().map(AsFd::as_fd))
     }
+}
+
+fn make_map(name: &str, description: &aya_obj::Map, btf: Option<BorrowedFd<'_>>) -> Result<MapData> {
+    let map = MapData::create(description.clone(), name, btf)
+        .with_context(|| format!("cannot make the map {name} of the kernel side"))?;
+    if !description.data().is_empty() {
+        let frozen = description.section_kind() == EbpfSectionKind::Rodata;
+        fill(&map, description.data(), frozen).with_context(|| format!("cannot fill the map {name}"))?;
+    }
+    Ok(map)
 }
 
 fn load_btf(bytes: &[u8]) -> std::io::Result<OwnedFd> {

@@ -5,7 +5,7 @@
 //! preemption off and see every call. So did tracepoints, until 7.x.
 
 use crate::kernel::btf::Btf;
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::LazyLock};
 
 /// How the kernel gives processors away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,12 @@ pub struct Preemption {
     pub possible: bool,
     /// `none`, `voluntary`, `lazy`, `full`, or why it is not known.
     pub mode: String,
+}
+
+/// Of the running kernel, read once: it takes milliseconds where the kernel's configuration has to be unpacked.
+pub fn here() -> &'static Preemption {
+    static HERE: LazyLock<Preemption> = LazyLock::new(|| read(Path::new("/")));
+    &HERE
 }
 
 /// The files that tell, below a root, in the order of trust.
@@ -44,8 +50,8 @@ pub fn read(root: &Path) -> Preemption {
 
 /// Whether programs at tracepoints can be preempted: there, since 7.x, the kernel protects what it calls with SRCU and no longer by
 /// switching preemption off (kernel/tracepoint.c; with the member that is asked for here it waits for all of them to end).
-pub fn of_tracepoints(btf: &Btf<'_>, root: &Path) -> bool {
-    btf.byte_offset("tp_transition_snapshot.srcu_gp").is_ok() && read(root).possible
+pub fn of_tracepoints(btf: &Btf<'_>) -> bool {
+    btf.byte_offset("tp_transition_snapshot.srcu_gp").is_ok() && here().possible
 }
 
 /// `none (voluntary) full`: kernel/sched/debug.c, sched_dynamic_show.

@@ -100,11 +100,6 @@ impl Code {
         }
     }
 
-    /// Number of its instructions.
-    pub fn length(&self) -> usize {
-        self.instructions.len()
-    }
-
     /// The same with other instructions in the places of some, and without those that are then never reached.
     pub fn changed(&self, change: impl FnOnce(&mut [bpf_insn])) -> Self {
         let mut changed = self.clone();

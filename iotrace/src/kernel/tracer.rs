@@ -18,7 +18,7 @@ use crate::kernel::{
     losses::{LossReader, Losses},
     marks::Constants,
     mechanism::{Mechanism, Subject},
-    object::{Globals, Object, Parsed, Sizes},
+    object::{Globals, Object, Parsed, Sizes, Wanted},
     plan::Plan,
     preemption,
     requests::Requests,
@@ -137,12 +137,17 @@ impl Tracer {
         // last, when all else is ready.
         subjects.sort_by_key(|subject| *subject == Subject::Files);
         let ways = if plan.files.any() { Ways::of(plan, &functions) } else { Ways::default() };
-        object.load_ahead(subjects.iter().flat_map(|subject| match subject {
-            Subject::Files => ways.programs(&kernel),
-            // Which way is taken is found out by trying.
-            Subject::CopyUps => Vec::new(),
-            other => wanted::programs(*other, ways::best(*other, by_probes), &kernel),
-        }));
+        let mut others: Vec<Wanted> = subjects
+            .iter()
+            .flat_map(|subject| match subject {
+                Subject::Files => Vec::new(),
+                Subject::CopyUps => copyup::programs(ways.first(), &constants.layout, &kernel),
+                other => wanted::programs(*other, ways::best(*other, by_probes), &kernel),
+            })
+            .collect();
+        object.longest_first(&mut others);
+        // Those of calls on files call most.
+        object.load_ahead(ways.programs(&kernel).into_iter().chain(others));
         let mut unseen = Vec::new();
         let mut earlier = waits.as_mut();
         for subject in subjects {
@@ -264,7 +269,11 @@ impl Known {
         let endings = if plan.stream_block { Endings::find(&btf) } else { Endings::default() };
         let constants = Constants::new(&btf, layout, config::of(plan, &btf, &block, &endings, compat));
         let functions = ways::call_functions(plan, &btf, &constants);
-        let preempted = preemption::of_tracepoints(&btf, Path::new("/"));
+        if plan.files.any() {
+            // It is going to be asked for, and is read here, beside the making of maps.
+            preemption::here();
+        }
+        let preempted = preemption::of_tracepoints(&btf);
         Ok(Self { btf, block, endings, constants, functions, preempted })
     }
 }

@@ -14,7 +14,6 @@ use crate::kernel::{
     wanted,
 };
 use anyhow::{Result, bail};
-use std::path::Path;
 
 /// The functions of system calls, in the ways there are, or a call that has none.
 pub(super) type CallFunctions<'a> = Result<Vec<Vec<Function>>, &'a str>;
@@ -74,6 +73,11 @@ impl<'a> Ways<'a> {
         ways
     }
 
+    /// The mechanism that is tried first.
+    pub(super) fn first(&self) -> Option<Mechanism> {
+        self.fit.first().map(|(mechanism, _)| *mechanism)
+    }
+
     /// The programs of the first way that has any: no other is likely to be used.
     pub(super) fn programs(&self, kernel: &Kernel<'_>) -> Vec<Wanted> {
         let of_way = |(mechanism, functions): &(Mechanism, &[Function])| {
@@ -129,7 +133,7 @@ pub fn unfit(mechanism: Mechanism, missing: Option<&str>) -> Option<String> {
 
 /// Why trampolines would miss calls.
 pub fn unfit_for_functions() -> Option<String> {
-    let preemption = preemption::read(Path::new("/"));
+    let preemption = preemption::here();
     preemption.possible.then(|| {
         format!("this kernel may preempt programs there (preempt: {}), and calls would be missed", preemption.mode)
     })

@@ -22,7 +22,7 @@ use crate::kernel::{
 use aya::{maps::MapType, sys::is_map_supported};
 use iotrace_common::config::{self, CommFilter, Config};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::{error::Error, io, path::Path};
+use std::{error::Error, io};
 
 /// Makes maps of the kinds that matter; and lifts the limit of locked memory, where the kernel wants that.
 pub fn maps(known: Option<&KnownTypes>) -> Maps {
@@ -64,7 +64,7 @@ fn memlock(counted: bool) -> Memlock {
 pub fn mechanisms(known: Option<&KnownTypes>) -> Vec<Trial> {
     let constants = constants(known);
     let object = object(&constants).map_err(Refusal::Object);
-    let preempted = known.is_some_and(|known| preemption::of_tracepoints(&known.btf, Path::new("/")));
+    let preempted = known.is_some_and(|known| preemption::of_tracepoints(&known.btf));
     let pairs = |subject: Subject| subject.mechanisms(preempted).iter().map(move |mechanism| (subject, *mechanism));
     let attempt = |(subject, mechanism): (Subject, Mechanism)| Trial {
         mechanism,
@@ -139,7 +139,7 @@ fn trial(
         btf: &known.btf,
         block: &BlockFacts::from_btf(&known.btf),
         functions: functions.first().and_then(|all| all.get(..1)).unwrap_or_default(),
-        preempted: preemption::of_tracepoints(&known.btf, Path::new("/")),
+        preempted: preemption::of_tracepoints(&known.btf),
     };
     if let Some(refusal) = lacking(subject, &kernel) {
         return Err(refusal);

@@ -7,6 +7,8 @@ use bytemuck::{Pod, Zeroable};
 pub const HOOKED: u32 = 1;
 /// [`CopyUp::flags`]: pages of several files became dirty meanwhile: how many bytes were copied is not known.
 pub const MIXED: u32 = 2;
+/// [`CopyUp::flags`]: the call has changed a file, and makes none itself.
+pub const CHANGES: u32 = 4;
 
 /// What a call has copied up so far, or may have, by thread id.
 #[repr(C)]
@@ -42,10 +44,34 @@ pub struct CopyUp {
     pub syncs: u32,
     /// Directories that were copied up.
     pub directories: u32,
-    /// [`HOOKED`], [`MIXED`].
+    /// [`HOOKED`], [`MIXED`], [`CHANGES`].
     pub flags: u32,
     /// Not used.
     pub _pad: u32,
+    /// What the call has returned.
+    pub ret: i64,
+    /// Address of the `struct file` that it has opened, 0 when none.
+    pub opened: u64,
+    /// What it was that was copied, when the call has returned.
+    pub copied: Copied,
+}
+
+/// What was copied up.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct Copied {
+    /// Addresses of the overlay's `struct vfsmount`, `struct dentry` and `struct inode`; of the copy's where the overlay's inode did not show.
+    pub mnt: u64,
+    /// Likewise.
+    pub dentry: u64,
+    /// Likewise.
+    pub inode: u64,
+    /// Address of the `struct inode` of the copy, 0 when not known.
+    pub upper: u64,
+    /// Bytes that were copied, [`crate::io::UNKNOWN`] when not known.
+    pub bytes: u64,
+    /// Bytes of the file.
+    pub size: u64,
 }
 
 /// A call that copied a file up, or directories alone, has returned.

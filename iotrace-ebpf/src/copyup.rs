@@ -16,7 +16,7 @@ use crate::{
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use iotrace_common::{
     call::{self, NONE},
-    copyup::{CopyUp, CopyUpRecord, HOOKED, MIXED},
+    copyup::{CHANGES, Copied, CopyUp, CopyUpRecord, HOOKED, MIXED},
     io::UNKNOWN,
     loss,
     record::{COPY_UP, Header},
@@ -101,9 +101,9 @@ pub fn hooked(dentry: Pointer) -> Option<()> {
 fn alone(dentry: Pointer) {
     let inode: Pointer = read(dentry, offset!(dentry_inode));
     let (begin_ns, mode) = (now(), file::kind(inode));
-    let place = Place { mnt: mount_of(inode), dentry, inode };
     let size = if mode == S_IFDIR { 0 } else { read(inode, offset!(inode_size)) };
-    let copied = Copied { place, upper: core::ptr::null(), bytes: UNKNOWN, size };
+    let (mnt, dentry, inode) = (mount_of(inode) as u64, dentry as u64, inode as u64);
+    let copied = Copied { mnt, dentry, inode, upper: 0, bytes: UNKNOWN, size };
     let directories = (mode == S_IFDIR) as u32;
     let state = State { begin_ns, latency_ns: UNKNOWN, sync_ns: 0, syncs: 0, directories };
     send(&copied, &state, 0, 0);
@@ -199,14 +199,6 @@ fn sync_ended(state: &mut CopyUp, end_ns: u64) {
     }
 }
 
-/// What was copied.
-struct Copied {
-    place: Place,
-    upper: Pointer,
-    bytes: u64,
-    size: u64,
-}
-
 /// What the record has of the state.
 struct State {
     begin_ns: u64,
@@ -239,80 +231,114 @@ pub extern "C" fn copy_up_ended(number: u32, ret: i64, end_ns: u64) -> u64 {
 fn end(state: &mut CopyUp, spec: Spec, ret: i64, end_ns: u64) -> u64 {
     sync_ended(state, end_ns);
     let action = member!(spec.action);
-    let opened = if is_open(action) && ret >= 0 { file::of_descriptor(ret as i32) } else { core::ptr::null() };
-    // A call that makes no file has none made but by a copy-up.
-    let changes = action == call::CHANGE && member!(spec.open_mode) == NONE
-        || action == call::TRUNCATE_NAMED
-        || call::is_naming(action);
-    let Some(copied) = copied(state, opened, changes && ret >= 0) else { return 0 };
+    (state.ret, state.opened) = (ret, 0);
+    if known(&state.ret) >= 0 {
+        if is_open(action) {
+            state.opened = file::of_descriptor(ret as i32) as u64;
+        }
+        // A call that makes no file has none made but by a copy-up.
+        let makes_none = action == call::CHANGE && member!(spec.open_mode) == NONE
+            || action == call::TRUNCATE_NAMED
+            || call::is_naming(action);
+        if makes_none {
+            state.flags |= CHANGES;
+        }
+    }
+    if !copied(state) {
+        return 0;
+    }
     let latency_ns = end_ns.saturating_sub(state.begin_ns).max(1);
-    let sb: Pointer = read(if copied.upper.is_null() { copied.place.inode } else { copied.upper }, offset!(inode_sb));
-    let wanted = filter::device_wanted(read(sb, offset!(sb_dev))) && filter::result_wanted(latency_ns, ret < 0);
+    let (inode, upper) = (known(&state.copied.inode) as Pointer, known(&state.copied.upper) as Pointer);
+    let sb: Pointer = read(if upper.is_null() { inode } else { upper }, offset!(inode_sb));
+    let wanted =
+        filter::device_wanted(read(sb, offset!(sb_dev))) && filter::result_wanted(latency_ns, known(&state.ret) < 0);
     if enabled!(STREAM_COPY_UPS) && wanted {
         // A directory that the call made itself is none that was copied.
         let own = state.flags & HOOKED == 0
             && member!(spec.open_mode) != NONE
             && action == call::CHANGE
-            && file::kind(copied.place.inode) == S_IFDIR
-            && state.made_directory != copied.upper as u64;
+            && file::kind(inode) == S_IFDIR
+            && state.made_directory != upper as u64;
         let (begin_ns, sync_ns, syncs) = (state.begin_ns, state.sync_ns, state.syncs);
         let directories = state.directories.saturating_sub(own as u32);
-        send(&copied, &State { begin_ns, latency_ns, sync_ns, syncs, directories }, member!(spec.call) as u32, ret);
+        send(
+            &state.copied,
+            &State { begin_ns, latency_ns, sync_ns, syncs, directories },
+            member!(spec.call) as u32,
+            ret,
+        );
     }
     latency_ns
 }
 
-/// What was copied up, if something was. `opened`: the file that the call has opened, or null. `changes`: it makes no file itself.
+/// What stands in a record, as a number of which the verifier does not know where it comes from. What is found out is written there at once:
+/// a variable would be another thing on each way to it, and the verifier would go through all that follows for each.
 #[inline(always)]
-fn copied(state: &CopyUp, opened: Pointer, changes: bool) -> Option<Copied> {
-    let file: Pointer = read(opened, offset!(file_inode));
-    let hooked = state.flags & HOOKED != 0;
-    let inode = if hooked {
-        if state.inode != 0 { state.inode as Pointer } else { state.directory as Pointer }
-    } else if is_copied(file, state.made) || is_above(file, state.data) {
-        file
-    } else if state.inode != 0 {
-        state.inode as Pointer
-    } else if changes && state.made != 0 && file::kind(state.made as Pointer) != S_IFCHR {
-        return unseen(state);
-    } else {
-        state.directory as Pointer
-    };
-    if inode.is_null() {
-        return None;
-    }
-    let place = if inode == file {
-        Place::of_file(opened)
-    } else if hooked {
-        Place { mnt: mount_of(inode), dentry: state.dentry as Pointer, inode }
-    } else {
-        Place { mnt: mount_of(inode), ..Place::of_inode(inode)? }
-    };
-    let kind = file::kind(inode);
-    if kind == S_IFDIR {
-        return Some(Copied { place, upper: upper_of(inode), bytes: 0, size: 0 });
-    }
-    let size = if hooked { state.size } else { lower_size(inode) };
-    Some(Copied { place, upper: upper_of(inode), bytes: bytes(state, size), size })
+fn known<T: Copy>(place: &T) -> T {
+    // SAFETY: a reference. Volatile, or the compiler takes what it has written.
+    unsafe { (&raw const *place).read_volatile() }
 }
 
-/// What was copied up where the overlay's inode did not show: its copy has a name, by which user space finds it.
+/// Notes what was copied up; `false` when nothing was.
 #[inline(always)]
-fn unseen(state: &CopyUp) -> Option<Copied> {
+fn copied(state: &mut CopyUp) -> bool {
+    let opened = known(&state.opened) as Pointer;
+    let file: Pointer = read(opened, offset!(file_inode));
+    let hooked = state.flags & HOOKED != 0;
+    state.copied.inode = if hooked {
+        if state.inode != 0 { state.inode } else { state.directory }
+    } else if is_copied(file, state.made) || is_above(file, state.data) {
+        file as u64
+    } else if state.inode != 0 {
+        state.inode
+    } else if known(&state.flags) & CHANGES != 0 && state.made != 0 && file::kind(state.made as Pointer) != S_IFCHR {
+        return unseen(state);
+    } else {
+        state.directory
+    };
+    let inode = known(&state.copied.inode) as Pointer;
+    if inode.is_null() {
+        return false;
+    }
+    (state.copied.mnt, state.copied.dentry) = if inode == file {
+        let place = Place::of_file(opened);
+        (place.mnt as u64, place.dentry as u64)
+    } else if hooked {
+        (mount_of(inode) as u64, state.dentry)
+    } else {
+        let Some(place) = Place::of_inode(inode) else { return false };
+        (mount_of(inode) as u64, place.dentry as u64)
+    };
+    state.copied.upper = upper_of(inode) as u64;
+    (state.copied.bytes, state.copied.size) = (0, 0);
+    if file::kind(inode) != S_IFDIR {
+        state.copied.size = if hooked { state.size } else { lower_size(inode) };
+        state.copied.bytes = bytes(state);
+    }
+    true
+}
+
+/// The same where the overlay's inode did not show: its copy has a name, by which user space finds it.
+#[inline(always)]
+fn unseen(state: &mut CopyUp) -> bool {
     let upper = state.made as Pointer;
-    let place = Place::of_inode(upper)?;
+    let Some(place) = Place::of_inode(upper) else { return false };
     // Of a file whose name another took, or that was removed, times change at its end, when it has no name either
     // (ext4_truncate of fs/ext4/inode.c, from ext4_evict_inode).
     if read::<u64>(place.dentry, offset!(dentry_hash_pprev)) == 0 || is_of_overlay(upper) {
-        return None;
+        return false;
     }
+    let (mnt, dentry, inode) = (place.mnt as u64, place.dentry as u64, place.inode as u64);
     let size = if file::kind(upper) == S_IFREG { read(upper, offset!(inode_size)) } else { 0 };
-    Some(Copied { place, upper, bytes: bytes(state, size), size })
+    state.copied = Copied { mnt, dentry, inode, upper: upper as u64, bytes: 0, size };
+    state.copied.bytes = bytes(state);
+    true
 }
 
 /// Bytes of the file that were copied.
 #[inline(always)]
-fn bytes(state: &CopyUp, size: u64) -> u64 {
+fn bytes(state: &CopyUp) -> u64 {
+    let size = known(&state.copied.size);
     if state.flags & MIXED != 0 {
         UNKNOWN
     } else if state.end > size {
@@ -325,15 +351,18 @@ fn bytes(state: &CopyUp, size: u64) -> u64 {
 
 #[inline(always)]
 fn send(copied: &Copied, state: &State, call: u32, ret: i64) {
-    let mut key = copied.place.key();
+    let (mnt, dentry, inode) = (known(&copied.mnt), known(&copied.dentry), known(&copied.inode));
+    let place = Place { mnt: mnt as Pointer, dentry: dentry as Pointer, inode: inode as Pointer };
+    let (upper, size, bytes) = (known(&copied.upper), known(&copied.size), known(&copied.bytes));
+    let mut key = place.key();
     let mut id = 0;
-    if copied.place.inode == copied.upper {
+    if inode == upper {
         // Numbers are the overlay's.
         (key.ino, key.dev) = (0, 0);
     } else {
-        id = file::number(&key, copied.place, SCRATCH_COPY_UP);
+        id = file::number(&key, place, SCRATCH_COPY_UP);
     }
-    let upper = match Place::of_inode(copied.upper) {
+    let upper = match Place::of_inode(upper as Pointer) {
         Some(place) => file::number(&place.key(), place, SCRATCH_COPY_UP),
         None => 0,
     };
@@ -349,8 +378,8 @@ fn send(copied: &Copied, state: &State, call: u32, ret: i64) {
         file: id,
         upper,
         ino: key.ino,
-        size: copied.size,
-        bytes: copied.bytes,
+        size,
+        bytes,
         sync_ns: state.sync_ns,
         ret,
         dev: key.dev,

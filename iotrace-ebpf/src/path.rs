@@ -18,17 +18,29 @@ const HEAD: usize = size_of::<FileRecord>();
 const COMPONENT: usize = 256;
 /// Position of the next name stays below this; a power of two, so that a mask proves it to the verifier.
 const NAMES: usize = PATH_MAX;
-const _: () = assert!(HEAD.is_multiple_of(8) && HEAD + NAMES + COMPONENT <= SCRATCH_LEN);
+const _: () = assert!(HEAD.is_multiple_of(8) && HEAD + NAMES + COMPONENT <= AT);
+/// Where in the buffer it stands how far a walk has come.
+const AT: usize = SCRATCH_LEN - size_of::<Walk>();
+
+/// Where a walk is. It stands in the buffer: there addresses are numbers for the verifier, whatever they were loaded from, so that each
+/// round begins as the one before did.
+#[repr(C)]
+struct Walk {
+    mnt: Pointer,
+    dentry: Pointer,
+    /// Where the walk ends that has no mount.
+    end: Pointer,
+}
 
 /// Sends the path of a file and remembers that it was sent. Returns its number, 0 when the ring buffer was full.
 #[inline(always)]
 pub fn announce(key: &FileKey, mnt: Pointer, dentry: Pointer, scratch: u32) -> u64 {
     let Some(buffer) = SCRATCH.get_ptr_mut(scratch) else { return 0 };
     let record = buffer.cast::<FileRecord>();
-    // SAFETY: the buffer is this CPU's own and longer than a record; where names will be, the place to begin at is handed over.
+    // SAFETY: the buffer is this CPU's own and longer than a record; behind it stands where to begin.
     unsafe {
         (*record).key = *key;
-        buffer.cast::<u8>().add(HEAD).cast::<[Pointer; 2]>().write([mnt, dentry]);
+        buffer.cast::<u8>().add(AT).cast::<Walk>().write(Walk { mnt, dentry, end: core::ptr::null() });
     }
     let id = announce_path(scratch);
     if id != 0 {
@@ -42,7 +54,7 @@ pub fn announce(key: &FileKey, mnt: Pointer, dentry: Pointer, scratch: u32) -> u
     id
 }
 
-/// Completes and sends the record whose key stands in a scratch buffer, with mount and dentry behind it.
+/// Completes and sends the record whose key stands in a scratch buffer, with [`Walk`] behind it.
 ///
 /// A global function that takes numbers only, which an address of a known type is not: the verifier looks at its [`PATH_DEPTH`] rounds
 /// once, not once per caller.
@@ -53,8 +65,9 @@ pub extern "C" fn announce_path(scratch: u32) -> u64 {
     let buffer = buffer.cast::<u8>();
     // SAFETY: the buffer is this CPU's own and longer than a record with all its names; see the assertion above.
     unsafe {
-        let [mnt, dentry] = buffer.add(HEAD).cast::<[Pointer; 2]>().read();
-        let (names, cut) = walk(buffer.add(HEAD), mnt, dentry);
+        let at = buffer.add(AT).cast::<Walk>();
+        let (of_fs, inode): (bool, Pointer) = ((*at).mnt.is_null(), read((*at).dentry, offset!(dentry_inode)));
+        let (names, cut) = walk(buffer.add(HEAD), at);
         if cut {
             count(loss::CUT);
         }
@@ -62,14 +75,13 @@ pub extern "C" fn announce_path(scratch: u32) -> u64 {
         let record = buffer.cast::<FileRecord>();
         (*record).header = Header { kind: FILE, len: (HEAD + names) as u32 };
         (*record).id = id;
-        (*record).flags = if cut { PATH_CUT } else { 0 } | if mnt.is_null() { PATH_OF_FS } else { 0 };
+        (*record).flags = if cut { PATH_CUT } else { 0 } | if of_fs { PATH_OF_FS } else { 0 };
         (*record).names = names as u32;
         // Volatile, or the compiler makes a call of memset of it, which takes room on the stack.
         let fs = (&raw mut (*record).fs).cast::<u64>();
         for word in 0..FS_LEN / 8 {
             fs.add(word).write_volatile(0);
         }
-        let inode: Pointer = read(dentry, offset!(dentry_inode));
         let sb: Pointer = read(inode, offset!(inode_sb));
         let fs_type: Pointer = read(sb, offset!(sb_type));
         let fs_name: Pointer = read(fs_type, offset!(fs_name));
@@ -100,23 +112,32 @@ fn fs_root(dentry: Pointer) -> Pointer {
     read(sb, offset!(sb_root))
 }
 
-/// Writes the names from `dentry` up to the root of the mount namespace, each ended by NUL. Returns their length, and whether
+/// Writes the names from a dentry up to the root of the mount namespace, each ended by NUL. Returns their length, and whether
 /// the root was not reached.
 ///
 /// # Safety
 ///
-/// `names` must have room for [`NAMES`] + [`COMPONENT`] bytes.
+/// `names` must have room for [`NAMES`] + [`COMPONENT`] bytes, and `at` must be in a buffer.
 #[inline(always)]
-unsafe fn walk(names: *mut u8, mnt: Pointer, dentry: Pointer) -> (usize, bool) {
-    let mut mnt = mnt;
-    let mut dentry = dentry;
-    // SAFETY: no name has been written yet.
-    let (mut position, mut round) = unsafe { (unknown_zero(names.cast()), unknown_zero(names.cast())) };
+unsafe fn walk(names: *mut u8, at: *mut Walk) -> (usize, bool) {
+    // SAFETY: the caller's promise, and no name has been written yet.
+    let (at, mut position, mut round) = unsafe { (&mut *at, unknown_zero(names.cast()), unknown_zero(names.cast())) };
     let mut cut = true;
     // Without a mount the walk ends at the root of the file system.
-    let end: Pointer = if mnt.is_null() { fs_root(dentry) } else { core::ptr::null() };
+    if at.mnt.is_null() {
+        at.end = fs_root(at.dentry);
+    }
     while round < PATH_DEPTH && !exhausted() {
         round += 1;
+        // Volatile, or the compiler keeps them in registers.
+        // SAFETY: they are there.
+        let (mnt, dentry, end) = unsafe {
+            (
+                (&raw const at.mnt).read_volatile(),
+                (&raw const at.dentry).read_volatile(),
+                (&raw const at.end).read_volatile(),
+            )
+        };
         // The verifier must see the bound here: the compiler would drop a check that it can prove itself.
         // SAFETY: a mask of one register.
         unsafe { asm!("{0} &= 4095", inout(reg) position) };
@@ -135,8 +156,8 @@ unsafe fn walk(names: *mut u8, mnt: Pointer, dentry: Pointer) -> (usize, bool) {
                 cut = false;
                 break;
             }
-            dentry = around.get(offset!(mount_mountpoint));
-            mnt = above.wrapping_add(offset!(mount_vfsmount));
+            at.dentry = around.get(offset!(mount_mountpoint));
+            at.mnt = above.wrapping_add(offset!(mount_vfsmount));
             continue;
         }
         let name: Pointer = here.get(offset!(dentry_name));
@@ -157,7 +178,7 @@ unsafe fn walk(names: *mut u8, mnt: Pointer, dentry: Pointer) -> (usize, bool) {
             cut = false;
             break;
         }
-        dentry = parent;
+        at.dentry = parent;
     }
     // SAFETY: a mask of one register.
     unsafe { asm!("{0} &= 4095", inout(reg) position) };

@@ -23,7 +23,7 @@ pub fn unfit(mechanism: Mechanism, layout: &KernelLayout) -> Option<String> {
     }
 }
 
-/// What [`attach`] loads if calls on files are traced with `first`, so that it can be loaded ahead.
+/// What [`attach()`] loads if calls on files are traced with `first`, so that it can be loaded ahead.
 pub fn programs(first: Option<Mechanism>, layout: &KernelLayout, kernel: &Kernel<'_>) -> Vec<Wanted> {
     let fits = first.filter(|mechanism| unfit(*mechanism, layout).is_none());
     fits.map_or_else(Vec::new, |mechanism| wanted::programs(Subject::CopyUps, mechanism, kernel))

@@ -3,9 +3,12 @@
 use crate::{
     file::{self, Place},
     flush::{self, FLUSH},
-    kernel::{Pointer, copy, new_id, number, offset, present, read, rounds},
-    maps::{CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH_ISSUE, config, count, own, wakeup},
-    requests, sender,
+    kernel::{Pointer, copy, new_id, number, offset, present, read, rounds, zero},
+    maps::{
+        CHARGES, DIRTY_FILES, DIRTY_PAGES, EVENTS, NEW_CHARGES, SCRATCH, SCRATCH_ISSUE, SCRATCH_LEN, config, count,
+        own, wakeup,
+    },
+    path, requests, sender,
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
 use iotrace_common::{
@@ -39,6 +42,8 @@ const NOT_DIRTIED: u64 = u64::MAX;
 const PART: usize = 16;
 
 /// What a bio carries.
+#[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Load {
     /// Zero in a request without data.
     pub bytes: u64,
@@ -120,11 +125,26 @@ fn direct(request: u64, bio: u64) -> u64 {
     }
 }
 
+/// What was found out about a bio. It stands in a buffer: what a variable may be, a number or any of four maps' values, the verifier would
+/// go through all that follows with.
+#[repr(C)]
+struct Found {
+    load: Load,
+    /// Zeros for nobody.
+    dirtier: Dirtier,
+    charged: u64,
+}
+
+/// Where in the buffer for paths it stands.
+const FOUND: usize = path::LEN;
+const _: () = assert!(FOUND + size_of::<Found>() <= SCRATCH_LEN);
+
 /// Adds one bio to the shares of its request.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
     let Some(charges) = CHARGES.get_ptr_mut(request) else { return 0 };
+    let Some(buffer) = SCRATCH.get_ptr_mut(own(SCRATCH_ISSUE)) else { return 0 };
     let mut load = load_of(bio as Pointer);
     // The pages are a process's, and the bio itself does not lead to a file.
     let direct = direct(request, bio);
@@ -138,13 +158,22 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
     {
         (charged, dirtier) = (BY_SENDER, Some(sender));
     }
-    let (tid, dirtier_flags) = match dirtier {
-        // SAFETY: the map returned a valid pointer.
-        Some(dirtier) => unsafe { ((*dirtier).task.tid, (*dirtier).flags) },
-        None => (0, 0),
+    // SAFETY: the buffer is this CPU's own, and a dirtier lies in a map.
+    let (load, charged, dirtier) = unsafe {
+        let found = &mut *buffer.cast::<u8>().add(FOUND).cast::<Found>();
+        match dirtier {
+            Some(dirtier) => copy(dirtier, &raw mut found.dirtier),
+            None => zero(&raw mut found.dirtier),
+        }
+        copy(&raw const load, &raw mut found.load);
+        found.charged = charged as u64;
+        let charged = (&raw const found.charged).read_volatile() as u32;
+        copy(&raw const found.load, &raw mut load);
+        (load, charged, &raw const found.dirtier)
     };
     // SAFETY: the map returned a valid pointer, and a request is issued by one CPU at a time.
     unsafe {
+        let (tid, dirtier_flags) = ((*dirtier).task.tid, (*dirtier).flags);
         let flags = &raw mut (*charges).record.flags;
         *flags |= if charged == BY_NOBODY { UNOWNED } else { 0 };
         *flags |= if dirtier_flags & SHARE_WANTED != 0 { DIRTIER_WANTED } else { 0 };
@@ -152,7 +181,7 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
             let share = (&raw mut (*charges).shares).cast::<BlockShare>().add(index);
             if (*charges).record.shares <= index as u32 {
                 (*charges).record.shares = index as u32 + 1;
-                fill(share, &load, charged, dirtier, own(SCRATCH_ISSUE));
+                fill(share, &load, charged, Some(dirtier), own(SCRATCH_ISSUE));
                 return 0;
             }
             if (*share).inode == load.inode as u64
@@ -169,7 +198,7 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
             count(loss::PATHS);
         }
         (*charges).record.shares = 1;
-        fill((&raw mut (*charges).shares).cast::<BlockShare>(), &load, charged, dirtier, own(SCRATCH_ISSUE));
+        fill((&raw mut (*charges).shares).cast::<BlockShare>(), &load, charged, Some(dirtier), own(SCRATCH_ISSUE));
     }
     0
 }
@@ -180,7 +209,7 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
 ///
 /// `share` must lie in a map.
 #[inline(always)]
-pub unsafe fn fill(share: *mut BlockShare, load: &Load, charged: u32, dirtier: Option<*mut Dirtier>, scratch: u32) {
+pub unsafe fn fill(share: *mut BlockShare, load: &Load, charged: u32, dirtier: Option<*const Dirtier>, scratch: u32) {
     // SAFETY: the caller's promise; a dirtier lies in a map as well.
     unsafe {
         (*share).bytes = load.bytes;

@@ -18,9 +18,11 @@ const HEAD: usize = size_of::<FileRecord>();
 const COMPONENT: usize = 256;
 /// Position of the next name stays below this; a power of two, so that a mask proves it to the verifier.
 const NAMES: usize = PATH_MAX;
-const _: () = assert!(HEAD.is_multiple_of(8) && HEAD + NAMES + COMPONENT <= AT);
 /// Where in the buffer it stands how far a walk has come.
-const AT: usize = SCRATCH_LEN - size_of::<Walk>();
+const AT: usize = HEAD + NAMES + COMPONENT;
+/// What a path takes of its buffer.
+pub const LEN: usize = AT + size_of::<Walk>();
+const _: () = assert!(HEAD.is_multiple_of(8) && LEN <= SCRATCH_LEN);
 
 /// Where a walk is. It stands in the buffer: there addresses are numbers for the verifier, whatever they were loaded from, so that each
 /// round begins as the one before did.

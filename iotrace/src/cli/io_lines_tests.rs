@@ -30,9 +30,8 @@ fn whole(io: &Io, world: &mut World) -> Vec<u8> {
             bytes: (io.operation != Operation::Fsync).then_some(io.result.unwrap_or(0)),
             errno: errno(io.result),
             latency_ns: Some(io.latency_ns),
-            flags: OpenFlags(io.inode.is_some().then_some(io.file_flags)),
-            sync: io.sync,
         },
+        how: IoHow { flags: OpenFlags(io.inode.is_some().then_some(io.file_flags)), sync: io.sync },
     };
     let mut out = Vec::new();
     append(&mut out, &line).unwrap();

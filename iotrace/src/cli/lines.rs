@@ -6,8 +6,8 @@ use crate::{
     output::{
         Clock, OpenFlags, errno_name, escape,
         json::{
-            Dev, FsyncLine, Head, HostPlace, IoDone, IoLine, Mode, OpenLine, Owner, Place, Stored, Text, TopLine, Who,
-            append, exact,
+            Dev, FsyncLine, Head, HostPlace, IoDone, IoHow, IoLine, Mode, OpenLine, Owner, Place, Stored, Text,
+            TopLine, Who, append, exact,
         },
     },
     resolve::{
@@ -157,9 +157,8 @@ pub fn truncate_line(truncate: &Truncate, world: &mut World, out: &mut Vec<u8>) 
             bytes: Some(0),
             errno: errno(truncate.result),
             latency_ns: Some(truncate.latency_ns),
-            flags: OpenFlags(None),
-            sync: false,
         },
+        how: IoHow { flags: OpenFlags(None), sync: false },
     };
     Ok(append(out, &line)?)
 }

@@ -100,6 +100,9 @@ pub struct IoLine<'a> {
     /// What it did.
     #[serde(flatten)]
     pub done: IoDone,
+    /// How.
+    #[serde(flatten)]
+    pub how: IoHow,
 }
 
 /// What an operation on a file did.
@@ -115,6 +118,11 @@ pub struct IoDone {
     pub errno: Option<Cow<'static, str>>,
     /// From begin to end; `null` for what came through a mapping.
     pub latency_ns: Option<u64>,
+}
+
+/// How an operation on a file was done.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct IoHow {
     /// Flags of the open file.
     pub flags: OpenFlags,
     /// A write that syncs by itself.

@@ -14,7 +14,8 @@ mod wait;
 pub use copyup::{CopyUpLine, CopyUpSumLine};
 pub use disk::{DeviceCounts, DiskCause, DiskLine, KindCounts, OpRequests, Requests};
 pub use event::{
-    BlockFile, BlockLine, Cause, Head, HostPlace, IoDone, IoLine, Issuer, NamingLine, OpenLine, Place, Stored, Who,
+    BlockFile, BlockLine, Cause, Head, HostPlace, IoDone, IoHow, IoLine, Issuer, NamingLine, OpenLine, Place, Stored,
+    Who,
 };
 pub use finding::{EvidenceLine, FailureLine, FindingLine, SizeBucket, WriteSizesLine};
 pub use life::{LifeEndLine, LifeLine};
@@ -158,7 +159,7 @@ pub fn append(out: &mut Vec<u8>, line: &impl Serialize) -> serde_json::Result<()
     Ok(())
 }
 
-/// The fields of an object, for [`append_around`]; there must be one.
+/// The fields of an object, for [`append_between`]; there must be one.
 ///
 /// # Errors
 ///
@@ -171,26 +172,34 @@ pub fn render(fields: &impl Serialize, into: &mut Vec<u8>) -> serde_json::Result
     Ok(())
 }
 
-/// Appends a line that has the fields of one object, those that were rendered before, and those of another object.
+/// Appends a line: the fields that were rendered before, and between them those of two objects.
 ///
 /// # Errors
 ///
 /// As [`append`].
-pub fn append_around(
+pub fn append_between(
     out: &mut Vec<u8>,
-    first: &impl Serialize,
-    rendered: &[u8],
-    last: &impl Serialize,
+    [first, second, third]: [&[u8]; 3],
+    between: &impl Serialize,
+    behind: &impl Serialize,
 ) -> serde_json::Result<()> {
-    first.serialize(&mut Serializer::with_formatter(&mut *out, Harmless::default()))?;
-    // In the place of its last brace.
+    out.push(b'{');
+    out.extend_from_slice(first);
+    append_fields(out, between)?;
+    out.extend_from_slice(second);
+    append_fields(out, behind)?;
+    out.extend_from_slice(third);
+    out.extend_from_slice(b"}\n");
+    Ok(())
+}
+
+/// Appends the fields of an object, with a comma before them and one behind.
+fn append_fields(out: &mut Vec<u8>, object: &impl Serialize) -> serde_json::Result<()> {
+    let brace = out.len();
+    object.serialize(&mut Serializer::with_formatter(&mut *out, Harmless::default()))?;
+    out[brace] = b',';
     out.pop();
     out.push(b',');
-    out.extend_from_slice(rendered);
-    let brace = out.len();
-    last.serialize(&mut Serializer::with_formatter(&mut *out, Harmless::default()))?;
-    out[brace] = b',';
-    out.push(b'\n');
     Ok(())
 }
 

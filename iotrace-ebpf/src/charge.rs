@@ -11,6 +11,7 @@ use crate::{
     path, requests, sender,
 };
 use aya_ebpf::{cty::c_void, helpers::generated};
+use core::arch::asm;
 use iotrace_common::{
     block::{
         BIOS, BY_FILE, BY_NOBODY, BY_PAGE, BY_SENDER, BlockRecord, BlockShare, Charges, DIRTIER_WANTED, Dirtier,
@@ -42,7 +43,6 @@ const NOT_DIRTIED: u64 = u64::MAX;
 const PART: usize = 16;
 
 /// What a bio carries.
-#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Load {
     /// Zero in a request without data.
@@ -132,7 +132,8 @@ struct Found {
     load: Load,
     /// Zeros for nobody.
     dirtier: Dirtier,
-    charged: u64,
+    charged: u32,
+    _pad: u32,
 }
 
 /// Where in the buffer for paths it stands.
@@ -158,21 +159,24 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
     {
         (charged, dirtier) = (BY_SENDER, Some(sender));
     }
-    // SAFETY: the buffer is this CPU's own, and a dirtier lies in a map.
-    let (load, charged, dirtier) = unsafe {
-        let found = &mut *buffer.cast::<u8>().add(FOUND).cast::<Found>();
-        match dirtier {
-            Some(dirtier) => copy(dirtier, &raw mut found.dirtier),
-            None => zero(&raw mut found.dirtier),
-        }
-        copy(&raw const load, &raw mut found.load);
-        found.charged = charged as u64;
-        let charged = (&raw const found.charged).read_volatile() as u32;
-        copy(&raw const found.load, &raw mut load);
-        (load, charged, &raw const found.dirtier)
-    };
-    // SAFETY: the map returned a valid pointer, and a request is issued by one CPU at a time.
+    let mut found = buffer.cast::<u8>().wrapping_add(FOUND).cast::<Found>();
+    // SAFETY: the buffer is this CPU's own and has room for it; a dirtier lies in a map.
     unsafe {
+        (*found).load.bytes = load.bytes;
+        (*found).load.inode = load.inode;
+        (*found).load.end = load.end;
+        (*found).load.flags = load.flags;
+        (*found).charged = charged;
+        match dirtier {
+            Some(dirtier) => copy(dirtier, &raw mut (*found).dirtier),
+            None => zero(&raw mut (*found).dirtier),
+        }
+        // Does nothing: the compiler reads from there what it has written.
+        asm!("/* {0} */", inout(reg) found);
+    }
+    // SAFETY: as above; and the map returned a valid pointer, and a request is issued by one CPU at a time.
+    unsafe {
+        let (load, charged, dirtier) = (&(*found).load, (*found).charged, &raw const (*found).dirtier);
         let (tid, dirtier_flags) = ((*dirtier).task.tid, (*dirtier).flags);
         let flags = &raw mut (*charges).record.flags;
         *flags |= if charged == BY_NOBODY { UNOWNED } else { 0 };
@@ -181,7 +185,7 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
             let share = (&raw mut (*charges).shares).cast::<BlockShare>().add(index);
             if (*charges).record.shares <= index as u32 {
                 (*charges).record.shares = index as u32 + 1;
-                fill(share, &load, charged, Some(dirtier), own(SCRATCH_ISSUE));
+                fill(share, load, charged, Some(dirtier), own(SCRATCH_ISSUE));
                 return 0;
             }
             if (*share).inode == load.inode as u64
@@ -198,7 +202,7 @@ pub extern "C" fn charge_bio(request: u64, bio: u64, writes: u32) -> u64 {
             count(loss::PATHS);
         }
         (*charges).record.shares = 1;
-        fill((&raw mut (*charges).shares).cast::<BlockShare>(), &load, charged, Some(dirtier), own(SCRATCH_ISSUE));
+        fill((&raw mut (*charges).shares).cast::<BlockShare>(), load, charged, Some(dirtier), own(SCRATCH_ISSUE));
     }
     0
 }

@@ -18,8 +18,10 @@ for command in "top --all" "fsync --trace" events open latency block; do
     # shellcheck disable=SC2086
     loads $command $how -d 10ms --tid 1 --comm 'x*' --uid 0 --disk vda --min-latency 1us --failed
 done
-# shellcheck disable=SC2086
-loads disk $how -d 10ms
+for command in life copyup disk diagnose "block --summary"; do
+    # shellcheck disable=SC2086
+    loads $command $how -d 10ms
+done
 # shellcheck disable=SC2086
 loads wait --all $how -d 10ms --pid 1 --comm 'x*' --uid 0 --disk vda --min-latency 1us
 # shellcheck disable=SC2086

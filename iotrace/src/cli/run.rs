@@ -32,7 +32,7 @@ use anyhow::{Context, Result, bail};
 use std::{
     future::pending,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, RawFd},
     process::ExitStatus,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -77,7 +77,7 @@ struct Session<'a> {
     /// What was taken in last.
     records: Records,
     /// Says when there is more.
-    ready: AsyncFd<OwnedFd>,
+    ready: AsyncFd<Watched>,
     sink: Sink,
     out: Vec<u8>,
     began: Instant,
@@ -86,6 +86,18 @@ struct Session<'a> {
     counted: bool,
     /// How much time is left, on a terminal.
     progress: Progress,
+}
+
+/// The descriptor by which the kernel side says that there are records, and its owner.
+struct Watched {
+    fd: RawFd,
+    _intake: Arc<Mutex<Intake>>,
+}
+
+impl AsRawFd for Watched {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd
+    }
 }
 
 impl<'a> Session<'a> {
@@ -134,11 +146,12 @@ impl<'a> Session<'a> {
         if !setup.common.output.quiet {
             eprintln!("iotrace: tracing with {}; ctrl-c to stop", tracer.mechanism);
         }
-        let ready = intake.as_fd().try_clone_to_owned().context("watching the ring buffer")?;
-        // SAFETY: the descriptor belongs to this, which closes it only when it is dropped.
-        let ready = unsafe { AsyncFd::register_with_interest(ready, Interest::READABLE) };
-        let ready = ready.context("watching the ring buffer")?;
+        let fd = intake.as_fd().as_raw_fd();
         let intake = Arc::new(Mutex::new(intake));
+        // SAFETY: the descriptor stays open and the same as long as the intake, which this holds.
+        let ready =
+            unsafe { AsyncFd::register_with_interest(Watched { fd, _intake: intake.clone() }, Interest::READABLE) };
+        let ready = ready.context("watching the ring buffer")?;
         let meanwhile = intake.clone();
         world.names.meanwhile(Meanwhile::new(move || lock(&meanwhile).keep()));
         let out = sink.buffer();

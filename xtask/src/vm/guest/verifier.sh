@@ -18,7 +18,9 @@ for command in "top --all" "fsync --trace" events open latency block; do
     # shellcheck disable=SC2086
     loads $command $how -d 10ms --tid 1 --comm 'x*' --uid 0 --disk vda --min-latency 1us --failed
 done
-for command in life copyup disk diagnose "block --summary"; do
+# Before 6.5 it is not seen by tracepoints.
+loads copyup -d 10ms
+for command in life disk diagnose "block --summary"; do
     # shellcheck disable=SC2086
     loads $command $how -d 10ms
 done
